@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. The rest is for contributors.
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+PYTHON ?= python3
+DESTINATIONS ?= sentry
+.DEFAULT_GOAL := help
+
+$(READY): pyproject.toml requirements/dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+.PHONY: help setup demo test unit lint types imports check bench docs lock clean
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+setup: $(READY) ## install everything into .venv
+demo: $(READY) ## the governance example on the embedded receiver; DESTINATIONS=otlp,console to swap
+	$(BIN)/python -m examples.governance.demo --destinations "$(DESTINATIONS)"
+test: $(READY) ## every test
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+unit: $(READY) ## the fast tests only
+	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+lint: $(READY) ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+types: $(READY) ## strict types
+	$(BIN)/mypy
+imports: $(READY) ## the direction of imports
+	$(BIN)/lint-imports
+check: lint types imports test ## all that continuous integration checks
+bench: $(READY) ## compare with bare OpenTelemetry, OTLP and Sentry's SDK
+	$(BIN)/python -m bench $(ARGS)
+lock: $(READY) ## renew the pinned versions
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --all-extras --group test --group example --group bench pyproject.toml -o requirements/dev.lock
+clean: ## remove everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

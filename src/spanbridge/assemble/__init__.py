@@ -1,0 +1,1 @@
+"""Finished spans of one local trace become the trees that leave together."""

@@ -1,0 +1,123 @@
+"""Holds finished spans until their local root ends, within stated bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakSet
+
+from spanbridge.assemble.tree import follow_ups, root_segment
+
+if TYPE_CHECKING:
+    from spanbridge.model.span import SpanRecord
+    from spanbridge.model.trace import Segment
+    from spanbridge.process.local_trace import LocalTrace
+
+LATE_HOLD_S: Final = 2.0
+"""How long spans that end after their root wait for their own still open parents."""
+
+
+class Released(NamedTuple):
+    """A segment that leaves, with the local trace it is of."""
+
+    local: LocalTrace
+    segment: Segment
+
+
+class _Held:
+    __slots__ = ("root", "since_s", "spans")
+
+    def __init__(self, since_s: float) -> None:
+        self.root: SpanRecord | None = None
+        self.spans: list[SpanRecord] = []
+        self.since_s = since_s
+
+
+class Assembler:
+    """Puts the spans of each local trace together as segments.
+
+    A segment leaves when the local root ends. What ends later leaves as follow-up segments, whose
+    roots are real spans, when nothing of the trace is open any more. Spans whose root does not end
+    leave without it: when it is garbage-collected, after ``max_hold_s``, or when more than
+    ``max_spans`` are held. Each span leaves exactly once.
+
+    Args:
+        max_hold_s: Longest wait for a root, in seconds.
+        max_spans: Most spans held over all traces.
+    """
+
+    def __init__(self, max_hold_s: float, max_spans: int) -> None:
+        self._max_hold_s = max_hold_s
+        self._max_spans = max_spans
+        self._held: dict[LocalTrace, _Held] = {}
+        self._touched: dict[LocalTrace, None] = {}
+        self._root_left: WeakSet[LocalTrace] = WeakSet()
+        self._count = 0
+        self._looked_at_s = 0.0
+
+    @property
+    def held(self) -> int:
+        """Spans waiting for their root."""
+        return self._count
+
+    def add(self, local: LocalTrace, span: SpanRecord, now_s: float) -> None:
+        """Take a finished span of a local trace; ``now_s`` is monotonic time."""
+        held = self._held.get(local)
+        if held is None:
+            held = self._held[local] = _Held(now_s)
+        if held.root is None and int(span.span_id, 16) == local.root_id:
+            held.root = span
+        else:
+            held.spans.append(span)
+        self._count += 1
+        self._touched[local] = None
+
+    def ready(self, now_s: float) -> list[Released]:
+        """The segments that may leave now. Call it after each batch, and once a second.
+
+        Looking only after a whole batch lets spans that end just after their root still join it.
+        """
+        segments: list[Released] = []
+        touched, self._touched = self._touched, {}
+        for local in touched:
+            held = self._held.get(local)
+            if held is None:
+                continue
+            if held.root is not None:
+                segments.append(Released(local, self._release_root(local, held.root, held)))
+            elif local in self._root_left and not local.open:
+                segments += self.release(local)
+        while self._count > self._max_spans:
+            segments += self.release(next(iter(self._held)))
+        if now_s - self._looked_at_s >= 1.0:
+            self._looked_at_s = now_s
+            for local in [
+                local for local, held in self._held.items() if self._is_due(local, held, now_s)
+            ]:
+                segments += self.release(local)
+        return segments
+
+    def release(self, local: LocalTrace) -> list[Released]:
+        """All that is held of one local trace, without waiting for its root."""
+        held = self._held.pop(local, None)
+        if held is None:
+            return []
+        self._count -= len(held.spans)
+        return [Released(local, segment) for segment in follow_ups(held.spans)]
+
+    def release_all(self, now_s: float) -> list[Released]:
+        """Everything held, for a flush or shutdown."""
+        segments = self.ready(now_s)
+        for local in list(self._held):
+            segments += self.release(local)
+        return segments
+
+    def _is_due(self, local: LocalTrace, held: _Held, now_s: float) -> bool:
+        limit_s = LATE_HOLD_S if local in self._root_left else self._max_hold_s
+        return now_s - held.since_s >= limit_s
+
+    def _release_root(self, local: LocalTrace, root: SpanRecord, held: _Held) -> Segment:
+        del self._held[local]
+        self._count -= len(held.spans) + 1
+        if local.open:
+            self._root_left.add(local)
+        return root_segment(root, held.spans)

@@ -1,0 +1,93 @@
+"""The parts OpenTelemetry is given, and the pipeline that stands behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spanbridge.pipeline import Pipeline
+from spanbridge.process.local_trace import LocalTraces
+from spanbridge.process.sampling import DelegatingSampler
+from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
+from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from spanbridge.runtime.status import DestinationStatus
+    from spanbridge.settings import Settings
+
+
+class Bridge:
+    """Three lasting parts that lead to an exchangeable pipeline.
+
+    OpenTelemetry's providers are set once and processors cannot be taken out again, so
+    ``processor``, ``sampler`` and ``propagator`` stay for good; only what they lead to changes.
+    """
+
+    def __init__(self) -> None:
+        self._traces = LocalTraces()
+        self.sampler = DelegatingSampler()
+        self.propagator = BridgePropagator()
+        self.processor = BridgeProcessor(self._traces)
+        self.processor.flushes = self.flush
+        self.processor.closes = self._close_with_provider
+        self._pipeline: Pipeline | None = None
+
+    def exchange(self, settings: Settings) -> None:
+        """Let new destinations take over; the old ones deliver what they have, then stop."""
+        old = self._pipeline
+        new = Pipeline(settings, self._traces) if settings.destinations else None
+        if new is not None:
+            new.start()
+        self._lead_to(new)
+        if old is not None:
+            old.close(old.settings.shutdown_timeout_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Deliver everything that ended so far; false if the deadline passed first."""
+        pipeline = self._pipeline
+        return pipeline is None or pipeline.flush(timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Record nothing any more and deliver what is queued within the deadline."""
+        pipeline = self._pipeline
+        self._lead_to(None)
+        return pipeline is None or pipeline.close(timeout_s)
+
+    def statuses(self) -> dict[str, DestinationStatus]:
+        """How each destination fares."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return {}
+        return {destination.name: destination.status() for destination in pipeline.destinations}
+
+    def _close_with_provider(self) -> None:
+        if self._pipeline is not None:
+            self.close(self._pipeline.settings.shutdown_timeout_s)
+
+    def _lead_to(self, pipeline: Pipeline | None) -> None:
+        self._pipeline = pipeline
+        if pipeline is None:
+            self.processor.intake = self.processor.policy = self.sampler.policy = None
+            self.propagator.outgoing = None
+            return
+        self.processor.includes_locals = pipeline.settings.include_locals
+        self.processor.intake = pipeline.intake
+        self.processor.policy = self.sampler.policy = pipeline.sampling
+        self.propagator.outgoing = self._outgoing(pipeline)
+
+    def _outgoing(self, pipeline: Pipeline) -> OutgoingOf | None:
+        source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)
+        if source is None:
+            return None
+        traces = self._traces
+
+        def outgoing(context: Context | None) -> Outgoing | None:
+            local = current_local_trace(traces, context)
+            if local is None:
+                return None
+            # It leaves the process now: from here on every service must see the same one.
+            local.dsc = source.of(local, None)
+            return Outgoing(source.destination in local.keepers, local.dsc)
+
+        return outgoing

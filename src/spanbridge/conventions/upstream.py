@@ -1,0 +1,34 @@
+"""Names from OpenTelemetry's own conventions that spanbridge reads or writes.
+
+Kept here, with their version, because upstream tells libraries to copy names that are not stable:
+the ``gen_ai.*`` names left the main registry with version 1.42 and have no tagged release since.
+
+Source: semantic-conventions 1.44.0 (``error.*``, ``exception.*``, ``session.*``);
+semantic-conventions-genai, main of September 2026 (``gen_ai.*``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ERROR_TYPE: Final = "error.type"
+SESSION_ID: Final = "session.id"
+
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+GEN_AI_OPERATION_INVOKE_AGENT: Final = "invoke_agent"
+"""A value of ``gen_ai.operation.name``: one agent does its work."""
+
+GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+GEN_AI_AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
+GEN_AI_AGENT_VERSION: Final = "gen_ai.agent.version"
+GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"

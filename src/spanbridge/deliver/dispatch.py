@@ -1,0 +1,266 @@
+"""What is sent next, and what an attempt's outcome means for it. No thread, no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from spanbridge.deliver.attempt import Attempt
+from spanbridge.deliver.client_reports import (
+    ALONE_AFTER_S,
+    PIGGYBACK_AFTER_S,
+    ClientReports,
+    Discards,
+)
+from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+from spanbridge.deliver.queue import DeliveryQueue, QueuedEnvelope
+from spanbridge.deliver.rate_limits import RateLimits
+from spanbridge.deliver.retry import MAX_ATTEMPTS, RETRY_TOTAL_S, Backoff, Verdict
+from spanbridge.model.outcome import Outcome
+from spanbridge.runtime.ledger import Ledger
+
+HOPELESS_FAILURES = 2
+"""This many failures in a row, the last of them since :meth:`Dispatch.hurry`, are hopeless."""
+
+
+class Work(msgspec.Struct, frozen=True, eq=False):
+    """One request to make: an envelope, a client report, or both."""
+
+    entry: QueuedEnvelope | None
+    discards: Discards
+
+    @property
+    def body(self) -> bytes | None:
+        """The envelope to send, if it is not a report alone."""
+        return None if self.entry is None else self.entry.envelope.body
+
+
+class SenderStatus(msgspec.Struct, frozen=True):
+    """Delivery to one destination at one moment."""
+
+    queued_items: int
+    """Spans and errors inside the queued envelopes and the one under way."""
+    queued_envelopes: int
+    queued_bytes: int
+    """Uncompressed."""
+    sent_bytes: int
+    """Bodies answered by the server, as they went over the wire."""
+    retries: int
+    """Failed attempts after which the envelope was kept for another one."""
+    last_error: str | None
+    last_success: datetime | None
+    rate_limits: dict[str, float]
+    """Seconds left by data category; ``"all"`` stands for every category."""
+
+
+class Dispatch:
+    """Queue, back-off, limits and reports of one destination, and its only way to the ledger.
+
+    Every envelope added leaves by exactly one of: delivery, rate limit, refusal, exhausted
+    retries, eviction, :meth:`abandon`. Not thread-safe: its owner holds a lock.
+
+    Args:
+        ledger: Where items meet their fate.
+        limits: What the server asked for.
+        max_items: Bound of the items waiting.
+        max_bytes: Bound of their uncompressed size.
+        clock: Seconds from any fixed point, never going back.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits: RateLimits,
+        *,
+        max_items: int,
+        max_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.reports = ClientReports(clock)
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._queue = DeliveryQueue(max_items, max_bytes)
+        self._backoff = Backoff(clock)
+        self._under_way: Work | None = None
+        self._is_report_wanted = False
+        self._is_report_suspect = False
+        self._has_failed_in_hurry = False
+        self._arrivals = 0
+        self._sent_bytes = 0
+        self._retries = 0
+        self._last_error: str | None = None
+        self._last_success: datetime | None = None
+
+    @property
+    def arrivals(self) -> int:
+        """How many envelopes were ever added."""
+        return self._arrivals
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether whoever is in a hurry had better stop waiting for the server."""
+        return self._has_failed_in_hurry and self._backoff.failures >= HOPELESS_FAILURES
+
+    def add(self, envelope: OutgoingEnvelope) -> None:
+        """Queue ``envelope``, evicting what the bounds demand."""
+        entry = QueuedEnvelope(envelope, self._arrivals)
+        self._arrivals += 1
+        self._evict(self._queue.put(entry))
+
+    def take(self) -> Work | None:
+        """What to send now, if anything. Report back by :meth:`conclude`."""
+        entry = self._take_unlimited()
+        if entry is None and not self._is_lone_report_due():
+            return None
+        carries_report = entry is None or (
+            not self._is_report_suspect
+            and (self._is_report_wanted or self.reports.is_due(PIGGYBACK_AFTER_S))
+        )
+        self._under_way = Work(entry, self.reports.take() if carries_report else Counter())
+        return self._under_way
+
+    def wake_in_s(self) -> float | None:
+        """How long nothing can be done unless something is added; ``None``: for ever."""
+        release_s = self._backoff.next_release_s()
+        due_s = [self.reports.due_s(0.0 if self._is_report_wanted else ALONE_AFTER_S)]
+        if len(self._queue):
+            due_s.append(release_s)
+        known_s = [max(at_s, release_s or at_s) for at_s in due_s if at_s is not None]
+        return max(0.0, min(known_s) - self._clock()) if known_s else None
+
+    def conclude(self, work: Work, attempt: Attempt) -> None:
+        """Draw the consequences of an attempt. Work abandoned meanwhile has none."""
+        if work is not self._under_way:
+            return
+        self._under_way = None
+        self._sent_bytes += attempt.sent_bytes
+        if attempt.cause:
+            self._last_error = ": ".join(filter(None, (attempt.cause, attempt.detail)))
+        self._conclude_report(work, attempt)
+        if attempt.verdict is Verdict.RETRY:
+            priority = work.entry.priority if work.entry else Priority.METRIC
+            self._backoff.failed(priority, attempt.retry_after_s)
+            self._has_failed_in_hurry = True
+        else:
+            self._backoff.succeeded()
+        if attempt.verdict is Verdict.DELIVERED:
+            self._last_success = datetime.now(UTC)
+        if work.entry is not None:
+            self._conclude_envelope(work.entry, attempt)
+
+    def abandon(self, reason: str) -> int:
+        """Count whatever is queued or under way as failed; returns how many envelopes."""
+        left = self._queue.take_all()
+        if self._under_way is not None and self._under_way.entry is not None:
+            left.append(self._under_way.entry)
+        self._under_way = None
+        for entry in left:
+            self._settle(entry.envelope, Outcome.FAILED, reason)
+        return len(left)
+
+    def hurry(self) -> None:
+        """Cut the pauses short once and let pending discards be reported now."""
+        self._backoff.release()
+        self._is_report_wanted = self.reports.due_s(0.0) is not None
+        self._has_failed_in_hurry = False
+
+    def is_settled(self, arrivals: int) -> bool:
+        """Whether the first ``arrivals`` envelopes met their fate and no report is wanted."""
+        oldest = self._queue.oldest_arrival()
+        if self._under_way is not None and self._under_way.entry is not None:
+            arrival = self._under_way.entry.arrival
+            oldest = arrival if oldest is None else min(oldest, arrival)
+        return (oldest is None or oldest >= arrivals) and not self._is_report_wanted
+
+    def is_stuck_beyond(self, deadline_s: float) -> bool:
+        """Whether no attempt is possible before ``deadline_s``, on the clock given."""
+        wake_in_s = self.wake_in_s()
+        return (
+            self._under_way is None
+            and self._backoff.next_release_s() is not None
+            and wake_in_s is not None
+            and self._clock() + wake_in_s > deadline_s
+        )
+
+    def status(self) -> SenderStatus:
+        """The state as it stands."""
+        entry = self._under_way.entry if self._under_way else None
+        return SenderStatus(
+            queued_items=self._queue.items + (entry.envelope.items if entry else 0),
+            queued_envelopes=len(self._queue) + (1 if entry else 0),
+            queued_bytes=self._queue.size_bytes + (len(entry.envelope.body) if entry else 0),
+            sent_bytes=self._sent_bytes,
+            retries=self._retries,
+            last_error=self._last_error,
+            last_success=self._last_success,
+            rate_limits=self._limits.in_force(),
+        )
+
+    def _take_unlimited(self) -> QueuedEnvelope | None:
+        held_from = self._backoff.held_from()
+        while (entry := self._queue.take(more_urgent_than=held_from)) is not None:
+            if not self._limits.is_limited(entry.envelope.limited_by):
+                return entry
+            self._discard(entry, Outcome.RATE_LIMITED, "backoff", "ratelimit_backoff")
+        return None
+
+    def _is_lone_report_due(self) -> bool:
+        if self._backoff.held_from() is not None:
+            return False
+        return self.reports.is_due(0.0 if self._is_report_wanted else ALONE_AFTER_S)
+
+    def _conclude_report(self, work: Work, attempt: Attempt) -> None:
+        if not work.discards:
+            return
+        self._is_report_wanted = False
+        match attempt.verdict:
+            case Verdict.DELIVERED | Verdict.RATE_LIMITED:  # reports are never limited
+                self._is_report_suspect = False
+            case Verdict.REFUSED if work.entry is None:
+                self._is_report_suspect = False  # it would be refused for ever: let it go
+            case Verdict.REFUSED:
+                # Perhaps the report was the reason. From now on it risks nothing but itself.
+                self._is_report_suspect = True
+                self.reports.restore(work.discards)
+            case Verdict.RETRY:
+                self.reports.restore(work.discards)
+
+    def _conclude_envelope(self, entry: QueuedEnvelope, attempt: Attempt) -> None:
+        match attempt.verdict:
+            case Verdict.DELIVERED:
+                self._settle(entry.envelope, Outcome.DELIVERED)
+            case Verdict.RATE_LIMITED:
+                self._settle(entry.envelope, Outcome.RATE_LIMITED, attempt.cause)
+            case Verdict.REFUSED:
+                self._discard(entry, Outcome.FAILED, attempt.cause, attempt.discard_reason)
+            case Verdict.RETRY if self._may_retry(entry):
+                self._retries += 1
+                self._evict(self._queue.put_back(entry))
+            case Verdict.RETRY:
+                self._discard(entry, Outcome.FAILED, attempt.cause, attempt.discard_reason)
+
+    def _may_retry(self, entry: QueuedEnvelope) -> bool:
+        now = self._clock()
+        entry.attempts += 1
+        if entry.first_failure_s is None:
+            entry.first_failure_s = now
+        return entry.attempts < MAX_ATTEMPTS and now - entry.first_failure_s < RETRY_TOTAL_S
+
+    def _evict(self, entries: list[QueuedEnvelope]) -> None:
+        for entry in entries:
+            self._discard(entry, Outcome.EVICTED, "queue full", "queue_overflow")
+
+    def _discard(
+        self, entry: QueuedEnvelope, outcome: Outcome, reason: str, report_reason: str
+    ) -> None:
+        self._settle(entry.envelope, outcome, reason)
+        for category, quantity in entry.envelope.quantities:
+            self.reports.add(report_reason, category, quantity)
+
+    def _settle(self, envelope: OutgoingEnvelope, outcome: Outcome, reason: str = "") -> None:
+        for signal, count in envelope.counts:
+            self._ledger.settle(signal, outcome, count, reason)

@@ -1,0 +1,116 @@
+"""The bounded queue of one destination, ordered by priority."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+
+
+class QueuedEnvelope(msgspec.Struct, eq=False):
+    """An envelope under way, with what its retries need to know."""
+
+    envelope: OutgoingEnvelope
+    arrival: int
+    """How many came before it."""
+    attempts: int = 0
+    first_failure_s: float | None = None
+
+    @property
+    def priority(self) -> Priority:
+        """The priority of its envelope."""
+        return self.envelope.priority
+
+
+class DeliveryQueue:
+    """Holds envelopes until they can be sent. Not thread-safe: its owner holds a lock.
+
+    Args:
+        max_items: Bound of the items (spans, errors) inside the queued envelopes.
+        max_bytes: Bound of their uncompressed bodies.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._lanes: dict[Priority, deque[QueuedEnvelope]] = {
+            priority: deque() for priority in sorted(Priority)
+        }
+        self._items = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    @property
+    def items(self) -> int:
+        """Items inside the queued envelopes."""
+        return self._items
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the queued bodies."""
+        return self._bytes
+
+    def put(self, entry: QueuedEnvelope) -> list[QueuedEnvelope]:
+        """Append ``entry`` to its lane.
+
+        Returns:
+            What had to leave to stay within the bounds: lowest priority first, oldest of it first.
+            It may be ``entry`` itself.
+        """
+        envelope = entry.envelope
+        if len(envelope.body) > self._max_bytes or envelope.items > self._max_items:
+            return [entry]  # it alone breaks the bound: nothing else should leave for it
+        self._lanes[entry.priority].append(entry)
+        self._count(entry, 1)
+        return self._evict_excess()
+
+    def put_back(self, entry: QueuedEnvelope) -> list[QueuedEnvelope]:
+        """Return ``entry``, taken before, to the front of its lane. Evicts as :meth:`put` does."""
+        self._lanes[entry.priority].appendleft(entry)
+        self._count(entry, 1)
+        return self._evict_excess()
+
+    def take(self, more_urgent_than: Priority | None = None) -> QueuedEnvelope | None:
+        """Remove the oldest envelope of the most urgent priority.
+
+        Args:
+            more_urgent_than: Leave this priority and lower ones where they are.
+        """
+        for priority, lane in self._lanes.items():
+            if more_urgent_than is not None and priority >= more_urgent_than:
+                return None
+            if lane:
+                entry = lane.popleft()
+                self._count(entry, -1)
+                return entry
+        return None
+
+    def take_all(self) -> list[QueuedEnvelope]:
+        """Empty the queue, most urgent first."""
+        return list(self._drain())
+
+    def oldest_arrival(self) -> int | None:
+        """The arrival of the envelope that has waited longest."""
+        return min((lane[0].arrival for lane in self._lanes.values() if lane), default=None)
+
+    def _drain(self) -> Iterator[QueuedEnvelope]:
+        while (entry := self.take()) is not None:
+            yield entry
+
+    def _evict_excess(self) -> list[QueuedEnvelope]:
+        evicted = []
+        while self._bytes > self._max_bytes or self._items > self._max_items:
+            lane = next(lane for lane in reversed(self._lanes.values()) if lane)
+            entry = lane.popleft()
+            self._count(entry, -1)
+            evicted.append(entry)
+        return evicted
+
+    def _count(self, entry: QueuedEnvelope, sign: int) -> None:
+        self._items += sign * entry.envelope.items
+        self._bytes += sign * len(entry.envelope.body)

@@ -1,0 +1,1 @@
+"""Where telemetry goes: one file or folder per kind, all of one shape."""

@@ -1,0 +1,37 @@
+"""Options in, destination out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.settings import ConsoleOptions, FileOptions, OtlpOptions
+
+if TYPE_CHECKING:
+    from spanbridge.destinations.shape import Destination
+    from spanbridge.settings import DestinationOptions, Settings
+
+
+def make_destination(options: DestinationOptions, settings: Settings) -> Destination:
+    """The destination that ``options`` describe.
+
+    Each kind is imported when it is first used, so that a program pays only for what it sends to.
+    """
+    policy = PrivacyPolicy(
+        keeps_content=options.capture_content, keeps_locals=settings.include_locals
+    )
+    if isinstance(options, OtlpOptions):
+        from spanbridge.destinations.otlp import OtlpDestination
+
+        return OtlpDestination(options, policy)
+    if isinstance(options, ConsoleOptions):
+        from spanbridge.destinations.console import ConsoleDestination
+
+        return ConsoleDestination(options, policy, settings.max_hold_s)
+    if isinstance(options, FileOptions):
+        from spanbridge.destinations.file import FileDestination
+
+        return FileDestination(options, policy)
+    from spanbridge.destinations.sentry import SentryDestination
+
+    return SentryDestination(options, settings, policy)

@@ -1,0 +1,183 @@
+"""OTLP over HTTP, by OpenTelemetry's own exporter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.resources import Resource as OtelResource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
+
+from spanbridge.destinations.shape import Finished
+from spanbridge.destinations.stream import StreamDestination
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.settings import OtlpOptions
+
+_KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
+_STATUSES: Final = {code.name.lower(): code for code in StatusCode}
+
+
+class OtlpDestination(StreamDestination[SpanRecord]):
+    """Sends spans to an OTLP endpoint.
+
+    The exporter gets spans rebuilt from our scrubbed records by their public constructor, never
+    the SDK's own objects, so nothing passes by the privacy policy. It is called straight from our
+    queue: OpenTelemetry's batch processor drops without counting and ignores deadlines.
+    """
+
+    def __init__(self, options: OtlpOptions, policy: PrivacyPolicy) -> None:
+        super().__init__(options, policy)
+        self._options = options
+        self._exporter: SpanExporter | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it sends to."""
+        return self._options.endpoint
+
+    def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
+        """Queue finished spans."""
+        self.ledger.accept(Signal.SPAN, len(batch))
+        self._outbox.put([finished.span for finished in batch])
+
+    def after_fork(self) -> None:
+        """A fresh exporter, since the parent's connection is shared."""
+        super().after_fork()
+        self._exporter = None
+
+    def _send(self, items: Sequence[SpanRecord]) -> None:
+        if self._exporter is None:
+            self._exporter = _make_exporter(self._options)
+        result = self._exporter.export([rebuild_span(record) for record in items])
+        if result is SpanExportResult.SUCCESS:
+            self._settle(items, Outcome.DELIVERED)
+        else:
+            self._last_error = "export failed"
+            self._settle(items, Outcome.FAILED, "export failed")
+            GUARD.report(f"{self.name}: export failed", f"{self.address} did not take a batch")
+
+    def _interrupt(self) -> None:
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+    def _counts(self, items: Sequence[SpanRecord]) -> dict[Signal, int]:
+        return {Signal.SPAN: len(items)}
+
+
+def _make_exporter(options: OtlpOptions) -> SpanExporter:
+    # The exporter comes with the extra `otlp`, and with it requests and protobuf.
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
+        OTLPSpanExporter,
+    )
+
+    return OTLPSpanExporter(
+        endpoint=options.endpoint,
+        headers={name: value.reveal() for name, value in options.headers},
+        timeout=options.timeout_s,
+        certificate_file=options.certificate_file,
+        client_certificate_file=options.client_certificate_file,
+        client_key_file=options.client_key_file,
+        compression=Compression(options.compression),
+    )
+
+
+def rebuild_span(record: SpanRecord) -> ReadableSpan:
+    """The record as the SDK's span, for exporters that read nothing else."""
+    return ReadableSpan(
+        name=_valid_utf8(record.name),
+        context=_context(record.trace_id, record.span_id, record.is_sampled, record.trace_state),
+        parent=_context(
+            record.trace_id, record.parent_span_id, record.is_sampled, "", record.is_local_root
+        )
+        if record.parent_span_id
+        else None,
+        resource=_resource(record.resource),
+        attributes=record.attributes,
+        events=[
+            Event(_valid_utf8(event.name), event.attributes, event.time_ns)
+            for event in record.events
+        ],
+        links=[_link(link) for link in record.links],
+        kind=_KINDS[record.kind],
+        status=Status(
+            _STATUSES[record.status],
+            _valid_utf8(record.status_message)
+            if record.status_message and record.status == "error"
+            else None,
+        ),
+        start_time=record.start_ns,
+        end_time=record.end_ns,
+        instrumentation_scope=_scope(record.scope),
+    )
+
+
+def _context(
+    trace_id: str, span_id: str, is_sampled: bool, trace_state: str, is_remote: bool = False
+) -> SpanContext:
+    return SpanContext(
+        int(trace_id, 16),
+        int(span_id, 16),
+        is_remote=is_remote,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED if is_sampled else TraceFlags.DEFAULT),
+        trace_state=TraceState.from_header([trace_state]) if trace_state else None,
+    )
+
+
+def _link(link: SpanLink) -> Link:
+    context = _context(link.trace_id, link.span_id, link.is_sampled, link.trace_state)
+    return Link(context, link.attributes)
+
+
+def _scope(scope: Scope) -> InstrumentationScope:
+    known = _scopes.get(id(scope))
+    if known is None or known[0] is not scope:
+        if len(_scopes) >= 512:
+            _scopes.clear()
+        known = (
+            scope,
+            InstrumentationScope(scope.name, scope.version, scope.schema_url, scope.attributes),
+        )
+        _scopes[id(scope)] = known
+    return known[1]
+
+
+def _resource(resource: Resource) -> OtelResource:
+    known = _resources.get(id(resource))
+    if known is None or known[0] is not resource:
+        if len(_resources) >= 64:
+            _resources.clear()
+        known = (resource, OtelResource(resource.attributes, resource.schema_url))
+        _resources[id(resource)] = known
+    return known[1]
+
+
+# One object per scope and resource: the encoder groups spans by them.
+_scopes: dict[int, tuple[Scope, InstrumentationScope]] = {}
+_resources: dict[int, tuple[Resource, OtelResource]] = {}
+
+
+def _valid_utf8(text: str) -> str:
+    # A lone surrogate in a name or status description makes the encoder lose the whole batch.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

@@ -1,0 +1,211 @@
+"""Sentry: trees become transactions, failures become error events, one envelope each."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from sentry_sdk.utils import _get_installed_modules as installed_modules
+
+from spanbridge.assemble.assembler import Assembler, Released
+from spanbridge.deliver.endpoint import Endpoint
+from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+from spanbridge.deliver.sender import EnvelopeSender
+from spanbridge.destinations.shape import Finished
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.ledger import Ledger
+from spanbridge.runtime.status import DestinationStatus
+from spanbridge.sentry.convert.context import ConvertContext
+from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.dsc import DscSource
+from spanbridge.sentry.encode import encode_envelope, trace_header
+from spanbridge.sentry.transactions import EncodedTransaction, encode_transactions
+from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanbridge.model.failure import Issue
+    from spanbridge.model.trace import DynamicSamplingContext
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.settings import SentryOptions, Settings
+
+SDK_NAME: Final = "sentry.python.spanbridge"
+
+
+class SentryDestination:
+    """One Sentry project.
+
+    Args:
+        options: Its settings.
+        settings: The program's identity: release, environment, server.
+        policy: Its privacy level.
+    """
+
+    kind = "sentry"
+    takes_issues = True
+
+    def __init__(self, options: SentryOptions, settings: Settings, policy: PrivacyPolicy) -> None:
+        assert options.dsn is not None  # the settings refuse a Sentry destination without one
+        self.name = options.name
+        self.policy = policy
+        self.ledger = Ledger()
+        self._options = options
+        self._max_hold_s = settings.max_hold_s
+        self._sdk = SdkInfo(SDK_NAME, version("spanbridge"))
+        self._context = ConvertContext(
+            sdk=self._sdk,
+            release=settings.release,
+            environment=settings.environment,
+            server_name=settings.server_name,
+            dist=settings.dist,
+        )
+        self.dsc_source = DscSource(
+            destination=options.name,
+            public_key=options.dsn.public_key,
+            sample_rate=options.sample_rate,
+            release=self._context.release,
+            environment=self._context.environment,
+            org_id=options.dsn.org_id,
+        )
+        self._endpoint = Endpoint(
+            url=options.dsn.envelope_url,
+            public_key=options.dsn.public_key,
+            secret_key=options.dsn.secret_key,
+            user_agent=f"{SDK_NAME}/{self._sdk.version}",
+            timeout_s=options.timeout_s,
+            http_proxy=options.http_proxy,
+            https_proxy=options.https_proxy,
+            ca_certs=options.ca_certs,
+        )
+        self._start_empty()
+
+    @cached_property
+    def _modules(self) -> dict[str, str]:
+        return installed_modules()
+
+    def _start_empty(self) -> None:
+        self._assembler = Assembler(self._max_hold_s, self._options.queue_max_items)
+        self._sender = EnvelopeSender(
+            self._endpoint,
+            self.ledger,
+            name=self.name,
+            queue_max_items=self._options.queue_max_items,
+            queue_max_bytes=self._options.queue_max_bytes,
+        )
+
+    def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
+        """Hold spans until their tree is complete."""
+        self.ledger.accept(Signal.SPAN, len(batch))
+        for local, span in batch:
+            self._assembler.add(local, span, now_s)
+
+    def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Send a decided failure at once."""
+        self.ledger.accept(Signal.ERROR)
+        try:
+            is_sampled = self.name in local.keepers
+            event = convert_error(
+                msgspec.structs.replace(issue, is_sampled=is_sampled), self._context, self._modules
+            )
+            dsc = self.dsc_source.of(local, None)
+            body = self._envelope(Item("event", event), issue.event_id, dsc)
+        except Exception as error:
+            self._lose_in_conversion(error, Signal.ERROR, 1)
+            return
+        self._sender.offer(
+            OutgoingEnvelope(body, Priority.ERROR, (("error", 1),), ((Signal.ERROR, 1),))
+        )
+
+    def sampled_out(self, spans: int, roots: int) -> None:
+        """Count spans of traces that are left out, here and in Sentry's client reports."""
+        self.ledger.accept(Signal.SPAN, spans)
+        self.ledger.settle(Signal.SPAN, Outcome.SAMPLED_OUT, spans)
+        self._sender.discarded("sample_rate", "span", spans)
+        if roots:
+            self._sender.discarded("sample_rate", "transaction", roots)
+
+    def lose(self, local: LocalTrace) -> None:
+        """Send what there is of a trace whose root will never end."""
+        self._send_segments(self._assembler.release(local))
+
+    def advance(self, now_s: float) -> None:
+        """Send the trees that are complete."""
+        self._send_segments(self._assembler.ready(now_s))
+
+    def release(self, now_s: float) -> None:
+        """Send everything held."""
+        self._send_segments(self._assembler.release_all(now_s))
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until every envelope met its fate."""
+        return self._sender.flush(timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Send what is queued within the deadline, then stop."""
+        return self._sender.close(timeout_s)
+
+    def after_fork(self) -> None:
+        """Start empty, with a connection and a ledger of its own."""
+        self.ledger = Ledger()
+        self._start_empty()
+
+    def status(self) -> DestinationStatus:
+        """How it fares."""
+        sender = self._sender.status()
+        return DestinationStatus(
+            name=self.name,
+            kind=self.kind,
+            address=self._options.place,
+            sample_rate=self._options.sample_rate,
+            queued=sender.queued_items + self._assembler.held,
+            ledger=self.ledger.snapshot(),
+            last_error=sender.last_error,
+        )
+
+    def _send_segments(self, released: Sequence[Released]) -> None:
+        for local, segment in released:
+            spans = 1 + len(segment.children)
+            try:
+                encoded = encode_transactions(
+                    segment, self._context, new_event_id=lambda: uuid.uuid4().hex
+                )
+                envelopes = [self._transaction_envelope(local, part) for part in encoded]
+            except Exception as error:
+                self._lose_in_conversion(error, Signal.SPAN, spans)
+                continue
+            for envelope in envelopes:
+                self._sender.offer(envelope)
+
+    def _transaction_envelope(
+        self, local: LocalTrace, encoded: EncodedTransaction
+    ) -> OutgoingEnvelope:
+        dsc = self.dsc_source.of(local, encoded.dsc_name)
+        return OutgoingEnvelope(
+            self._envelope(encoded.item, encoded.event_id, dsc),
+            Priority.TRACE,
+            (("transaction", 1), ("span", encoded.span_count)),
+            ((Signal.SPAN, encoded.span_count),),
+        )
+
+    def _envelope(self, item: Item, event_id: str, dsc: DynamicSamplingContext) -> bytes:
+        header = EnvelopeHeader(
+            event_id=event_id,
+            sent_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            trace=trace_header(dsc),
+            sdk=self._sdk,
+        )
+        return encode_envelope(header, [item])
+
+    def _lose_in_conversion(self, error: Exception, signal: Signal, count: int) -> None:
+        self.ledger.settle(signal, Outcome.FAILED, count, f"conversion: {type(error).__name__}")
+        if signal is Signal.SPAN:
+            self._sender.discarded("internal_sdk_error", "transaction", 1)
+        self._sender.discarded("internal_sdk_error", signal.value, count)
+        GUARD.caught("sentry.convert", error)

@@ -1,0 +1,73 @@
+"""The one shape of every destination."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from spanbridge.runtime.ledger import Ledger
+from spanbridge.runtime.status import DestinationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanbridge.model.failure import Issue
+    from spanbridge.model.span import SpanRecord
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.sentry.dsc import DscSource
+
+
+class Finished(NamedTuple):
+    """A finished span, already scrubbed, with the local trace it belongs to."""
+
+    local: LocalTrace
+    span: SpanRecord
+
+
+class Destination(Protocol):
+    """What the pipeline asks of a destination.
+
+    All methods but ``flush``, ``close`` and ``status`` are called by the pipeline's worker only,
+    and must neither block nor raise for reasons of the network or the disk.
+    """
+
+    name: str
+    kind: str
+    policy: PrivacyPolicy
+    ledger: Ledger
+    takes_issues: bool
+    """Whether decided failures are an item of their own here, besides events on spans."""
+
+    @property
+    def dsc_source(self) -> DscSource | None:
+        """Makes the sampling context of Sentry's headers; ``None`` if it propagates nothing."""
+
+    def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
+        """Take finished spans of traces this destination keeps. ``now_s`` is monotonic."""
+
+    def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Take a decided failure; called only if ``takes_issues``."""
+
+    def sampled_out(self, spans: int, roots: int) -> None:
+        """Note spans, ``roots`` local roots among them, of traces this destination leaves out."""
+
+    def lose(self, local: LocalTrace) -> None:
+        """The root of ``local`` will never end."""
+
+    def advance(self, now_s: float) -> None:
+        """Send what is due. Called after each batch, and about once a second."""
+
+    def release(self, now_s: float) -> None:
+        """Send all that is held back, without waiting for roots."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything released is settled; false if the deadline passed first."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Flush, then stop. What is left at the deadline is counted as failed."""
+
+    def after_fork(self) -> None:
+        """Start empty in a forked child: what is held and queued belongs to the parent."""
+
+    def status(self) -> DestinationStatus:
+        """How it fares."""

@@ -1,0 +1,70 @@
+"""Helpers that write spans for agents, consensus and governance with OpenTelemetry's API alone.
+
+Each of :func:`agent_task`, :func:`consensus`, :func:`validation` and :func:`violation` is a
+decorator and a context manager, for sync and async code; each ``record_…`` function writes the
+same for work that is finished already. Without a configured provider they cost next to nothing.
+The attributes they set are listed on the reference page of the attributes.
+
+The glue for a web framework is imported on its own: :mod:`spanbridge.instrument.fastapi`.
+"""
+
+from spanbridge.instrument.agents import (
+    AgentTaskRun,
+    AgentTaskValues,
+    agent_task,
+    current_agent_task,
+    record_agent_task,
+)
+from spanbridge.instrument.consensus import (
+    ConsensusRun,
+    ConsensusValues,
+    DecisionValues,
+    RoundRun,
+    consensus,
+    current_consensus,
+    record_consensus,
+)
+from spanbridge.instrument.governance import (
+    ValidationRun,
+    ValidationValues,
+    ViolationContext,
+    ViolationRun,
+    current_validation,
+    record_validation,
+    record_violation,
+    validation,
+    violation,
+)
+from spanbridge.instrument.operation import Operation
+from spanbridge.instrument.run import Run
+from spanbridge.instrument.values import AttributeValue, attribute_value
+from spanbridge.instrument.violations import ConstitutionalViolation
+
+__all__ = [
+    "AgentTaskRun",
+    "AgentTaskValues",
+    "AttributeValue",
+    "ConsensusRun",
+    "ConsensusValues",
+    "ConstitutionalViolation",
+    "DecisionValues",
+    "Operation",
+    "RoundRun",
+    "Run",
+    "ValidationRun",
+    "ValidationValues",
+    "ViolationContext",
+    "ViolationRun",
+    "agent_task",
+    "attribute_value",
+    "consensus",
+    "current_agent_task",
+    "current_consensus",
+    "current_validation",
+    "record_agent_task",
+    "record_consensus",
+    "record_validation",
+    "record_violation",
+    "validation",
+    "violation",
+]

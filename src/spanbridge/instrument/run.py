@@ -1,0 +1,125 @@
+"""One use of a helper: its span, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from opentelemetry.context import create_key, get_value
+from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode
+
+from spanbridge.conventions import MULTI_AGENT_TASK_OUTCOME, MultiAgentTaskOutcome
+from spanbridge.conventions.upstream import ERROR_TYPE
+from spanbridge.instrument.outcome import description_of, error_type_of, outcome_of
+from spanbridge.instrument.values import AttributeValue, attribute_values
+from spanbridge.instrument.violations import violation_attributes
+from spanbridge.runtime.guard import GUARD
+
+RunT = TypeVar("RunT", bound="Run")
+
+_FAILURES = frozenset({"error", "timeout"})
+
+
+def _guarded(action: Callable[[], object]) -> None:
+    """Do something to a span; a failure of somebody's span processor must not reach the caller."""
+    try:
+        action()
+    except Exception as failure:
+        GUARD.caught("instrument.span", failure)
+
+
+class Run:
+    """A span in progress, with setters that take any value and never raise.
+
+    Attributes:
+        span: The OpenTelemetry span, for everything that has no setter here.
+    """
+
+    context_key: ClassVar[str] = create_key("spanbridge.instrument.run")
+    names: ClassVar[Mapping[str, str]] = {}
+    """Attribute by the keyword under which it is given."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.has_ended = False
+        self._outcome: MultiAgentTaskOutcome | None = None
+        self._error_type: str | None = None
+
+    def set_attribute(self, name: str, value: object) -> None:
+        """Set one attribute; see :func:`attribute_value` for what becomes of ``value``."""
+        self.set_attributes({name: value})
+
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Set several attributes; ``None`` leaves one as it is."""
+        if self.span.is_recording():
+            _guarded(lambda: self.span.set_attributes(attribute_values(attributes)))
+
+    def add_event(self, name: str, attributes: Mapping[str, object] | None = None) -> None:
+        """Add an event that happens now."""
+        if self.span.is_recording():
+            _guarded(lambda: self.span.add_event(name, attribute_values(attributes or {})))
+
+    def set_outcome(self, outcome: MultiAgentTaskOutcome, error_type: str | None = None) -> None:
+        """State how the work ended where no exception tells it.
+
+        An exception that escapes afterwards overrules this.
+
+        Args:
+            outcome: ``error`` and ``timeout`` also give the span the status ERROR.
+            error_type: A class of failures with few values.
+        """
+        self._outcome = outcome
+        self._error_type = error_type
+
+    def finish(self, error: BaseException | None = None, end_time_ns: int | None = None) -> None:
+        """End the span, once. The helpers call this; call it while ``error`` is being handled."""
+        if self.has_ended:
+            return
+        self.has_ended = True
+        if self.span.is_recording():
+            _guarded(lambda: self._conclude(error, end_time_ns))
+        _guarded(lambda: self.span.end(end_time_ns))
+
+    def _conclude(self, error: BaseException | None, end_time_ns: int | None) -> None:
+        outcome = outcome_of(error) if error else (self._outcome or "ok")
+        violation = self._violation_attributes(error) if error else {}
+        attributes: dict[str, AttributeValue] = {
+            MULTI_AGENT_TASK_OUTCOME: outcome,
+            **violation,
+            **self._closing_attributes(is_violation=bool(violation)),
+        }
+        if outcome not in _FAILURES:
+            self.span.set_attributes(attributes)
+            return
+        attributes[ERROR_TYPE] = error_type_of(error) if error else self._error_type or "_OTHER"
+        self.span.set_attributes(attributes)
+        if error is not None:
+            # The SDK formats the traceback and the text, which can fail; the status must not.
+            _guarded(lambda: self.span.record_exception(error, violation, end_time_ns))
+        self.span.set_status(Status(StatusCode.ERROR, description_of(error) if error else None))
+
+    def _violation_attributes(self, error: BaseException) -> dict[str, AttributeValue]:
+        """Attributes of the violation that ``error`` is, if it is one."""
+        return violation_attributes(error)
+
+    def _closing_attributes(self, *, is_violation: bool) -> dict[str, AttributeValue]:
+        """What is only known when the work has ended."""
+        return {}
+
+
+def named_attributes(run_type: type[Run], values: Mapping[str, object]) -> dict[str, object]:
+    """Attributes from keywords. An unknown keyword is reported once, not raised."""
+    attributes: dict[str, object] = {}
+    for keyword, value in values.items():
+        name = run_type.names.get(keyword)
+        if name is None:
+            GUARD.report("instrument: unknown value", f"{run_type.__name__} has no {keyword!r}")
+        else:
+            attributes[name] = value
+    return attributes
+
+
+def current_run(run_type: type[RunT]) -> RunT:
+    """The innermost run of a type around the caller; without one, a run that records nothing."""
+    run = get_value(run_type.context_key)
+    return run if isinstance(run, run_type) else run_type(INVALID_SPAN)

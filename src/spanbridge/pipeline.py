@@ -1,0 +1,314 @@
+"""The only place that knows all stages: finished spans in, scrubbed records out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from spanbridge.decide.issue_policy import IssuePolicy
+from spanbridge.destinations.make import make_destination
+from spanbridge.destinations.shape import Finished
+from spanbridge.model.failure import Issue
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.process.intake import Intake
+from spanbridge.process.sampling import SamplingPolicy
+from spanbridge.record.exception import read_exception_event, read_exceptions
+from spanbridge.record.source import InAppRules, SourceReader
+from spanbridge.record.span import read_span
+from spanbridge.runtime.fork import after_fork_in_child
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanbridge.decide.failure import DecidedFailure, Verdicts
+    from spanbridge.destinations.shape import Destination
+    from spanbridge.model.failure import ExceptionRecord
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.intake import Ended
+    from spanbridge.process.local_trace import LocalTraces
+    from spanbridge.settings import Settings
+
+BATCH: Final = 2048
+"""Spans taken from the intake at once."""
+TICK_S: Final = 1.0
+"""Longest sleep of the worker: what became due meanwhile is at most this late."""
+
+
+class Pipeline:
+    """A worker thread and the destinations of one configuration.
+
+    Args:
+        settings: The resolved settings.
+        traces: The process's local traces.
+    """
+
+    def __init__(self, settings: Settings, traces: LocalTraces) -> None:
+        self.settings = settings
+        self._traces = traces
+        self.destinations: list[Destination] = [
+            make_destination(options, settings) for options in settings.destinations
+        ]
+        self.sampling = SamplingPolicy(
+            {options.name: options.sample_rate for options in settings.destinations},
+            sentry=[options.name for options in settings.destinations if options.kind == "sentry"],
+        )
+        self.intake = Intake(
+            max((options.queue_max_items for options in settings.destinations), default=0)
+        )
+        self._levels: dict[PrivacyPolicy, list[Destination]] = {}
+        for destination in self.destinations:
+            self._levels.setdefault(destination.policy, []).append(destination)
+        self._source = SourceReader()
+        self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
+        self._is_closed = False
+        self._start_empty()
+
+    def _start_empty(self) -> None:
+        self._issues = IssuePolicy(self.settings.issues, self.settings.issue_decision_s)
+        self._flush_requests: deque[threading.Event] = deque()
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the worker, now and in every forked child."""
+        self._start_worker()
+        after_fork_in_child(self._after_fork)
+
+    def _start_worker(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="spanbridge-worker", daemon=True)
+        self._thread.start()
+
+    def _after_fork(self) -> None:
+        if self._is_closed:
+            return
+        self.intake.reset()
+        self._start_empty()
+        for destination in self.destinations:
+            destination.after_fork()
+        self._start_worker()
+
+    @property
+    def held_failures(self) -> int:
+        """Failures whose verdict is open."""
+        return self._issues.held
+
+    def flush(self, timeout_s: float) -> bool:
+        """Let everything that ended so far leave; false if the deadline passed first."""
+        deadline = time.monotonic() + timeout_s
+        if not self._hand_over(timeout_s):
+            return False
+        # A list, not a generator: every destination gets its turn, also after a failure.
+        flushed = [
+            destination.flush(max(0.0, deadline - time.monotonic()))
+            for destination in self.destinations
+        ]
+        return all(flushed)
+
+    def close(self, timeout_s: float) -> bool:
+        """Flush, decide what is undecided, and stop all threads within the deadline."""
+        if self._is_closed:
+            return True
+        self._is_closed = True
+        deadline = time.monotonic() + timeout_s
+        self._is_stopping = True
+        self.intake.wake()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s * 0.8)
+        closed = [
+            destination.close(max(0.05, deadline - time.monotonic()))
+            for destination in self.destinations
+        ]
+        return all(closed)
+
+    def _hand_over(self, timeout_s: float) -> bool:
+        """Wait until the worker passed on all that is queued now."""
+        thread = self._thread
+        if thread is None or not thread.is_alive() or thread is threading.current_thread():
+            return self._is_closed
+        passed_on = threading.Event()
+        self._flush_requests.append(passed_on)
+        self.intake.wake()
+        return passed_on.wait(timeout_s)
+
+    # ------------------------------------------------------------------ the worker's thread
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self.intake.wait(TICK_S)
+            try:
+                self._round()
+            except Exception as error:
+                GUARD.caught("pipeline.worker", error)
+        try:
+            self._last_round()
+        except Exception as error:
+            GUARD.caught("pipeline.shutdown", error)
+
+    def _round(self) -> None:
+        requests = [self._flush_requests.popleft() for _ in range(len(self._flush_requests))]
+        try:
+            now_s = time.monotonic()
+            self._drain(now_s, is_flush=bool(requests))
+            self._pass_on(self._issues.verdicts(now_s))
+            if requests:
+                for destination in self.destinations:
+                    destination.release(now_s)
+        finally:
+            for request in requests:
+                request.set()
+
+    def _last_round(self) -> None:
+        now_s = time.monotonic()
+        self._drain(now_s, is_flush=True)
+        self._pass_on(self._issues.decide_all(now_s))
+        for destination in self.destinations:
+            destination.release(now_s)
+        for request in self._flush_requests:
+            request.set()
+
+    def _drain(self, now_s: float, *, is_flush: bool) -> None:
+        while batch := self.intake.take(BATCH):
+            self._process(batch, now_s)
+        self._count_refused(self.intake.take_refused())
+        self._give_up_lost(at_once=is_flush)
+        for destination in self.destinations:
+            destination.advance(now_s)
+
+    def _process(self, batch: Sequence[Ended], now_s: float) -> None:
+        accepted: dict[str, list[Finished]] = {}
+        left_out: dict[str, list[int]] = {}
+        for ended in batch:
+            local, keepers = ended.local, ended.local.keepers
+            try:
+                is_root = (parent := ended.span.parent) is None or parent.is_remote
+                for destination in self.destinations:
+                    if destination.name not in keepers:
+                        counts = left_out.setdefault(destination.name, [0, 0])
+                        counts[0] += 1
+                        counts[1] += is_root
+                if not keepers and not self._may_matter(ended):
+                    continue
+                record = read_span(ended.span)
+                self._issues.observe(local, record, ended.in_flight, now_s)
+            except Exception as error:
+                GUARD.caught("record.span", error)
+                self._fail(keepers, Outcome.FAILED, "record")
+                continue
+            for policy, destinations in self._levels.items():
+                keeping = [d for d in destinations if d.name in keepers]
+                if not keeping:
+                    continue
+                try:
+                    scrubbed = policy.scrub_span(record)
+                except Exception as error:
+                    self._fail({d.name for d in keeping}, Outcome.WITHHELD, "privacy policy failed")
+                    GUARD.caught("privacy.span", error)
+                    continue
+                for destination in keeping:
+                    accepted.setdefault(destination.name, []).append(Finished(local, scrubbed))
+        for destination in self.destinations:
+            if counted := left_out.get(destination.name):
+                destination.sampled_out(*counted)
+            if finished := accepted.get(destination.name):
+                destination.accept_spans(finished, now_s)
+
+    def _may_matter(self, ended: Ended) -> bool:
+        """Whether a span that nobody keeps can still tell of an error."""
+        return (
+            ended.in_flight is not None
+            or self._issues.watches(ended.local)
+            or any(event.name == "exception" for event in ended.span.events)
+        )
+
+    def _pass_on(self, verdicts: Verdicts) -> None:
+        for destination in self.destinations:
+            if not destination.takes_issues:
+                continue
+            for outcome, count in (
+                (Outcome.MERGED, verdicts.merged),
+                (Outcome.FILTERED, verdicts.recovered),
+            ):
+                if count:
+                    destination.ledger.accept(Signal.ERROR, count)
+                    destination.ledger.settle(Signal.ERROR, outcome, count)
+        for decided in verdicts.reported:
+            self._report(decided)
+
+    def _report(self, decided: DecidedFailure) -> None:
+        takers = [destination for destination in self.destinations if destination.takes_issues]
+        try:
+            issue = self._issue(decided)
+        except Exception as error:
+            for destination in takers:
+                destination.ledger.accept(Signal.ERROR)
+                destination.ledger.settle(Signal.ERROR, Outcome.FAILED, 1, "record")
+            GUARD.caught("record.issue", error)
+            return
+        for policy, destinations in self._levels.items():
+            taking = [destination for destination in destinations if destination.takes_issues]
+            if not taking:
+                continue
+            try:
+                scrubbed = policy.scrub_issue(issue)
+            except Exception as error:
+                for destination in taking:
+                    destination.ledger.accept(Signal.ERROR)
+                    destination.ledger.settle(
+                        Signal.ERROR, Outcome.WITHHELD, 1, "privacy policy failed"
+                    )
+                GUARD.caught("privacy.issue", error)
+                continue
+            for destination in taking:
+                destination.accept_issue(scrubbed, decided.local)
+
+    def _issue(self, decided: DecidedFailure) -> Issue:
+        root = decided.root
+        if root is None and (reference := decided.local.root) is not None:
+            live = reference()
+            root = read_span(live) if live is not None else None
+        return Issue(
+            event_id=uuid.uuid4().hex,
+            time_ns=decided.time_ns,
+            exceptions=self._exceptions(decided),
+            is_handled=decided.is_handled,
+            mechanism="auto.otel.span",
+            span=decided.span,
+            local_root=root,
+            root_name=root.name if root else decided.span_path[0],
+            span_path=decided.span_path,
+            breadcrumbs=decided.breadcrumbs,
+        )
+
+    def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
+        if decided.captured:
+            return read_exceptions(decided.captured, self._source, self._in_app)
+        attributes = decided.event.attributes if decided.event else {}
+        return read_exception_event(attributes, self._source, self._in_app)
+
+    def _count_refused(self, refused: int) -> None:
+        if refused:
+            self._fail({d.name for d in self.destinations}, Outcome.EVICTED, "intake full", refused)
+            GUARD.report("intake full", f"{refused} spans were dropped, counted as evicted")
+
+    def _give_up_lost(self, *, at_once: bool) -> None:
+        for reference in self._traces.forget_lost(at_once=at_once):
+            local = reference.local
+            local.open.discard(reference.span_id)
+            self._fail(local.keepers, Outcome.NEVER_ENDED, "")
+            if reference.span_id == local.root_id:
+                self._traces.close(local)
+                for destination in self.destinations:
+                    destination.lose(local)
+
+    def _fail(
+        self, names: frozenset[str] | set[str], outcome: Outcome, reason: str, count: int = 1
+    ) -> None:
+        for destination in self.destinations:
+            if destination.name in names:
+                destination.ledger.accept(Signal.SPAN, count)
+                destination.ledger.settle(Signal.SPAN, outcome, count, reason)

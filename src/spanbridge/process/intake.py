@@ -1,0 +1,83 @@
+"""The hand-over from the application's threads to the worker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spanbridge.process.in_flight import InFlight
+    from spanbridge.process.local_trace import LocalTrace
+
+WAKE_AT = 512
+"""Ended spans that wake the worker even if no local trace closed."""
+
+
+class Ended(NamedTuple):
+    """A finished span on its way to the worker."""
+
+    span: ReadableSpan
+    local: LocalTrace
+    in_flight: InFlight | None
+
+
+class Intake:
+    """A bounded queue whose ``put`` takes no lock, so that it may run inside garbage collection.
+
+    Args:
+        max_items: Spans that may wait; more are refused and counted.
+    """
+
+    def __init__(self, max_items: int) -> None:
+        self._max_items = max_items
+        self.reset()
+
+    def reset(self) -> None:
+        """Start empty, as a forked child must: what is queued belongs to the parent."""
+        self._items: deque[Ended] = deque()
+        self._refused: deque[None] = deque()
+        # SimpleQueue.put is re-entrant by contract, Event.set and Condition are not.
+        self._signal: SimpleQueue[None] = SimpleQueue()
+        self._is_signalled = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Ended, *, wakes: bool) -> None:
+        """Queue a finished span, or count it as refused if the queue is full."""
+        items = self._items
+        waiting = len(items)
+        if waiting >= self._max_items:
+            self._refused.append(None)
+            return
+        items.append(item)
+        if wakes or waiting >= WAKE_AT:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the worker look now."""
+        if not self._is_signalled:
+            self._is_signalled = True
+            self._signal.put(None)
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until woken. Called by the worker only."""
+        with contextlib.suppress(Empty):
+            self._signal.get(timeout=timeout_s)
+        self._is_signalled = False
+
+    def take(self, limit: int) -> list[Ended]:
+        """Up to ``limit`` finished spans, oldest first. Called by the worker only."""
+        items = self._items
+        return [items.popleft() for _ in range(min(limit, len(items)))]
+
+    def take_refused(self) -> int:
+        """How many spans were refused since the last call. Called by the worker only."""
+        refused = len(self._refused)
+        for _ in range(refused):
+            self._refused.popleft()
+        return refused

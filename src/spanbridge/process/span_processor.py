@@ -1,0 +1,115 @@
+"""The heart: an OpenTelemetry span processor that groups spans and hands them over."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import get_current_span
+
+from spanbridge.process.in_flight import InFlight, in_flight
+from spanbridge.process.intake import Ended, Intake
+from spanbridge.process.local_trace import LocalTrace, LocalTraces
+from spanbridge.process.sampling import NOBODY, SamplingPolicy
+from spanbridge.process.upstream import upstream_of
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+
+class BridgeProcessor(SpanProcessor):
+    """Tracks local traces on the application's thread and queues what has ended.
+
+    It is added to a provider once and never removed (OpenTelemetry has no way to), so everything
+    behind it can be exchanged: ``policy`` and ``intake`` are ``None`` while nothing is configured.
+    """
+
+    def __init__(self, traces: LocalTraces) -> None:
+        self._traces = traces
+        self.policy: SamplingPolicy | None = None
+        self.intake: Intake | None = None
+        self.includes_locals = False
+        self.flushes: Callable[[float], bool] = lambda timeout_s: True
+        self.closes: Callable[[], None] = lambda: None
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Find or open the local trace of a new span."""
+        if (policy := self.policy) is None:
+            return
+        try:
+            parent = span.parent
+            if parent is not None and not parent.is_remote:
+                local = self._traces.find(parent)
+                if local is not None:
+                    self._traces.register(span, local)
+                    return
+            context = span.get_span_context()
+            keepers = NOBODY
+            if context.trace_flags & 1:
+                keepers = policy.keepers(context.trace_id, parent, parent_context)
+            local = LocalTrace(
+                context.trace_id, context.span_id, keepers, upstream_of(parent_context)
+            )
+            self._traces.open_root(span, local)
+        except Exception as error:
+            GUARD.caught("process.on_start", error)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a finished span, with the exception in flight if it is the recorded one."""
+        if (intake := self.intake) is None:
+            return
+        try:
+            context = span.get_span_context()
+            if context is None:
+                return
+            reference = self._traces.end(context)
+            if reference is None:  # started before we were configured
+                local = LocalTrace(context.trace_id, context.span_id, self._late_keepers(span))
+            else:
+                local = reference.local
+            exception: InFlight | None = None
+            if (error := sys.exc_info()[1]) is not None:
+                exception = in_flight(error, span, includes_locals=self.includes_locals)
+            is_root = context.span_id == local.root_id
+            if is_root:
+                self._traces.close(local)
+            intake.put(
+                Ended(span, local, exception),
+                wakes=is_root or exception is not None or local.root_id not in local.open,
+            )
+        except Exception as error:
+            GUARD.caught("process.on_end", error)
+
+    def _late_keepers(self, span: ReadableSpan) -> frozenset[str]:
+        context = span.get_span_context()
+        if self.policy is None or context is None or not context.trace_flags.sampled:
+            return NOBODY
+        return self.policy.keepers(context.trace_id, None, None)
+
+    def shutdown(self) -> None:
+        """Deliver what is queued within the configured deadline; called by the provider."""
+        try:
+            self.closes()
+        except Exception as error:
+            GUARD.caught("process.shutdown", error)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Deliver what has ended so far; false if the deadline passed first."""
+        try:
+            return self.flushes(timeout_millis / 1000)
+        except Exception as error:
+            GUARD.caught("process.force_flush", error)
+            return False
+
+
+def current_local_trace(traces: LocalTraces, context: Context | None) -> LocalTrace | None:
+    """The local trace of the span that is current in ``context``."""
+    span_context = get_current_span(context).get_span_context()
+    if not span_context.is_valid or span_context.is_remote:
+        return None
+    return traces.find(span_context)

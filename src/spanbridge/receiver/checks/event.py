@@ -1,0 +1,228 @@
+"""What error events and transactions have in common, and error events.
+
+Source: Sentry develop docs, "Event Payloads"; limits as Relay's normaliser applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from spanbridge.receiver.checks import words
+from spanbridge.receiver.checks.fields import (
+    check_pattern,
+    check_tags,
+    check_text,
+    check_time,
+    check_trace_ids,
+    check_word,
+    read_time,
+)
+from spanbridge.receiver.envelope import is_event_id
+from spanbridge.receiver.records import Json, JsonObject, Violation
+
+_TEXT_LIMITS = {"logger": 64, "culprit": 200, "transaction": 200, "dist": 64}
+
+
+def check_error_event(payload: JsonObject, header: JsonObject, now: float) -> Iterator[Violation]:
+    """An item of kind ``event``."""
+    yield from check_event_fields(payload, header)
+    if "timestamp" in payload:
+        yield from check_time(payload["timestamp"], now, "event.timestamp", "timestamp")
+    if "level" in payload:
+        yield from check_word(payload["level"], words.EVENT_LEVELS, "event.level", "level")
+    trace = _trace_context(payload)
+    if trace is not None:
+        yield from check_trace_context(trace)
+    yield from _check_exceptions(payload.get("exception"))
+    yield from _check_breadcrumbs(payload.get("breadcrumbs"))
+    fingerprint = payload.get("fingerprint", [])
+    if not isinstance(fingerprint, list) or not all(isinstance(part, str) for part in fingerprint):
+        yield Violation("event.fingerprint", "fingerprint", "is not a list of texts")
+
+
+def check_event_fields(payload: JsonObject, header: JsonObject) -> Iterator[Violation]:
+    """The fields of every event, transactions included.
+
+    Args:
+        payload: The event.
+        header: The envelope header it came under.
+    """
+    yield from _check_event_id(payload.get("event_id"), header.get("event_id"))
+    for field in payload.keys() - words.EVENT_FIELDS:
+        yield Violation("event.unknown_field", field, "is no field of an event; it is removed")
+    for field, longest in _TEXT_LIMITS.items():
+        if payload.get(field) is not None:
+            yield from check_text(payload[field], longest, f"event.{field}", field)
+    yield from _check_release(payload.get("release"), payload.get("environment"))
+    if payload.get("tags") is not None:
+        yield from check_tags(payload["tags"], "tags")
+    yield from _check_sdk(payload.get("sdk"))
+    yield from _check_context_sizes(payload.get("contexts", {}))
+
+
+def check_trace_context(trace: JsonObject) -> Iterator[Violation]:
+    """``contexts.trace`` of an event or transaction."""
+    where = "contexts.trace."
+    yield from check_trace_ids(trace, "trace_context", where)
+    if "status" in trace:
+        yield from check_word(
+            trace["status"], words.STATUSES, "trace_context.status", f"{where}status"
+        )
+    if "op" in trace:
+        yield from check_text(trace["op"], 128, "trace_context.op", f"{where}op")
+    if "origin" in trace:
+        yield from check_pattern(
+            trace["origin"],
+            words.ORIGIN,
+            "trace_context.origin",
+            f"{where}origin",
+            "[a-zA-Z0-9_.] only",
+        )
+
+
+def trace_id_of(payload: JsonObject) -> str | None:
+    """The trace an event or transaction belongs to."""
+    trace = _trace_context(payload)
+    trace_id = trace.get("trace_id") if trace else None
+    return trace_id if isinstance(trace_id, str) else None
+
+
+def _trace_context(payload: JsonObject) -> JsonObject | None:
+    contexts = payload.get("contexts")
+    trace = contexts.get("trace") if isinstance(contexts, dict) else None
+    return trace if isinstance(trace, dict) else None
+
+
+def _check_event_id(own: Json, of_envelope: Json) -> Iterator[Violation]:
+    if of_envelope is None:
+        yield Violation("envelope.event_id", "envelope header", "is missing, an event needs one")
+    if own is None:
+        return
+    if not is_event_id(own):
+        yield Violation("event.event_id", "event_id", f"is {own!r}, not 32 hex characters")
+    elif of_envelope is not None and _bare(own) != _bare(of_envelope):
+        yield Violation("event.event_id", "event_id", f"is {own}, the header says {of_envelope}")
+
+
+def _bare(event_id: str) -> str:
+    return event_id.replace("-", "").lower()
+
+
+def _check_release(release: Json, environment: Json) -> Iterator[Violation]:
+    if release is not None:
+        yield from check_pattern(
+            release, words.RELEASE, "event.release", "release", "1 to 200 long without / \\ newline"
+        )
+        if release in words.FORBIDDEN_RELEASES:
+            yield Violation("event.release", "release", f"must not be {release!r}")
+    if environment is not None:
+        yield from check_pattern(
+            environment,
+            words.ENVIRONMENT,
+            "event.environment",
+            "environment",
+            "1 to 64 long without / and newline",
+        )
+        if environment == "none":
+            yield Violation("event.environment", "environment", "must not be 'none'")
+
+
+def _check_sdk(sdk: Json) -> Iterator[Violation]:
+    if sdk is None:
+        return
+    if not isinstance(sdk, dict) or not (sdk.get("name") and sdk.get("version")):
+        yield Violation("event.sdk", "sdk", f"is {sdk!r}; name and version are required")
+
+
+def _check_context_sizes(contexts: Json) -> Iterator[Violation]:
+    if not isinstance(contexts, dict):
+        yield Violation("event.contexts", "contexts", "is not an object")
+        return
+    for name, context in contexts.items():
+        # The trace context is not trimmed.
+        if name != "trace" and isinstance(context, dict):
+            size_bytes = len(msgspec.json.encode(context))
+            if size_bytes > words.CONTEXT_LIMIT_BYTES:
+                yield Violation(
+                    "event.context_size", f"contexts.{name}", f"has {size_bytes} bytes, above 8 KiB"
+                )
+
+
+def _check_exceptions(exception: Json) -> Iterator[Violation]:
+    if exception is None:
+        return
+    values = exception.get("values") if isinstance(exception, dict) else exception
+    if not isinstance(values, list) or not values:
+        yield Violation("exception.values", "exception", "holds no list of exceptions")
+        return
+    for index, value in enumerate(values):
+        where = f"exception.values[{index}]"
+        if not isinstance(value, dict) or not (value.get("type") or value.get("value")):
+            yield Violation("exception.type", where, "has neither type nor value")
+            continue
+        yield from _check_exception(value, where)
+    yield from _check_exception_ids(values)
+
+
+def _check_exception(value: JsonObject, where: str) -> Iterator[Violation]:
+    for field, longest in (("type", 256), ("value", 8192), ("module", 256)):
+        if value.get(field) is not None:
+            yield from check_text(value[field], longest, f"exception.{field}", f"{where}.{field}")
+    mechanism = value.get("mechanism")
+    if mechanism is not None and not (isinstance(mechanism, dict) and mechanism.get("type")):
+        yield Violation("exception.mechanism", f"{where}.mechanism", "has no type")
+    stacktrace = value.get("stacktrace")
+    if stacktrace is None:
+        return
+    frames = stacktrace.get("frames") if isinstance(stacktrace, dict) else None
+    if not isinstance(frames, list) or not frames:
+        yield Violation("exception.frames", f"{where}.stacktrace", "holds no list of frames")
+        return
+    for index, frame in enumerate(frames):
+        place = f"{where}.stacktrace.frames[{index}]"
+        if not isinstance(frame, dict) or not (frame.get("function") or frame.get("filename")):
+            yield Violation("exception.frame", place, "has neither function nor filename")
+        elif frame.get("lineno") is not None and type(frame["lineno"]) is not int:
+            yield Violation("exception.frame", f"{place}.lineno", f"is {frame['lineno']!r}")
+
+
+def _check_exception_ids(values: list[Json]) -> Iterator[Violation]:
+    mechanisms = [
+        mechanism
+        for value in values
+        if isinstance(value, dict) and isinstance(mechanism := value.get("mechanism"), dict)
+    ]
+    ids = [one["exception_id"] for one in mechanisms if "exception_id" in one]
+    if len(ids) != len({str(one) for one in ids}):
+        yield Violation("exception.id", "exception.values", "an exception_id is used twice")
+    for mechanism in mechanisms:
+        parent_id = mechanism.get("parent_id")
+        if parent_id is not None and parent_id not in ids:
+            yield Violation(
+                "exception.id", "exception.values", f"parent_id {parent_id!r} is nobody"
+            )
+    # The root is the outermost exception, which stands last.
+    if ids and mechanisms and mechanisms[-1].get("exception_id") != 0:
+        yield Violation("exception.id", "exception.values", "the last exception's id is not 0")
+
+
+def _check_breadcrumbs(breadcrumbs: Json) -> Iterator[Violation]:
+    if breadcrumbs is None:
+        return
+    values = breadcrumbs.get("values") if isinstance(breadcrumbs, dict) else breadcrumbs
+    if not isinstance(values, list):
+        yield Violation("event.breadcrumbs", "breadcrumbs", "holds no list")
+        return
+    for index, crumb in enumerate(values):
+        where = f"breadcrumbs.values[{index}]"
+        if not isinstance(crumb, dict):
+            yield Violation("event.breadcrumbs", where, "is not an object")
+            continue
+        if read_time(crumb.get("timestamp")) is None:
+            yield Violation("event.breadcrumbs", f"{where}.timestamp", "is not a time")
+        if "level" in crumb:
+            yield from check_word(
+                crumb["level"], words.EVENT_LEVELS, "event.breadcrumbs", f"{where}.level"
+            )

@@ -1,0 +1,1 @@
+"""What every stage may lean on: the ledger, the guard, fork handling."""

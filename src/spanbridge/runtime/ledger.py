@@ -1,0 +1,67 @@
+"""The closed ledger of one destination: what was owed and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import msgspec
+
+from spanbridge.model.outcome import Outcome, Signal
+
+
+class LedgerSnapshot(msgspec.Struct, frozen=True):
+    """Counts of one destination at one moment.
+
+    ``accepted[signal] == sum(outcomes[signal].values()) + pending[signal]`` always holds.
+    """
+
+    accepted: dict[str, int]
+    outcomes: dict[str, dict[str, int]]
+    reasons: dict[str, int]
+    """Detail behind outcomes that lost something: ``"failed: http 503" -> 12``."""
+    pending: dict[str, int]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is under way: every accepted item has its fate."""
+        return not any(self.pending.values())
+
+
+class Ledger:
+    """Counts every item a destination was given and the one fate it met.
+
+    Only spanbridge's own threads write to it, so taking a lock here never holds the application.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accepted: Counter[Signal] = Counter()
+        self._settled: Counter[tuple[Signal, Outcome]] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def accept(self, signal: Signal, count: int = 1) -> None:
+        """Note that ``count`` more items are owed to the destination."""
+        with self._lock:
+            self._accepted[signal] += count
+
+    def settle(self, signal: Signal, outcome: Outcome, count: int = 1, reason: str = "") -> None:
+        """Note the fate of ``count`` accepted items, with a low-cardinality detail if it helps."""
+        with self._lock:
+            self._settled[signal, outcome] += count
+            if reason:
+                self._reasons[f"{outcome.value}: {reason}"] += count
+
+    def snapshot(self) -> LedgerSnapshot:
+        """The counts as they stand."""
+        with self._lock:
+            accepted = {signal.value: count for signal, count in self._accepted.items()}
+            settled = self._settled.copy()
+            reasons = dict(self._reasons)
+        outcomes: dict[str, dict[str, int]] = {name: {} for name in accepted}
+        for (signal, outcome), count in settled.items():
+            outcomes.setdefault(signal.value, {})[outcome.value] = count
+        pending = {
+            name: accepted.get(name, 0) - sum(fates.values()) for name, fates in outcomes.items()
+        }
+        return LedgerSnapshot(accepted, outcomes, reasons, pending)

@@ -1,0 +1,36 @@
+"""What ``status()`` tells: figures for health checks, of the process and of each destination."""
+
+from __future__ import annotations
+
+import msgspec
+
+from spanbridge.runtime.ledger import LedgerSnapshot
+
+
+class DestinationStatus(msgspec.Struct, frozen=True):
+    """How one destination fares."""
+
+    name: str
+    kind: str
+    address: str
+    sample_rate: float
+    queued: int
+    """Items waiting to be sent, including spans that wait for their root."""
+    ledger: LedgerSnapshot
+    last_error: str | None = None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How telemetry fares, for health checks.
+
+    ``failures`` counts spanbridge's own problems by cause; each is also logged once a minute.
+    """
+
+    enabled: bool
+    """Whether anything is sent anywhere."""
+    environment: str
+    release: str | None
+    destinations: dict[str, DestinationStatus]
+    problems: tuple[str, ...] = ()
+    """Settings that were left out, one sentence each."""
+    failures: dict[str, int] = {}

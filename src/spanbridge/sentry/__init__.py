@@ -1,0 +1,1 @@
+"""The bridge: trees and failures become Sentry's items."""

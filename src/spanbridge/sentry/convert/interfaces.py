@@ -1,0 +1,89 @@
+"""The user and the request of a transaction, as far as the root span's attributes tell."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from spanbridge.model.span import Attributes, SpanRecord
+from spanbridge.sentry.convert.attributes import json_text
+from spanbridge.sentry.convert.naming.http import request_url
+from spanbridge.sentry.convert.naming.name import text_of
+from spanbridge.sentry.wire import Request, User
+
+MAX_EMAIL_CHARS: Final = 75
+MAX_USER_CHARS: Final = 128
+MAX_URL_CHARS: Final = 256
+MAX_QUERY_CHARS: Final = 1024
+MAX_HEADERS_CHARS: Final = 7000
+
+USER_ATTRIBUTES: Final = frozenset(
+    {
+        "user.id",
+        "user.name",
+        "user.full_name",
+        "user.email",
+        "user.ip_address",
+        "user.hash",
+        "user.roles",
+    }
+)
+USER_DATA: Final = ("user.hash", "user.roles")
+"""Attributes of a user Sentry has no field for."""
+
+_HEADER_PREFIX: Final = "http.request.header."
+
+
+def user_of(data: Attributes) -> User | None:
+    """The user the application named; nothing is inferred, least of all an address."""
+    if data.keys().isdisjoint(USER_ATTRIBUTES):
+        return None
+    return User(
+        id=_limited(data, "user.id", MAX_USER_CHARS),
+        username=_limited(data, "user.name", MAX_USER_CHARS),
+        name=_limited(data, "user.full_name", MAX_USER_CHARS),
+        email=_limited(data, "user.email", MAX_EMAIL_CHARS),
+        ip_address=_ip_address(data),
+        data={key: data[key] for key in USER_DATA if key in data},
+    )
+
+
+def request_of(span: SpanRecord, data: Attributes) -> Request | None:
+    """The HTTP request a server span answered."""
+    if span.kind != "server" or "http.request.method" not in data:
+        return None
+    return Request(
+        url=request_url(data)[:MAX_URL_CHARS] or None,
+        method=text_of(data["http.request.method"]),
+        query_string=_limited(data, "url.query", MAX_QUERY_CHARS),
+        headers=_headers(data),
+    )
+
+
+def _limited(data: Attributes, key: str, max_chars: int) -> str | None:
+    # The whole value stays in the data of the root span.
+    return text_of(data.get(key))[:max_chars] or None
+
+
+def _ip_address(data: Attributes) -> str | None:
+    text = text_of(data.get("user.ip_address"))
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def _headers(data: Attributes) -> dict[str, str]:
+    headers = {}
+    room = MAX_HEADERS_CHARS
+    for key in [key for key in data if key.startswith(_HEADER_PREFIX)]:
+        # Instrumentation writes "_" where the conventions have "-".
+        header = key.removeprefix(_HEADER_PREFIX).replace("_", "-")
+        value = data[key]
+        values = value if isinstance(value, list | tuple) else (value,)
+        text = ", ".join(map(json_text, values))
+        room -= len(header) + len(text)
+        if room < 0:
+            break
+        headers[header] = text
+    return headers

@@ -1,0 +1,128 @@
+"""What a set of attribute keys means, worked out once for all spans that have it.
+
+Instrumentation writes the same keys on every span of a kind, so the choice of a naming rule and
+the search for renamed, overriding, tagged and measured attributes is done per set of keys.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from spanbridge.conventions.generated import MEASUREMENTS, TAG_ATTRIBUTES
+from spanbridge.sentry.convert.measurements import measurement_name
+from spanbridge.sentry.convert.naming.name import NameSpan
+from spanbridge.sentry.convert.naming.table import rule_for
+from spanbridge.sentry.convert.renames import renames_for
+from spanbridge.sentry.convert.status import OUTCOME_ATTRIBUTES
+from spanbridge.sentry.convert.tags import tag_key
+
+TAG_PREFIX: Final = "sentry.tag."
+MEASUREMENT_PREFIX: Final = "sentry.measurement."
+OVERRIDES: Final = frozenset(
+    {
+        "sentry.op",
+        "sentry.name",
+        "sentry.custom_span_name",
+        "sentry.description",
+        "sentry.source",
+        "sentry.segment.name.source",
+        "sentry.origin",
+    }
+)
+"""Attributes by which the application decides what Sentry shows; they win over every rule."""
+
+
+class TagSource(msgspec.Struct, frozen=True, gc=False):
+    """An attribute that becomes the tag ``key``."""
+
+    attribute: str
+    key: str
+
+
+class MeasurementSource(msgspec.Struct, frozen=True, gc=False):
+    """An attribute that becomes the measurement ``name`` if it holds a number."""
+
+    attribute: str
+    name: str
+    unit: str
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The meaning of one set of attribute keys."""
+
+    rule: NameSpan
+    renames: tuple[tuple[str, str], ...]
+    has_target: bool
+    """The old ``http.target`` is to be split."""
+    has_overrides: bool
+    has_outcome: bool
+    """A status more exact than OpenTelemetry's may follow from an attribute."""
+    tags: tuple[TagSource, ...]
+    measurements: tuple[MeasurementSource, ...]
+
+
+MAX_TAGS: Final = 64
+MAX_MEASUREMENTS: Final = 64
+"""Of one span; further ones stay ordinary attributes."""
+
+MAX_CACHED_KEYS: Final = 128
+
+
+def shape_of(keys: tuple[str, ...]) -> Shape:
+    """The shape of a span with these attribute keys, in their order."""
+    return _known_shape(keys) if len(keys) <= MAX_CACHED_KEYS else _shape_of(keys)
+
+
+def _shape_of(keys: tuple[str, ...]) -> Shape:
+    renames = renames_for(keys)
+    current = frozenset(keys).union(new for _, new in renames)
+    return Shape(
+        rule=rule_for(current),
+        renames=renames,
+        has_target="http.target" in current,
+        has_overrides=not current.isdisjoint(OVERRIDES),
+        has_outcome=not current.isdisjoint(OUTCOME_ATTRIBUTES),
+        tags=_tags(keys),
+        measurements=_measurements(keys),
+    )
+
+
+# Keys that are made of values would make a new shape each time: then the oldest are forgotten.
+_known_shape = lru_cache(maxsize=512)(_shape_of)
+
+
+def _tags(keys: tuple[str, ...]) -> tuple[TagSource, ...]:
+    sources = []
+    for attribute in keys:
+        if attribute in TAG_ATTRIBUTES:
+            wanted = attribute
+        elif attribute.startswith(TAG_PREFIX):
+            wanted = attribute.removeprefix(TAG_PREFIX)
+        else:
+            continue
+        key = tag_key(wanted)
+        if key is not None:
+            sources.append(TagSource(attribute, key))
+    # The application's own come last, so they win.
+    return tuple(sorted(sources, key=_is_explicit)[-MAX_TAGS:])
+
+
+def _measurements(keys: tuple[str, ...]) -> tuple[MeasurementSource, ...]:
+    sources = []
+    for attribute in keys:
+        if attribute in MEASUREMENTS:
+            name, unit = attribute, MEASUREMENTS[attribute]
+        elif attribute.startswith(MEASUREMENT_PREFIX):
+            name, unit = attribute.removeprefix(MEASUREMENT_PREFIX), "none"
+        else:
+            continue
+        if name:
+            sources.append(MeasurementSource(attribute, measurement_name(name), unit))
+    return tuple(sorted(sources, key=_is_explicit)[-MAX_MEASUREMENTS:])
+
+
+def _is_explicit(source: TagSource | MeasurementSource) -> bool:
+    return source.attribute.startswith((TAG_PREFIX, MEASUREMENT_PREFIX))

@@ -1,0 +1,38 @@
+"""Tags as Relay keeps them: known characters, one line, text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from spanbridge.model.span import AttributeValue
+from spanbridge.sentry.convert.attributes import json_text
+
+MAX_TAG_CHARS: Final = 200
+"""Limit of a key and of a value; Relay cuts longer values and drops longer keys."""
+
+RESERVED: Final = frozenset({"release", "environment", "dist", "user"})
+"""Keys Relay removes, because fields of these names exist."""
+
+_FORBIDDEN_IN_KEY: Final = re.compile(r"[^a-zA-Z0-9_.:\-]")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@lru_cache(maxsize=512)
+def tag_key(text: str) -> str | None:
+    """``text`` as a tag key, or ``None`` if Relay would not keep it."""
+    key = _FORBIDDEN_IN_KEY.sub("-", text)[:MAX_TAG_CHARS]
+    return None if not key or key in RESERVED else key
+
+
+def tag_value(value: AttributeValue) -> str | None:
+    """``value`` as a tag value, or ``None`` if nothing is left of it."""
+    if type(value) is bool:
+        return "true" if value else "false"
+    text = " ".join(json_text(value).split())
+    if not text.isprintable():
+        text = _UNPRINTABLE.sub("", text)
+    if len(text) > MAX_TAG_CHARS:
+        text = f"{text[: MAX_TAG_CHARS - 3]}..."
+    return text or None

@@ -1,0 +1,175 @@
+"""Where a destination is: DSNs, URLs, and whether they leave this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from spanbridge.settings.masking import MASK, Secret, Shown, mask_user_info, plain, show
+from spanbridge.settings.reading import Reader, Unusable, text_of
+
+_DSN_FORM: Final = "A DSN looks like https://<key>@<host>/<project>."
+_PUBLIC_KEY: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_KEY_LIKE: Final = re.compile(r"[A-Za-z0-9]{16,}")
+
+
+@dataclass(frozen=True, repr=False)
+class SentryDsn:
+    """A parsed DSN that never shows its keys.
+
+    Attributes:
+        secret: The DSN as it was given.
+        scheme: ``http`` or ``https``.
+        host: Host name or address, without brackets.
+        port: TCP port, the scheme's default if the DSN has none.
+        path: Path prefix of the server, with a slash at both ends.
+        project_id: Decimal digits.
+        public_key: The key that authenticates the sender.
+        secret_key: The second key of very old servers.
+        org_id: Organisation id as Sentry's own hosts carry it, decimal digits.
+    """
+
+    secret: Secret
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    path: str
+    project_id: str
+    public_key: str
+    secret_key: str | None = None
+    org_id: str | None = None
+
+    @property
+    def netloc(self) -> str:
+        """Host and, unless it is the scheme's default, port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_default = self.port == {"http": 80, "https": 443}[self.scheme]
+        return host if is_default else f"{host}:{self.port}"
+
+    @property
+    def envelope_url(self) -> str:
+        """Where envelopes are posted."""
+        return f"{self.scheme}://{self.netloc}{self.path}api/{self.project_id}/envelope/"
+
+    def reveal(self) -> str:
+        """The DSN as it was given. Never log it."""
+        return self.secret.reveal()
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{MASK}@{self.netloc}{self.path}{self.project_id}"
+
+    def __repr__(self) -> str:
+        return f"SentryDsn({str(self)!r})"
+
+
+def dsn_of(raw: object) -> SentryDsn:
+    """A DSN; what is wrong with it is said part by part."""
+    # Importing Sentry's SDK costs about 100 ms: only people who send to Sentry pay for it.
+    from sentry_sdk.utils import BadDsn, Dsn
+
+    text = text_of(raw)
+    scheme = _scheme_and_port_are_fine(text, _DSN_FORM)
+    if not urlsplit(text).path.strip("/"):
+        raise Unusable("it has no project", _DSN_FORM)
+    try:
+        parsed = Dsn(text)
+    except BadDsn as error:
+        problem = _BAD_DSN.get(str(error).split(" (")[0], "it is no DSN")
+        raise Unusable(problem, _DSN_FORM) from None
+    if not _PUBLIC_KEY.fullmatch(parsed.public_key):
+        raise Unusable("its key has characters no key has", _DSN_FORM)
+    if not parsed.project_id.isdigit():
+        raise Unusable(_BAD_DSN["Invalid project in DSN"], _DSN_FORM)
+    return SentryDsn(
+        secret=Secret(text),
+        scheme=scheme,
+        host=parsed.host,
+        port=parsed.port,
+        path=parsed.path,
+        project_id=parsed.project_id,
+        public_key=parsed.public_key,
+        secret_key=parsed.secret_key or None,
+        org_id=parsed.org_id,
+    )
+
+
+_BAD_DSN: Final = {
+    "Missing public key": "it has no key",
+    "Invalid project in DSN": "its project is not a number",
+}
+
+DSN: Final = Reader("DSN", dsn_of)
+
+
+def mask_dsn(value: object) -> Shown:
+    """A DSN as far as it can be shown: scheme, host and project, no key."""
+    if isinstance(value, SentryDsn):
+        return Shown(value)
+    if not isinstance(value, str) or "://" not in value:
+        return Shown(MASK)
+    return show(_KEY_LIKE.sub(MASK, mask_user_info(value)))
+
+
+def mask_url(value: object) -> Shown:
+    """A URL without user name, password and query."""
+    if not isinstance(value, str):
+        return show(value)
+    return show(mask_user_info(value).partition("?")[0])
+
+
+def http_url_of(raw: object) -> str:
+    """An ``http`` or ``https`` URL with a host."""
+    text = text_of(raw)
+    _scheme_and_port_are_fine(text, "A URL looks like https://<host>:<port>/<path>.")
+    return text
+
+
+URL: Final = Reader("URL", http_url_of)
+
+
+def proxy_of(raw: object) -> str:
+    """A proxy's URL; the empty text says that no proxy is to be used."""
+    return "" if raw == "" else http_url_of(raw)
+
+
+PROXY: Final = Reader("URL", proxy_of)
+
+
+def _scheme_and_port_are_fine(text: str, fix: str) -> Literal["http", "https"]:
+    if any(c.isspace() or not c.isprintable() for c in text):
+        raise Unusable("it contains a space or a control character", fix)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        is_port = str(error).startswith("Port")
+        raise Unusable(
+            "its port is not a number from 1 to 65535" if is_port else "its host cannot be read",
+            fix,
+        ) from None
+    if parts.scheme not in ("http", "https"):
+        raise Unusable("it does not start with http:// or https://", fix)
+    if not parts.hostname:
+        raise Unusable("it has no host", fix)
+    if port == 0:
+        raise Unusable("its port is not a number from 1 to 65535", fix)
+    return "https" if parts.scheme == "https" else "http"
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, as a log line may show them."""
+    return plain(urlsplit(url).netloc.rpartition("@")[2])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address, without port) is this machine by definition."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

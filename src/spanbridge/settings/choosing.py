@@ -1,0 +1,189 @@
+"""Which destinations there are, what each of them is, and which were chosen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
+from spanbridge.settings.findings import Findings
+from spanbridge.settings.masking import show
+from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
+from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
+from spanbridge.settings.sources import (
+    Found,
+    Sources,
+    destination_place,
+    destination_variable,
+    top_level_place,
+)
+from spanbridge.settings.tree import Settings
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_KIND_VARIABLE: Final = re.compile(rf"{PREFIX}([A-Z][A-Z0-9_]*)_KIND")
+# Names under which OpenTelemetry's Python SDK knows what is ours by another name.
+_EXPORTER_ALIASES: Final = {"otlp_proto_http": "otlp"}
+
+
+def _names_of(raw: object) -> tuple[str, ...]:
+    names = names_of(tuple(raw)) if isinstance(raw, Mapping) else names_or_none_of(raw)
+    return tuple(dict.fromkeys(name.lower() for name in names))
+
+
+def _exporter_names_of(raw: object) -> tuple[str, ...]:
+    return tuple(_EXPORTER_ALIASES.get(name, name) for name in _names_of(raw))
+
+
+DESTINATIONS: Final = Option(
+    key="destinations",
+    default=None,
+    sentence="Where telemetry goes: names or kinds. Unset: those whose address is set.",
+    reader=Reader("comma list of destinations, or `none`", _names_of),
+    variables=(Variable("OTEL_TRACES_EXPORTER", reader=Reader("comma list", _exporter_names_of)),),
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A destination to send to.
+
+    Attributes:
+        name: Its name.
+        setting: What chose it, as the user wrote it.
+    """
+
+    name: str
+    setting: str
+
+
+def known_names(sources: Sources) -> tuple[str, ...]:
+    """The kinds, and every destination with a valid name that is mentioned anywhere."""
+    names = dict.fromkeys(KINDS)
+    for table in sources.all_tables:
+        names.update(dict.fromkeys(table.destination_names()))
+    written = {destination_variable(name, KIND.key) for name in names}
+    for variable in sorted(sources.environ):
+        match = _KIND_VARIABLE.fullmatch(variable)
+        if match and variable not in written:
+            names[match[1].lower()] = None
+    return tuple(name for name in names if _NAME.fullmatch(name))
+
+
+def kind_of(sources: Sources, chosen: Chosen) -> str:
+    """What the destination is. Raises ``ConfigurationError`` for one that is not known."""
+    name = chosen.name
+    if not _NAME.fullmatch(name):
+        raise _unknown(sources, chosen)
+    found = sources.find(destination_place(KIND, name, kind=None))
+    if found is None:
+        if name in KINDS:
+            return name
+        raise _unknown(sources, chosen)
+    kind = str(found.read(KIND))
+    _check_variables_are_its_own(sources, chosen, kind)
+    return kind
+
+
+def _unknown(sources: Sources, chosen: Chosen) -> ConfigurationError:
+    known = known_names(sources)
+    listed = ", ".join(name for name in known if name != chosen.name)
+    kind_variable = destination_variable(chosen.name, KIND.key)
+    hint = f", or say what it is with {kind_variable}" if _NAME.fullmatch(chosen.name) else ""
+    return ConfigurationError(
+        chosen.setting,
+        show(chosen.name),
+        "there is no such destination",
+        f"{did_you_mean(chosen.name, (*(n for n in known if n != chosen.name), 'none'))}"
+        f"Use {listed}{hint}.",
+    )
+
+
+def _check_variables_are_its_own(sources: Sources, chosen: Chosen, kind: str) -> None:
+    taken = {
+        variable.name
+        for option in (DESTINATIONS, *options_of(Settings).values())
+        for variable in top_level_place(option).variables
+    }
+    for other in known_names(sources):
+        if other != chosen.name:
+            taken.update(_variables_of(other, other if other in KINDS else kind))
+    shared = sorted(taken & set(_variables_of(chosen.name, kind)))
+    if shared:
+        raise ConfigurationError(
+            chosen.setting,
+            show(chosen.name),
+            f"as a destination's name it would give {shared[0]} two meanings",
+            "Choose another name.",
+        )
+
+
+def _variables_of(name: str, kind: str) -> Iterator[str]:
+    return (destination_variable(name, key) for key in destination_options(kind))
+
+
+def choose(sources: Sources, findings: Findings) -> tuple[Chosen, ...]:
+    """The destinations to send to, in order; unusable choices are noted and left out."""
+    listed = _list_in(sources)
+    first = _addressed(sources) if listed is None else _named_by(listed, findings)
+    chosen = {one.name: one for one in first}
+    for name in dict.fromkeys((*known_names(sources), *chosen)):
+        try:
+            found = sources.find(destination_place(ENABLED, name, kind=None))
+            if found is None:
+                continue
+            if found.read(ENABLED):
+                chosen.setdefault(name, Chosen(name, found.setting))
+            else:
+                chosen.pop(name, None)
+        except ConfigurationError as problem:
+            findings.note(problem)
+            chosen.pop(name, None)
+    return tuple(chosen.values())
+
+
+def _list_in(sources: Sources) -> Found | None:
+    argument = sources.arguments.find((DESTINATIONS.key,))
+    if argument is not None:
+        return argument
+    said = sources.said(top_level_place(DESTINATIONS))
+    # In the file the same key also holds the destinations' own tables; those are no list.
+    return next((found for found in said if not isinstance(found.value, Mapping)), None)
+
+
+def _named_by(listed: Found, findings: Findings) -> Iterator[Chosen]:
+    try:
+        names = listed.read(DESTINATIONS)
+    except ConfigurationError as problem:
+        # An unreadable list chooses nothing: sending to places nobody named would be worse.
+        findings.note(problem)
+        return
+    assert isinstance(names, tuple)
+    yield from (Chosen(name, listed.setting) for name in names)
+
+
+def _addressed(sources: Sources) -> Iterator[Chosen]:
+    for name in known_names(sources):
+        setting = _address_setting(sources, name)
+        if setting is not None:
+            yield Chosen(name, setting)
+
+
+def _address_setting(sources: Sources, name: str) -> str | None:
+    """What sets the address of the destination; for one without address, its table."""
+    table = next((t for t in sources.all_tables if name in t.destination_names()), None)
+    mention = table.label((DESTINATIONS.key, name)) if table else DESTINATIONS.key
+    try:
+        kind = kind_of(sources, Chosen(name, mention))
+        addresses = [option for option in options_of(KINDS[kind]).values() if option.is_address]
+        if not addresses:
+            return mention if table else None
+        for option in addresses:
+            found = sources.find(destination_place(option, name, kind))
+            if found is not None:
+                return found.setting
+    except ConfigurationError as problem:
+        return problem.setting  # chosen by something unusable, which resolving it will say
+    return None

@@ -1,0 +1,237 @@
+"""Writes the settings' reference page and the example environment file.
+
+Both come from the declarations alone. Run it in the repository's root as
+``python -m spanbridge.settings.describe``.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from spanbridge.settings.choosing import DESTINATIONS
+from spanbridge.settings.declaration import Option, Variable, options_of
+from spanbridge.settings.options import ENABLED, KIND, KINDS, CommonOptions
+from spanbridge.settings.profiles import PROFILES
+from spanbridge.settings.reading import DURATION_S
+from spanbridge.settings.release import CI_VARIABLES
+from spanbridge.settings.sources import destination_place, top_level_place
+from spanbridge.settings.tree import Settings
+
+REFERENCE_PAGE = Path("docs/reference/settings.md")
+EXAMPLE_FILE = Path(".env.example")
+
+_RULE = "|---"
+
+_HEAD = """\
+# Settings
+
+This page is generated from the declarations in `spanbridge.settings`: do not edit it, run
+`python -m spanbridge.settings.describe`.
+
+## Where values come from
+
+From the weakest to the strongest:
+
+1. defaults,
+2. the profile of the environment,
+3. the settings file: top level, then `[environments.<name>]`,
+4. environment variables, in the order in which each setting lists them below: later ones win,
+5. arguments of `spanbridge.configure()`.
+
+An empty variable counts as unset. An argument of `None` counts as not given.
+`settings.source_of("release")` tells which source won.
+
+Every setting has one name. `issues` is the argument `issues=`, the key `issues` of the settings
+file and the variable `SPANBRIDGE_ISSUES`.
+
+## Profiles
+
+The environment's name selects one; a name that is not listed uses production's.
+
+{profiles}
+
+Without a name, the environment is `development` if at least one destination is chosen and all of
+them are on this machine (`console`, `file`, or a server on loopback), else `production`.
+
+## The settings file
+
+```toml
+# spanbridge.toml, named by SPANBRIDGE_CONFIG
+service_name = "governance"
+
+[destinations.sentry]
+sample_rate = 0.2
+
+[destinations.audit]            # a second destination of a kind has a name of its own
+kind = "file"
+path = "/var/log/audit.jsonl"
+
+[environments.development]
+destinations = ["console"]      # a list chooses; tables describe
+
+[environments.staging.destinations.sentry]
+sample_rate = 0.5
+```
+
+A `.yaml` file with the same keys works where `pyyaml` is installed.
+
+## When a setting cannot be used
+
+There is one `ConfigurationError` line that names the setting as you wrote it, the value, what is
+wrong and what to do. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
+
+- a faulty destination is left out,
+- any other faulty setting falls back to its default,
+- a faulty privacy setting (`capture_content`, `include_locals`, `hash_key`, a name that
+  resembles one of them, or a settings file that cannot be read) keeps everything from leaving
+  over the network: only `console` and `file` remain,
+- a list of destinations that cannot be read chooses nothing.
+
+`settings.problems` lists what was left out.
+"""
+
+_DESTINATIONS_HEAD = """\
+## Destinations
+
+A destination has a name; by default that is its kind: `sentry`, `otlp`, `console` or `file`.
+Without a list, those are chosen whose address is set (`dsn`, `endpoint`, `path`); `console` is,
+if the settings file has a table for it.
+
+The variables of a destination carry its name: `SPANBRIDGE_SENTRY_SAMPLE_RATE` for `sentry`,
+`SPANBRIDGE_AUDIT_SAMPLE_RATE` for one that is called `audit`. `SPANBRIDGE_AUDIT_KIND` makes it
+known without a settings file. Variables of other products (`SENTRY_…`, `OTEL_…`) and the short
+arguments `dsn` and `sample_rate` speak only of the destination that is named like its kind, so
+that the key of one vendor never goes to another.
+"""
+
+
+def reference_page() -> str:
+    """The reference page of all settings, in Markdown."""
+    sections = [
+        _HEAD.format(profiles=_profiles()),
+        f"## Settings of the whole\n\n{_table(_of_the_whole())}",
+        "Without a release, the first of these variables that holds a commit is taken: "
+        f"{', '.join(f'`{name}`' for name in CI_VARIABLES)}. Without one, `.git` is read.\n",
+        _DESTINATIONS_HEAD,
+        f"### Every destination\n\n{_table(_of_every_destination())}",
+    ]
+    for kind in KINDS:
+        rows = _of_kind(kind)
+        if rows:
+            sections.append(f"### `{kind}`\n\n{_table(rows)}")
+    return "\n".join(sections)
+
+
+def example_file() -> str:
+    """The example environment file: every variable of ours and what it is without it."""
+    blocks = [
+        "# Every setting as an environment variable of its own, with its default.\n"
+        "# Generated from the declarations in spanbridge.settings: do not edit.\n"
+        "# Reference: docs/reference/settings.md\n"
+    ]
+    blocks += _example_lines("The whole", _of_the_whole())
+    for kind in KINDS:
+        common = _of_every_destination(kind)
+        blocks += _example_lines(f"Destination {kind}", (*common, *_of_kind(kind)))
+    return "\n".join(blocks)
+
+
+def main(root: Path = Path()) -> None:
+    """Write both files under ``root``."""
+    (root / REFERENCE_PAGE).write_text(reference_page(), encoding="utf-8")
+    (root / EXAMPLE_FILE).write_text(example_file(), encoding="utf-8")
+
+
+class _Row(NamedTuple):
+    option: Option
+    variables: tuple[Variable, ...]
+
+
+def _of_the_whole() -> tuple[_Row, ...]:
+    options = (DESTINATIONS, *options_of(Settings).values())
+    return tuple(_Row(option, top_level_place(option).variables) for option in options)
+
+
+def _of_every_destination(kind: str | None = None) -> tuple[_Row, ...]:
+    """What all kinds share; for one kind, without what that kind declares anew."""
+    if kind is None:
+        options = (KIND, ENABLED, *options_of(CommonOptions).values())
+        return tuple(
+            _Row(o, (*o.variables, *destination_place(o, "<name>", None).variables))
+            for o in options
+        )
+    own = options_of(KINDS[kind])
+    shared = (ENABLED, *(o for key, o in options_of(CommonOptions).items() if own[key] == o))
+    return tuple(_Row(o, destination_place(o, kind, kind).variables) for o in shared)
+
+
+def _of_kind(kind: str) -> tuple[_Row, ...]:
+    common = options_of(CommonOptions)
+    own = (o for key, o in options_of(KINDS[kind]).items() if common.get(key) != o)
+    return tuple(_Row(o, destination_place(o, kind, kind).variables) for o in own)
+
+
+def _profiles() -> str:
+    lines = ["| environment | Sentry's rate | `include_locals` | `on_config_error` |"]
+    lines.append(_RULE * 4 + "|")
+    for name, profile in PROFILES.items():
+        values = (profile.sentry_sample_rate, profile.include_locals, profile.on_config_error)
+        lines.append(f"| `{name}` | {' | '.join(map(_value, values))} |")
+    return "\n".join(lines)
+
+
+def _table(rows: Iterable[_Row]) -> str:
+    lines = ["| name | value | default | variables | meaning |", _RULE * 5 + "|"]
+    for option, variables in rows:
+        value = option.reader.shape + (f" ({option.unit})" if _needs_unit(option) else "")
+        named = ", ".join(_variable(variable) for variable in variables)
+        lines.append(
+            f"| `{option.key}` | {value} | {_default(option)} | {named} | {option.sentence} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _needs_unit(option: Option) -> bool:
+    return bool(option.unit) and option.reader is not DURATION_S
+
+
+def _variable(variable: Variable) -> str:
+    form = f" ({variable.reader.shape})" if variable.reader else ""
+    part = f"`{variable.part}` in " if variable.part else ""
+    return f"{part}`{variable.name}`{form}"
+
+
+def _default(option: Option) -> str:
+    if option.by_profile is None:
+        return _value(option.default)
+    return ", ".join(f"{n}: {_value(option.default_in(p))}" for n, p in PROFILES.items())
+
+
+def _value(value: object) -> str:
+    match value:
+        case None | () | "":
+            return "–"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case float():
+            return f"`{value:g}`"
+        case _:
+            return f"`{value}`"
+
+
+def _example_lines(title: str, rows: Iterable[_Row]) -> Iterator[str]:
+    yield f"# --- {title} ---\n"
+    for option, variables in rows:
+        sentence = option.sentence + (f" Default: {_default(option)}." if option.by_profile else "")
+        *others, own = (variable.name for variable in variables if not variable.part)
+        lines = textwrap.wrap(sentence.replace("`", ""), 92)
+        lines += textwrap.wrap(f"Also: {', '.join(others)}", 92) if others else []
+        plain_default = "" if option.by_profile else _value(option.default).strip("`–")
+        yield "\n".join(f"# {line}" for line in (*lines, f"{own}={plain_default}")) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Which environment this is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.choosing import Chosen, choose, kind_of
+from spanbridge.settings.declaration import Variable, options_of
+from spanbridge.settings.findings import Findings
+from spanbridge.settings.options import KINDS
+from spanbridge.settings.sources import Place, Sources, destination_place, top_level_place
+from spanbridge.settings.tree import Settings
+
+EVERYTHING_IS_LOCAL = "every destination is on this machine"
+
+
+class Environment(NamedTuple):
+    """An environment's name, and what named it."""
+
+    name: str
+    source: str
+
+
+def detect_environment(sources: Sources, findings: Findings) -> Environment:
+    """The environment that was named, or what the destinations' addresses suggest.
+
+    Without a name and without a destination it is production, the careful one.
+    """
+    option = options_of(Settings)["environment"]
+    try:
+        found = sources.find(_place(sources))
+        if found is not None:
+            return Environment(str(found.read(option)), found.source)
+    except ConfigurationError as problem:
+        findings.note(problem)
+        return Environment("production", "default")
+    if _everything_is_local(sources):
+        return Environment("development", EVERYTHING_IS_LOCAL)
+    return Environment("production", "default")
+
+
+def _place(sources: Sources) -> Place:
+    options = options_of(Settings)
+    place = top_level_place(options["environment"])
+    found = sources.find(top_level_place(options["environment_aliases"]))
+    if found is None:
+        return place
+    aliases = found.read(options["environment_aliases"])
+    assert isinstance(aliases, tuple)
+    first_plain = next(i for i, v in enumerate(place.variables) if v.name == "ENVIRONMENT")
+    return dataclasses.replace(
+        place,
+        variables=(
+            *place.variables[:first_plain],
+            *(Variable(name) for name in reversed(aliases)),
+            *place.variables[first_plain:],
+        ),
+    )
+
+
+def _everything_is_local(sources: Sources) -> bool:
+    chosen = choose(sources, Findings())
+    return bool(chosen) and all(_is_local(sources, one) for one in chosen)
+
+
+def _is_local(sources: Sources, chosen: Chosen) -> bool:
+    try:
+        kind = kind_of(sources, chosen)
+        address: dict[str, Any] = {}
+        for key, option in options_of(KINDS[kind]).items():
+            if option.is_address:
+                found = sources.find(destination_place(option, chosen.name, kind))
+                address |= {key: found.read(option)} if found else {}
+    except ConfigurationError:
+        return False  # what cannot be read may be anywhere
+    return KINDS[kind](name=chosen.name, **address).is_local

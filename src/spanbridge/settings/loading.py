@@ -1,0 +1,217 @@
+"""From everything that was said to one tree of settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.choosing import Chosen, choose, kind_of, known_names
+from spanbridge.settings.declaration import Option, options_of
+from spanbridge.settings.environment import detect_environment
+from spanbridge.settings.findings import Findings
+from spanbridge.settings.known_keys import check_names
+from spanbridge.settings.masking import Shown, show
+from spanbridge.settings.options import (
+    KINDS,
+    DestinationOptions,
+    Incomplete,
+)
+from spanbridge.settings.profiles import PROFILES, profile_name
+from spanbridge.settings.reading import Unusable, did_you_mean
+from spanbridge.settings.release import detect_release
+from spanbridge.settings.settings_file import read_settings_file
+from spanbridge.settings.sources import (
+    Place,
+    Sources,
+    Table,
+    destination_place,
+    top_level_place,
+)
+from spanbridge.settings.tree import Settings
+
+
+def load(
+    arguments: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings from every source.
+
+    Weakest to strongest: defaults, the environment's profile, the settings file, environment
+    variables, arguments.
+
+    Args:
+        arguments: What was passed to ``configure()``; ``None`` values count as not given.
+        environ: The environment variables, by default those of the process.
+
+    Returns:
+        The settings. Under ``on_config_error`` ``warn`` they list in ``problems`` what was left
+        out.
+
+    Raises:
+        ConfigurationError: The first unusable setting, under ``on_config_error`` ``raise``.
+    """
+    findings = Findings()
+    sources = Sources(Table(arguments or {}), os.environ if environ is None else environ)
+    sources = _with_file(sources, findings)
+    environment = detect_environment(sources, findings)
+    inner = sources.within(environment.name)
+    reading = _Reading(inner, profile_name(environment.name), findings)
+
+    chosen = choose(inner, findings)
+    values = reading.top_level()
+    values |= {"environment": environment.name, "environment_source": environment.source}
+    reading.sources_by_key["environment"] = environment.source
+    _detect_what_is_missing(values, reading, sources.environ)
+    reading.check_captured(values["capture_content"], chosen)
+    check_names(sources, chosen, findings)
+    if not values["disabled"]:
+        values["destinations"] = reading.destinations(chosen, values["capture_content"])
+    if values["on_config_error"] == "raise" and findings.problems:
+        raise findings.problems[0]
+    values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)
+    return Settings(
+        **values,
+        problems=tuple(findings.problems),
+        sources=MappingProxyType(reading.sources_by_key),
+    )
+
+
+def _with_file(sources: Sources, findings: Findings) -> Sources:
+    """The sources with the settings file. An unusable file leaves its privacy rules unknown."""
+    option = options_of(Settings)["config"]
+    try:
+        found = sources.find(top_level_place(option))
+        if found is None:
+            return sources
+        path = str(found.read(option))
+        try:
+            content = read_settings_file(path)
+        except Unusable as unusable:
+            raise found.error(option, unusable) from None
+    except ConfigurationError as problem:
+        findings.note(problem, is_privacy=True)
+        return sources
+    return Sources(sources.arguments, sources.environ, (Table(content, origin=path),))
+
+
+class _Reading:
+    """Reads values for one environment, remembering where each came from."""
+
+    def __init__(self, sources: Sources, profile: str, findings: Findings) -> None:
+        self._sources = sources
+        self._profile = profile
+        self._findings = findings
+        self.sources_by_key: dict[str, str] = {}
+        self._settings_by_key: dict[str, str] = {}
+
+    def top_level(self) -> dict[str, Any]:
+        """The settings of the whole; an unusable one falls back to its default."""
+        values = {}
+        for key, option in options_of(Settings).items():
+            try:
+                values[key] = self._value(key, top_level_place(option))
+            except ConfigurationError as problem:
+                self._findings.note(problem, is_privacy=option.is_privacy)
+                values[key] = self._fallback(option)
+        return values
+
+    def _fallback(self, option: Option) -> object:
+        # A profile may loosen privacy; an unusable privacy setting takes the plain default.
+        return option.default if option.is_privacy else option.default_in(PROFILES[self._profile])
+
+    def _value(self, key: str, place: Place) -> Any:
+        found = self._sources.find(place)
+        if found is None:
+            if place.option.by_profile:
+                self.sources_by_key[key] = f"profile {self._profile}"
+            return place.option.default_in(PROFILES[self._profile])
+        value = found.read(place.option)
+        self.sources_by_key[key] = found.source
+        self._settings_by_key[key] = found.setting
+        return value
+
+    def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
+        """Note names in ``capture_content`` that no destination has."""
+        known = dict.fromkeys((*known_names(self._sources), *(one.name for one in chosen)))
+        for name in captured:
+            if name not in known:
+                problem = ConfigurationError(
+                    self._settings_by_key["capture_content"],
+                    show(name),
+                    "there is no such destination",
+                    f"{did_you_mean(name, known)}Use {', '.join(known)}.",
+                )
+                self._findings.note(problem, is_privacy=True)
+
+    def destinations(
+        self, chosen: Collection[Chosen], captured: Collection[str]
+    ) -> tuple[DestinationOptions, ...]:
+        """The options of the chosen destinations; a faulty one is noted and left out."""
+        usable = []
+        for one in chosen:
+            try:
+                usable.append(self._destination(one, captured))
+            except ConfigurationError as problem:
+                self._findings.note(problem)
+        return tuple(usable)
+
+    def _destination(self, chosen: Chosen, captured: Collection[str]) -> DestinationOptions:
+        name, kind = chosen.name, kind_of(self._sources, chosen)
+        places = {
+            key: destination_place(option, name, kind)
+            for key, option in options_of(KINDS[kind]).items()
+        }
+        prefix = f"destinations.{name}."
+        values = {key: self._value(prefix + key, place) for key, place in places.items()}
+        values |= {
+            "sample_rate_source": self.sources_by_key.get(f"{prefix}sample_rate", "default"),
+            "capture_content": name in captured,
+        }
+        options = KINDS[kind](name=name, **values)
+        try:
+            options.verify()
+        except Incomplete as unusable:
+            place = places[unusable.key]
+            # Other products' variables are the usual way, so they are named where there are any.
+            others = place.option.variables if name == kind else ()
+            usual = (others or place.variables)[-1]
+            setting = self._settings_by_key.get(prefix + unusable.key, usual.label)
+            raise ConfigurationError(
+                setting, _seen(unusable), unusable.problem, unusable.fix
+            ) from None
+        except Unusable as unusable:
+            raise ConfigurationError(
+                chosen.setting, show(name), unusable.problem, unusable.fix
+            ) from None
+        return options
+
+
+def _seen(incomplete: Incomplete) -> Shown:
+    return Shown("not set") if incomplete.value is None else show(incomplete.value)
+
+
+def _detect_what_is_missing(
+    values: dict[str, Any], reading: _Reading, environ: Mapping[str, str]
+) -> None:
+    if values["release"] is None and "release" not in reading.sources_by_key:
+        detected = detect_release(environ)
+        if detected is not None:
+            values["release"], reading.sources_by_key["release"] = detected
+    if not values["server_name"]:
+        values["server_name"] = socket.gethostname()
+        reading.sources_by_key["server_name"] = "host name"
+
+
+def _withhold_if_in_doubt(
+    destinations: tuple[DestinationOptions, ...], findings: Findings
+) -> tuple[DestinationOptions, ...]:
+    """Only what stays on this machine, if it is in doubt what may leave."""
+    remote = [options.name for options in destinations if options.is_remote]
+    if not (findings.privacy and remote):
+        return destinations
+    findings.withhold(remote)
+    return tuple(options for options in destinations if not options.is_remote)

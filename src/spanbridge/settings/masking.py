@@ -1,0 +1,86 @@
+"""Values that must not show up in a log line, and how text is made safe to show."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MASK: Final = "***"
+LONGEST_SHOWN: Final = 80
+"""Characters of a value that an error message repeats."""
+
+# Greedy on purpose: a password may hold anything, and masking too much does no harm.
+_USER_INFO = re.compile(r"(?<=//).*(?=@)", re.DOTALL)
+# Within one quoted text of a longer repr.
+_QUOTED_USER_INFO = re.compile(r"(?<=//)[^@'\"]*(?=@)")
+
+
+class Secret:
+    """A text that its ``repr`` and ``str`` never show.
+
+    Args:
+        value: The secret itself.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself. Never log it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+
+class Shown(str):
+    """A text that stands for a value in an error message, without quotes of its own."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def mask_user_info(text: str) -> str:
+    """``text`` with the user name and password of every URL in it masked."""
+    return _USER_INFO.sub(MASK, text)
+
+
+def masked_repr_of(value: object) -> str:
+    """The ``repr`` of a value or of several, with user name and password of URLs masked."""
+    return _QUOTED_USER_INFO.sub(MASK, repr(value))
+
+
+def mask_whole(_value: object) -> Shown:
+    """The mask alone, whatever the value."""
+    return Shown(MASK)
+
+
+def show(value: object) -> Shown:
+    """``value`` as an error message may repeat it: one short line without credentials."""
+    try:
+        text = mask_user_info(repr(value))
+    except Exception:  # the repr of a caller's object may do anything
+        text = f"<{type(value).__name__}>"
+    if len(text) > LONGEST_SHOWN:
+        text = text[: LONGEST_SHOWN - 1] + "…"
+    return Shown(plain(text))
+
+
+def plain(text: str) -> str:
+    """``text`` on one line: characters that are not printable are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,307 @@
+"""The destinations' options: one class per kind, one field per setting."""
+
+# ruff: noqa: RUF009 - option() makes a dataclass field, as dataclasses.field() does
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from spanbridge.settings import otlp_variables as otel
+from spanbridge.settings.address import (
+    DSN,
+    PROXY,
+    SentryDsn,
+    host_of,
+    is_loopback,
+    mask_dsn,
+    mask_url,
+)
+from spanbridge.settings.declaration import Option, masked_repr, option, options_of
+from spanbridge.settings.masking import Secret, mask_whole
+from spanbridge.settings.reading import (
+    BOOLEAN,
+    COUNT,
+    DURATION_S,
+    HEADERS,
+    PATH,
+    RATE,
+    Unusable,
+    one_of,
+)
+
+Kind: TypeAlias = Literal["sentry", "otlp", "console", "file"]
+Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+
+
+class Incomplete(Unusable):
+    """A problem that belongs to one field and shows only once the options are complete."""
+
+    def __init__(self, key: str, problem: str, fix: str, value: object = None) -> None:
+        super().__init__(problem, f"{fix}.")
+        self.key = key
+        self.value = value
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CommonOptions:
+    """What every destination has.
+
+    Attributes:
+        name: The destination's name, by default its kind.
+        sample_rate_source: Where the rate comes from, for logs and ``status()``.
+        capture_content: Whether prompts and answers may go here.
+    """
+
+    is_remote: ClassVar[bool] = False
+    """Whether data leaves the process over a network. A server on loopback may pass it on."""
+
+    name: str
+    sample_rate: float = option(
+        1.0,
+        "Share of traces sent here.",
+        RATE,
+        variables=(otel.SAMPLER, otel.SAMPLER_ARGUMENT),
+    )
+    sample_rate_source: str = "default"
+    capture_content: bool = False
+    queue_max_items: int = option(
+        65_536, "Spans and errors that may wait for this destination.", COUNT, unit="items"
+    )
+    queue_max_bytes: int = option(
+        64 * 1024 * 1024, "Memory they may take while they wait.", COUNT, unit="bytes"
+    )
+
+    __repr__ = masked_repr
+
+    @property
+    def place(self) -> str:
+        """Where it sends to, as a log line may show it; empty if there is nothing to say."""
+        return ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing it sends leaves this machine, as far as its address tells."""
+        return True
+
+    def verify(self) -> None:
+        """Check what only the whole can show. Raises ``Unusable``."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SentryOptions(CommonOptions):
+    """Sentry, SaaS or self-hosted. The names are those of Sentry's SDK."""
+
+    is_remote: ClassVar[bool] = True
+
+    name: str = "sentry"
+    kind: Literal["sentry"] = "sentry"
+    sample_rate: float = option(
+        0.1,
+        "Share of traces sent to Sentry. Errors are always sent.",
+        RATE,
+        variables=("SENTRY_TRACES_SAMPLE_RATE",),
+        by_profile=lambda profile: profile.sentry_sample_rate,
+        is_shorthand=True,
+    )
+    dsn: SentryDsn | None = option(
+        None,
+        "The project's DSN.",
+        DSN,
+        variables=("SENTRY_DSN",),
+        mask=mask_dsn,
+        has_file_variant=True,
+        is_address=True,
+        is_shorthand=True,
+    )
+    timeout_s: float = option(10.0, "Longest time of one request.", DURATION_S, unit="s")
+    http_proxy: str | None = option(
+        None,
+        "Proxy for requests. Unset: the system's; empty (not in a variable): none.",
+        PROXY,
+        mask=mask_url,
+    )
+    https_proxy: str | None = option(
+        None,
+        "Proxy for HTTPS requests, where it differs from `http_proxy`.",
+        PROXY,
+        mask=mask_url,
+    )
+    ca_certs: str | None = option(
+        None, "PEM file of the authorities to trust. Unset: the system's.", PATH
+    )
+    cert_file: str | None = option(None, "PEM file of a client certificate.", PATH)
+    key_file: str | None = option(None, "PEM file of the client certificate's key.", PATH)
+
+    @property
+    def place(self) -> str:
+        return self.dsn.netloc if self.dsn else ""
+
+    @property
+    def is_local(self) -> bool:
+        return self.dsn is not None and is_loopback(self.dsn.host)
+
+    def verify(self) -> None:
+        if self.dsn is None:
+            raise Incomplete(
+                "dsn", f"the destination {self.name} needs a DSN", "Set it to your project's DSN"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OtlpOptions(CommonOptions):
+    """Any OTLP receiver: a Collector or a vendor. Names and variables as OpenTelemetry has them."""
+
+    is_remote: ClassVar[bool] = True
+
+    name: str = "otlp"
+    kind: Literal["otlp"] = "otlp"
+    endpoint: str = option(
+        "http://localhost:4318/v1/traces",
+        "Where traces are posted.",
+        otel.TRACES_URL,
+        variables=otel.ENDPOINT_VARIABLES,
+        mask=mask_url,
+        is_address=True,
+    )
+    protocol: str = option(
+        "http/protobuf",
+        "Encoding and transport.",
+        otel.PROTOCOL,
+        variables=otel.otlp_variables("PROTOCOL"),
+    )
+    headers: tuple[tuple[str, Secret], ...] = option(
+        (),
+        "Headers of every request, for example a vendor's key.",
+        HEADERS,
+        variables=otel.otlp_variables("HEADERS"),
+        mask=mask_whole,
+    )
+    timeout_s: float = option(
+        10.0,
+        "Longest time of one request.",
+        DURATION_S,
+        unit="s",
+        variables=otel.TIMEOUT_VARIABLES,
+    )
+    compression: Compression = option(
+        "none",
+        "How request bodies are compressed.",
+        one_of("none", "gzip", "deflate"),
+        variables=otel.otlp_variables("COMPRESSION"),
+    )
+    certificate_file: str | None = option(
+        None,
+        "PEM file of the authorities to trust. Unset: the system's.",
+        PATH,
+        variables=otel.otlp_variables("CERTIFICATE"),
+    )
+    client_certificate_file: str | None = option(
+        None,
+        "PEM file of a client certificate.",
+        PATH,
+        variables=otel.otlp_variables("CLIENT_CERTIFICATE"),
+    )
+    client_key_file: str | None = option(
+        None,
+        "PEM file of the client certificate's key.",
+        PATH,
+        variables=otel.otlp_variables("CLIENT_KEY"),
+    )
+
+    @property
+    def place(self) -> str:
+        return host_of(self.endpoint)
+
+    @property
+    def is_local(self) -> bool:
+        return is_loopback(urlsplit(self.endpoint).hostname or "")
+
+    def verify(self) -> None:
+        if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise Unusable(
+                "the OTLP exporter is not installed", "Run: pip install 'spanbridge[otlp]'"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ConsoleOptions(CommonOptions):
+    """A readable tree of every trace on the terminal."""
+
+    name: str = "console"
+    kind: Literal["console"] = "console"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FileOptions(CommonOptions):
+    """A local file, one JSON object per line."""
+
+    name: str = "file"
+    kind: Literal["file"] = "file"
+    path: str = option("telemetry.jsonl", "The file; it is appended to.", PATH, is_address=True)
+
+    @property
+    def place(self) -> str:
+        return self.path
+
+    def verify(self) -> None:
+        folder = os.path.dirname(os.path.abspath(self.path))
+        try:
+            if os.path.isdir(self.path):
+                raise Incomplete("path", "it is a directory", "Name a file", self.path)
+            if not os.path.isdir(folder):
+                raise Incomplete("path", "its directory does not exist", "Create it", self.path)
+            is_writable = os.access(self.path if os.path.exists(self.path) else folder, os.W_OK)
+        except (OSError, UnicodeError):
+            raise Incomplete("path", "it is no usable path", "Choose another", self.path) from None
+        if not is_writable:
+            raise Incomplete(
+                "path",
+                "this process may not write there",
+                "Change its permissions, or choose another path",
+                self.path,
+            )
+
+
+DestinationOptions: TypeAlias = SentryOptions | OtlpOptions | ConsoleOptions | FileOptions
+
+KINDS: Final[Mapping[str, type[DestinationOptions]]] = MappingProxyType(
+    {
+        "sentry": SentryOptions,
+        "otlp": OtlpOptions,
+        "console": ConsoleOptions,
+        "file": FileOptions,
+    }
+)
+"""Every kind of destination. A new one is an entry here, its class, and its place in the union."""
+
+KIND: Final = Option(
+    key="kind",
+    default=None,
+    sentence="What a destination with a name of its own is.",
+    reader=one_of("sentry", "otlp", "console", "file"),
+)
+
+ENABLED: Final = Option(
+    key="enabled",
+    default=None,
+    sentence="Add the destination to those chosen, or take it out.",
+    reader=BOOLEAN,
+)
+
+
+def destination_options(kind: str) -> Mapping[str, Option]:
+    """Everything that can be set for a destination of ``kind``, by key."""
+    return {KIND.key: KIND, ENABLED.key: ENABLED, **options_of(KINDS[kind])}
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a parent package is missing, or a stub stands in for it
+        return False

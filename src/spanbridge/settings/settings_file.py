@@ -1,0 +1,66 @@
+"""The settings file: TOML, or YAML where pyyaml is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spanbridge.settings.reading import Unusable
+from spanbridge.settings.secret_file import read_regular_file
+
+LARGEST_FILE_BYTES: Final = 1024 * 1024
+
+
+def read_settings_file(path: str) -> Mapping[Any, object]:
+    """The keys of the file at ``path``.
+
+    Raises:
+        Unusable: It cannot be read, is of an unknown format, or is malformed.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in (".toml", ".yaml", ".yml"):
+        raise Unusable("its format is unknown", "Use a .toml, .yaml or .yml file.")
+    content = read_regular_file(path, LARGEST_FILE_BYTES)
+    try:
+        text = content.decode("utf-8")
+        table = _parse_toml(text) if suffix == ".toml" else _parse_yaml(text)
+    except UnicodeDecodeError:
+        raise Unusable("the file is not UTF-8 text", "Save it as UTF-8.") from None
+    except RecursionError:
+        raise Unusable("the file is nested too deeply", "Flatten it.") from None
+    if table is None:  # an empty YAML document
+        return {}
+    if not isinstance(table, Mapping):
+        raise Unusable("the file holds no keys", "Write one 'key: value' a line.")
+    return table
+
+
+def _parse_toml(text: str) -> object:
+    import tomllib  # only for people who have a file
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
+        raise Unusable(f"the file is not valid TOML ({error})", "Correct it there.") from None
+
+
+def _parse_yaml(text: str) -> object:
+    try:
+        import yaml  # optional, and only for people who have a file
+    except ImportError:
+        raise Unusable(
+            "reading YAML needs a package that is not installed",
+            "Run: pip install pyyaml, or use a .toml file.",
+        ) from None
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "no line known"
+        raise Unusable(f"the file is not valid YAML ({where})", "Correct it there.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise Unusable(
+            f"the file is not valid YAML ({type(error).__name__})", "Correct it."
+        ) from None

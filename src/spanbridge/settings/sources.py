@@ -1,0 +1,207 @@
+"""The places a value can come from, and the search through them, strongest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.declaration import PREFIX, Option, Variable
+from spanbridge.settings.masking import plain, show
+from spanbridge.settings.reading import Reader, Unusable
+from spanbridge.settings.secret_file import secret_file_variable
+
+Path: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value as a user wrote it.
+
+    Attributes:
+        value: Not read yet.
+        setting: The setting as the user wrote it.
+        reader: How this source writes the value, if not in the setting's own form.
+        source: Who gave it, for logs.
+    """
+
+    value: object
+    setting: str
+    reader: Reader[object] | None = None
+    source: str = ""
+
+    def read(self, option: Option) -> object:
+        """The typed value. Raises ``ConfigurationError``."""
+        try:
+            return (self.reader or option.reader).convert(self.value)
+        except Unusable as error:
+            raise self.error(option, error) from None
+
+    def error(self, option: Option, unusable: Unusable) -> ConfigurationError:
+        """What is wrong with the value, with the value masked as the setting asks."""
+        shown = option.mask(self.value)
+        return ConfigurationError(self.setting, shown, plain(unusable.problem), unusable.fix)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Nested keys, as arguments or a settings file give them.
+
+    Attributes:
+        content: The keys and values.
+        origin: The file's name, empty for arguments.
+        section: The environment table this is, if it is one.
+    """
+
+    content: Mapping[Any, object]  # YAML keys may be anything
+    origin: str = ""
+    section: str = ""
+
+    def find(self, path: Path) -> Found | None:
+        """The value at ``path``. ``None`` as a value means that nothing is said."""
+        level: object = self.content
+        for key in path:
+            if not isinstance(level, Mapping) or key not in level:
+                return None
+            level = level[key]
+        if level is None:
+            return None
+        label = self.label(path)
+        return Found(level, label, source=label if self.origin else "argument")
+
+    def destination_names(self) -> tuple[str, ...]:
+        """The destinations that have a table of their own in this one, even an empty one."""
+        tables = self.content.get("destinations")
+        if not isinstance(tables, Mapping):
+            return ()
+        return tuple(name for name in tables if isinstance(name, str))
+
+    def label(self, path: Path) -> str:
+        """The key at ``path`` as its writer would name it."""
+        if not self.origin:
+            keys = "".join(f"[{key!r}]" for key in path[1:])
+            return plain(f"configure({path[0]}=...){keys}")
+        sections = (*((self.section,) if self.section else ()), ".".join(path[:-1]))
+        section = ".".join(part for part in sections if part)
+        where = f"[{section}] of {self.origin}" if section else self.origin
+        return plain(f"{path[-1]} in {where}")
+
+    def environment(self, name: str) -> Table | None:
+        """The table of the environment ``name``, if there is one."""
+        found = self.find(("environments", name))
+        if found is None or not isinstance(found.value, Mapping):
+            return None
+        return Table(found.value, self.origin, f"environments.{name}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one setting can stand.
+
+    Attributes:
+        option: Its declaration.
+        paths: In tables, the more specific first.
+        variables: In the environment, weakest first.
+    """
+
+    option: Option
+    paths: tuple[Path, ...]
+    variables: tuple[Variable, ...]
+
+
+def top_level_place(option: Option) -> Place:
+    """Where a setting of the whole stands."""
+    own = own_variables(f"{PREFIX}{option.key.upper()}", option)
+    return Place(option, ((option.key,),), (*option.variables, *own))
+
+
+def destination_place(option: Option, name: str, kind: str | None) -> Place:
+    """Where a setting of the destination ``name`` stands.
+
+    Variables of other products, and top-level keys, speak of the destination that is named like
+    its kind: a vendor's key must never go to another destination.
+    """
+    own = own_variables(destination_variable(name, option.key), option)
+    paths: tuple[Path, ...] = (("destinations", name, option.key),)
+    if name != kind:
+        return Place(option, paths, own)
+    if option.is_shorthand:
+        paths = (*paths, (option.key,))
+    foreign = tuple(with_file_variants(option.variables, option))
+    return Place(option, paths, (*foreign, *own))
+
+
+def destination_variable(name: str, key: str) -> str:
+    """The variable that sets ``key`` of the destination ``name``."""
+    return f"{PREFIX}{name.replace('-', '_')}_{key}".upper()
+
+
+def own_variables(variable: str, option: Option) -> tuple[Variable, ...]:
+    """The setting's own variable, and the one that names a file if it has that."""
+    return tuple(with_file_variants((Variable(variable),), option))
+
+
+def with_file_variants(variables: tuple[Variable, ...], option: Option) -> Iterator[Variable]:
+    """Each variable after its ``_FILE`` variant, if the setting has those."""
+    for variable in variables:
+        if option.has_file_variant:
+            yield secret_file_variable(variable.name)
+        yield variable
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that was said, by whom.
+
+    Attributes:
+        arguments: Of ``configure()``.
+        environ: The environment variables.
+        tables: Of the settings file, strongest first.
+    """
+
+    arguments: Table
+    environ: Mapping[str, str]
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def all_tables(self) -> tuple[Table, ...]:
+        """Arguments, then the settings file."""
+        return (self.arguments, *self.tables)
+
+    def within(self, environment: str) -> Sources:
+        """The same with the environment's own table in front of the file's others."""
+        inner = [table.environment(environment) for table in self.tables]
+        return replace(self, tables=(*(table for table in inner if table), *self.tables))
+
+    def find(self, place: Place) -> Found | None:
+        """What the strongest source says. Raises ``ConfigurationError`` for a secret's file."""
+        return next(self.said(place), None)
+
+    def said(self, place: Place) -> Iterator[Found]:
+        """Everything that is said about one setting, strongest first."""
+        yield from self._in_table(self.arguments, place)
+        for variable in reversed(place.variables):
+            found = self._in_variable(variable)
+            if found is not None:
+                yield found
+        for table in self.tables:
+            yield from self._in_table(table, place)
+
+    def _in_table(self, table: Table, place: Place) -> Iterator[Found]:
+        for path in place.paths:
+            found = table.find(path)
+            if found is not None:
+                yield found
+
+    def _in_variable(self, variable: Variable) -> Found | None:
+        text = self.environ.get(variable.name, "").strip()
+        if not text:  # the OpenTelemetry specification: empty is unset
+            return None
+        try:
+            value = variable.extract(text, self.environ)
+        except Unusable as error:
+            raise ConfigurationError(variable.label, show(text), error.problem, error.fix) from None
+        if value is None:
+            return None
+        return Found(value, variable.label, variable.reader, source=variable.label)

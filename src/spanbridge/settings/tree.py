@@ -1,0 +1,189 @@
+"""The settings as the rest of spanbridge reads them: one frozen, typed tree."""
+
+# ruff: noqa: RUF009 - option() makes a dataclass field, as dataclasses.field() does
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.declaration import masked_repr, option
+from spanbridge.settings.masking import Secret, mask_whole
+from spanbridge.settings.options import DestinationOptions
+from spanbridge.settings.otlp_variables import resource_attribute
+from spanbridge.settings.profiles import OnConfigError
+from spanbridge.settings.reading import (
+    BOOLEAN,
+    DURATION_S,
+    NAMES,
+    NAMES_OR_NONE,
+    NAMES_OR_OFF,
+    PATH,
+    SECRET,
+    TEXT,
+    one_of,
+    server_side_name,
+)
+
+IssuePolicy: TypeAlias = Literal["unhandled", "all", "none"]
+
+ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
+RELEASE_NAME: Final = server_side_name(200, ".", "..", "latest")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings:
+    """Everything a user can say, resolved. Equal trees mean the same to every stage.
+
+    Attributes:
+        environment_source: What named the environment, ``"default"`` if nothing did.
+        problems: What could not be used and was left out, under ``on_config_error`` ``warn``.
+    """
+
+    config: str | None = option(
+        None,
+        "Settings file, `.toml`, `.yaml` or `.yml`.",
+        PATH,
+        in_file="nowhere",
+        is_compared=False,
+    )
+    environment: str = option(
+        "production",
+        "Where this runs. Unset: `development` if there are destinations and all are on this "
+        "machine, else `production`.",
+        ENVIRONMENT_NAME,
+        variables=(
+            resource_attribute("deployment.environment"),
+            resource_attribute("deployment.environment.name"),
+            "ENVIRONMENT",
+            "SENTRY_ENVIRONMENT",
+        ),
+        in_file="top",
+    )
+    environment_source: str = field(default="default", compare=False)
+    environment_aliases: tuple[str, ...] = option(
+        (),
+        "Further variables that may name the environment, strongest first; each is weaker than "
+        "`ENVIRONMENT`.",
+        NAMES,
+        in_file="top",
+    )
+    service_name: str | None = option(
+        None,
+        "Name of the service.",
+        TEXT,
+        variables=(resource_attribute("service.name"), "OTEL_SERVICE_NAME"),
+    )
+    release: str | None = option(
+        None,
+        "Version that runs. Unset: the commit as continuous integration or `.git` tells it.",
+        RELEASE_NAME,
+        variables=(resource_attribute("service.version"), "SENTRY_RELEASE"),
+    )
+    dist: str | None = option(
+        None,
+        "Build of the release.",
+        server_side_name(64),
+        variables=("SENTRY_DIST",),
+    )
+    server_name: str = option(
+        "",
+        "Name of this host. Unset: the system's host name.",
+        TEXT,
+        variables=(resource_attribute("host.name"), "SENTRY_SERVER_NAME"),
+    )
+    disabled: bool = option(
+        False,
+        "Send nothing anywhere.",
+        BOOLEAN,
+        variables=("OTEL_SDK_DISABLED",),
+    )
+    destinations: tuple[DestinationOptions, ...] = ()
+    issues: IssuePolicy = option(
+        "unhandled",
+        "Which exceptions become issues: those nobody recovered from, every one, none.",
+        one_of("unhandled", "all", "none"),
+    )
+    issue_decision_s: float = option(
+        60.0,
+        "How long a caught exception waits to see whether the code that caught it recovers.",
+        DURATION_S,
+        unit="s",
+    )
+    max_hold_s: float = option(
+        300.0,
+        "How long finished spans wait for the span above them.",
+        DURATION_S,
+        unit="s",
+    )
+    capture_content: tuple[str, ...] = option(
+        (),
+        "Destinations that may get prompts and answers.",
+        NAMES_OR_OFF,
+        is_privacy=True,
+    )
+    include_locals: bool = option(
+        False,
+        "Whether frames of an exception carry local variables.",
+        BOOLEAN,
+        by_profile=lambda profile: profile.include_locals,
+        is_privacy=True,
+    )
+    hash_key: Secret | None = option(
+        None,
+        "Key of the keyed hashes. Without it, values that would be hashed are dropped.",
+        SECRET,
+        mask=mask_whole,
+        has_file_variant=True,
+        is_privacy=True,
+    )
+    propagate_to: tuple[str, ...] | None = option(
+        None,
+        "Hosts that get Sentry's trace headers. Unset: all.",
+        NAMES_OR_NONE,
+    )
+    in_app_include: tuple[str, ...] = option(
+        (), "Modules whose frames are the application's own.", NAMES
+    )
+    in_app_exclude: tuple[str, ...] = option(
+        (), "Modules whose frames are not the application's own.", NAMES
+    )
+    shutdown_timeout_s: float = option(
+        5.0, "Longest time that leaving the process may take.", DURATION_S, unit="s"
+    )
+    on_config_error: OnConfigError = option(
+        "warn",
+        "What an unusable setting does: `raise`, or `warn` and start without it. A faulty "
+        "destination is left out; a faulty privacy setting or settings file keeps everything "
+        "from leaving over the network.",
+        one_of("raise", "warn"),
+        by_profile=lambda profile: profile.on_config_error,
+    )
+    debug: bool = option(
+        False,
+        "Log what spanbridge does.",
+        BOOLEAN,
+        variables=("SENTRY_DEBUG",),
+    )
+    problems: tuple[ConfigurationError, ...] = field(default=(), compare=False)
+    sources: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+    """Where each value comes from, by dotted key. Read it through :meth:`source_of`."""
+
+    __repr__ = masked_repr
+
+    def source_of(self, setting: str) -> str:
+        """What gave a setting its value.
+
+        Args:
+            setting: A field's name, or ``destinations.<name>.<field>``.
+
+        Returns:
+            A variable, ``"argument"``, a key and its place in the settings file,
+            ``"profile <name>"``, or ``"default"``.
+        """
+        return self.sources.get(setting, "default")

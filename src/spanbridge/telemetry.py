@@ -1,0 +1,185 @@
+"""The telemetry of one process: what ``configure`` sets up, exchanges and shuts down."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.status import Status
+from spanbridge.settings import Settings, load, start_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spanbridge.bridge import Bridge
+
+logger = logging.getLogger("spanbridge")
+
+
+class Telemetry:
+    """What :func:`spanbridge.configure` returns: the process's telemetry."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._settings: Settings | None = None
+        self._bridge: Bridge | None = None
+
+    def configure(self, settings: Settings) -> None:
+        """Take ``settings``: nothing to do if they equal the current ones.
+
+        Different settings exchange the destinations; what is queued for the old ones is delivered
+        first, within their shutdown deadline.
+        """
+        with self._lock:
+            if settings == self._settings:
+                return
+            first_time = self._settings is None
+            if settings.destinations and self._bridge is None:
+                self._bridge = self._install(settings)
+            if self._bridge is not None:
+                self._bridge.exchange(settings)
+            self._settings = settings
+            for problem in settings.problems:
+                GUARD.report(str(problem))
+            if settings.destinations or not first_time or settings.problems:
+                logger.info("%s", start_line(settings))
+
+    @staticmethod
+    def _install(settings: Settings) -> Bridge:
+        # The SDK is imported only now: a program that sends nothing pays nothing.
+        from spanbridge.bridge import Bridge
+        from spanbridge.installation import install
+
+        bridge = Bridge()
+        install(bridge, settings)
+        return bridge
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Deliver everything that ended so far, all signals to all destinations.
+
+        Traces whose root is still open leave in part.
+
+        Args:
+            timeout_s: Deadline in seconds.
+
+        Returns:
+            Whether everything met its fate in time; see :meth:`status` for which.
+        """
+        bridge = self._bridge
+        return bridge is None or bridge.flush(timeout_s)
+
+    def shutdown(self, timeout_s: float | None = None) -> bool:
+        """Deliver what is queued and stop. A later ``configure`` starts anew.
+
+        Args:
+            timeout_s: Deadline in seconds; default: the ``shutdown_timeout_s`` setting.
+
+        Returns:
+            Whether everything met its fate in time.
+        """
+        with self._lock:
+            if self._bridge is None or self._settings is None:
+                return True
+            deadline_s = self._settings.shutdown_timeout_s if timeout_s is None else timeout_s
+            done = self._bridge.close(deadline_s)
+            self._settings = None
+            return done
+
+    def status(self) -> Status:
+        """How each destination fares; cheap enough for a health check."""
+        settings, bridge = self._settings, self._bridge
+        destinations = bridge.statuses() if bridge is not None else {}
+        return Status(
+            enabled=bool(settings is not None and settings.destinations),
+            environment=settings.environment if settings else "",
+            release=settings.release if settings else None,
+            destinations=destinations,
+            problems=tuple(map(str, settings.problems)) if settings else (),
+            failures=GUARD.counts,
+        )
+
+
+TELEMETRY = Telemetry()
+
+
+def configure(
+    *,
+    destinations: str | Sequence[str] | Mapping[str, Mapping[str, object]] | None = None,
+    environment: str | None = None,
+    **settings: object,
+) -> Telemetry:
+    """Start telemetry, or exchange where it goes.
+
+    Everything may come from the environment instead, so most programs pass nothing. Arguments are
+    the strongest source: defaults < environment profile < settings file < environment variables
+    < arguments. Equal settings again change nothing; different ones exchange the destinations, and
+    what is queued for the old ones is delivered first. Without any destination this costs no
+    thread, no socket and no request time.
+
+    Args:
+        destinations: Names of the destinations, as a comma list or a sequence, or a mapping from
+            name to options. Default: ``SPANBRIDGE_DESTINATIONS``, else those with an address.
+        environment: Where this runs; selects the profile. Default: ``SENTRY_ENVIRONMENT``, else
+            ``ENVIRONMENT``.
+        **settings: Any other setting of the settings reference by its name: ``dsn``, ``release``,
+            ``service_name``, ``sample_rate``, ``issues``, ``include_locals``, ``config`` …
+
+    Returns:
+        The process's telemetry, with ``flush``, ``shutdown`` and ``status``.
+
+    Raises:
+        ConfigurationError: A setting is unusable, and ``on_config_error`` is ``raise`` (the
+            default in development). Elsewhere the program starts without the faulty part, and
+            :func:`status` lists it.
+    """
+    TELEMETRY.configure(
+        load({"destinations": destinations, "environment": environment, **settings})
+    )
+    return TELEMETRY
+
+
+def flush(timeout_s: float = 5.0) -> bool:
+    """Deliver everything that ended so far, all signals to all destinations.
+
+    Traces whose root is still open leave in part.
+
+    Args:
+        timeout_s: Deadline in seconds.
+
+    Returns:
+        Whether everything met its fate in time; see :func:`status` for which.
+    """
+    return TELEMETRY.flush(timeout_s)
+
+
+def shutdown(timeout_s: float | None = None) -> bool:
+    """Deliver what is queued and stop. A later :func:`configure` starts anew.
+
+    Args:
+        timeout_s: Deadline in seconds. Default: the ``shutdown_timeout_s`` setting (5).
+
+    Returns:
+        Whether everything met its fate in time.
+    """
+    return TELEMETRY.shutdown(timeout_s)
+
+
+async def aflush(timeout_s: float = 5.0) -> bool:
+    """:func:`flush` without blocking the event loop."""
+    import asyncio
+
+    return await asyncio.to_thread(TELEMETRY.flush, timeout_s)
+
+
+async def ashutdown(timeout_s: float | None = None) -> bool:
+    """:func:`shutdown` without blocking the event loop."""
+    import asyncio
+
+    return await asyncio.to_thread(TELEMETRY.shutdown, timeout_s)
+
+
+def status() -> Status:
+    """How telemetry fares: enabled, environment, release, and each destination's figures."""
+    return TELEMETRY.status()

@@ -1,0 +1,21 @@
+"""What every test starts from: a clean environment, and failures of ours that surface."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Read when spanbridge is imported: a failure inside spanbridge is an error in every test.
+os.environ["SPANBRIDGE_RERAISE"] = "1"
+
+_OURS = ("SPANBRIDGE_", "SENTRY_", "OTEL_", "ENVIRONMENT")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith(_OURS) and name != "SPANBRIDGE_RERAISE":
+            monkeypatch.delenv(name)
+    yield

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanbridge.assemble.assembler import LATE_HOLD_S, Assembler
+from spanbridge.assemble.tree import follow_ups
+from spanbridge.model.trace import Segment
+from tests.support.spans import local_trace, record
+
+
+def names(segment: Segment) -> tuple[str, ...]:
+    return (segment.root.name, *(child.name for child in segment.children))
+
+
+def test_children_leave_with_their_root_in_order_of_start() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1)
+    assembler.add(local, record(3, 2), 0)
+    assembler.add(local, record(2, 1), 0)
+    assert assembler.ready(0) == []
+    assembler.add(local, record(1), 0)
+
+    [released] = assembler.ready(0)
+
+    assert names(released.segment) == ("span 1", "span 2", "span 3")
+    assert released.local is local
+    assert not released.segment.is_follow_up
+    assert assembler.held == 0
+
+
+def test_a_child_that_ends_just_after_its_root_still_leaves_with_it() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1)
+    assembler.add(local, record(1), 0)
+    assembler.add(local, record(2, 1), 0)
+
+    [released] = assembler.ready(0)
+
+    assert names(released.segment) == ("span 1", "span 2")
+
+
+def test_spans_that_end_later_leave_as_one_tree_when_nothing_is_open_any_more() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1, 2)
+    assembler.add(local, record(1), 0)
+    assert len(assembler.ready(0)) == 1
+
+    assembler.add(local, record(3, 2), 0)
+    assert assembler.ready(0) == []
+    local.open.clear()
+    assembler.add(local, record(2, 1), 0)
+
+    [released] = assembler.ready(0)
+    assert names(released.segment) == ("span 2", "span 3")
+    assert released.segment.is_follow_up
+
+
+def test_late_spans_do_not_wait_long_for_parents_that_stay_open() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1, 2)
+    assembler.add(local, record(1), 10)
+    assembler.ready(10)
+    assembler.add(local, record(3, 2), 10)
+
+    assert assembler.ready(10 + LATE_HOLD_S / 2) == []
+    [released] = assembler.ready(11 + LATE_HOLD_S)
+    assert names(released.segment) == ("span 3",)
+
+
+def test_spans_leave_without_a_root_that_stays_open_too_long() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1, 1)
+    assembler.add(local, record(2, 1), 0)
+    assert assembler.ready(299) == []
+
+    [released] = assembler.ready(301)
+
+    assert names(released.segment) == ("span 2",)
+    assembler.add(local, record(1), 400)
+    [root] = assembler.ready(400)
+    assert names(root.segment) == ("span 1",)
+
+
+def test_the_oldest_trace_leaves_when_too_many_spans_are_held() -> None:
+    assembler = Assembler(300, 3)
+    old, young = local_trace(1, 1), local_trace(10, 10)
+    for span_id in (2, 3):
+        assembler.add(old, record(span_id, 1), 0)
+    for span_id in (11, 12):
+        assembler.add(young, record(span_id, 10), 0)
+
+    released = assembler.ready(0)
+
+    assert [names(item.segment) for item in released] == [("span 2",), ("span 3",)]
+    assert assembler.held == 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), max_size=40))
+def test_every_span_is_in_exactly_one_tree_whatever_the_ids(ids: list[tuple[int, int]]) -> None:
+    spans = [record(span_id, parent_id) for span_id, parent_id in ids]
+
+    segments = follow_ups(spans)
+
+    leaving = [span for segment in segments for span in (segment.root, *segment.children)]
+    assert sorted(map(id, leaving)) == sorted(map(id, spans))
+
+
+@given(st.randoms(use_true_random=False))
+def test_whatever_the_order_of_ends_each_span_leaves_once(random: object) -> None:
+    from random import Random
+
+    assert isinstance(random, Random)
+    assembler = Assembler(300, 10)
+    locals_ = [local_trace(100 * n + 1, *range(100 * n + 1, 100 * n + 8)) for n in range(4)]
+    ends = [(local, local.root_id + k) for local in locals_ for k in range(7)]
+    random.shuffle(ends)
+    left: list[str] = []
+    for now, (local, span_id) in enumerate(ends):
+        local.open.discard(span_id)
+        parent = None if span_id == local.root_id else random.randint(local.root_id, span_id - 1)
+        assembler.add(local, record(span_id, parent), now)
+        if random.random() < 0.5:
+            left += [n for item in assembler.ready(now) for n in names(item.segment)]
+    left += [n for item in assembler.release_all(1000) for n in names(item.segment)]
+    assert sorted(left) == sorted(f"span {span_id}" for _, span_id in ends)
+    assert assembler.held == 0

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import context as otel_context
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+
+from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
+from spanbridge.process.upstream import Upstream, with_upstream
+
+EMPTY = otel_context.Context()
+
+
+def remote(trace_id: int, *, sampled: bool, state: str = "") -> SpanContext:
+    return SpanContext(
+        trace_id,
+        1,
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT),
+        trace_state=TraceState.from_header([state]) if state else None,
+    )
+
+
+def test_uuid4_trace_ids_at_rate_a_tenth_keep_a_tenth() -> None:
+    policy = SamplingPolicy({"sentry": 0.1})
+
+    kept = sum(bool(policy.keepers(uuid.uuid4().int, None, EMPTY)) for _ in range(20_000))
+
+    assert 0.09 < kept / 20_000 < 0.11
+
+
+@given(st.integers(1, 2**128 - 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_rate_keeps_all_that_a_lower_one_keeps(
+    trace_id: int, first: float, second: float
+) -> None:
+    low, high = sorted((first, second))
+    kept = SamplingPolicy({"low": low, "high": high}).keepers(trace_id, None, EMPTY)
+    assert "low" not in kept or "high" in kept
+
+
+@given(st.integers(1, 2**128 - 1), st.floats(0, 1))
+def test_sample_rand_and_the_decision_agree(trace_id: int, rate: float) -> None:
+    rand = float(sample_rand(trace_id))
+    kept = bool(SamplingPolicy({"sentry": rate}).keepers(trace_id, None, EMPTY))
+    assert 0 <= rand < 1
+    if abs(rand - rate) > 2e-6:  # six decimals are less than 56 bits
+        assert kept == (rand < rate)
+
+
+def test_the_random_number_of_the_trace_head_is_used_by_everybody_after() -> None:
+    trace_id = 2**128 - 1  # would be kept by its own bits at any rate
+    upstream = Upstream(None, {"sample_rand": "0.250000"})
+    context = with_upstream(EMPTY, upstream)
+    policy = SamplingPolicy({"a": 0.2, "b": 0.3})
+    assert policy.keepers(trace_id, remote(trace_id, sampled=True), context) == {"b"}
+
+
+def test_tracestate_randomness_is_used_if_there_is_one() -> None:
+    state = TraceState.from_header(["ot=th:8;rv:00000000000001"])
+    assert randomness(2**56 - 1, state, None) == 1
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_remote_w3c_decision_binds(sampled: bool) -> None:
+    policy = SamplingPolicy({"sentry": 1.0, "otlp": 1.0}, sentry=["sentry"])
+    kept = policy.keepers(7, remote(7, sampled=sampled), EMPTY)
+    assert kept == ({"sentry", "otlp"} if sampled else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("w3c", "sentry", "kept"),
+    [
+        (True, True, {"sentry", "otlp"}),
+        (True, False, {"otlp"}),
+        (False, True, {"sentry"}),
+        (False, False, set()),
+    ],
+)
+def test_each_kind_of_destination_follows_its_own_upstream_decision(
+    w3c: bool, sentry: bool, kept: set[str]
+) -> None:
+    policy = SamplingPolicy({"sentry": 0.5, "otlp": 1.0}, sentry=["sentry"])
+    context = with_upstream(EMPTY, Upstream(sentry, {}))
+    assert policy.keepers(2**56, remote(2**56, sampled=w3c), context) == kept
+
+
+def test_the_sampler_follows_the_settings_of_the_day() -> None:
+    sampler = DelegatingSampler()
+    assert sampler.should_sample(EMPTY, 1, "a").decision is Decision.DROP
+    sampler.policy = SamplingPolicy({"sentry": 1.0})
+    assert sampler.should_sample(EMPTY, 1, "a").decision is Decision.RECORD_AND_SAMPLE
+    sampler.policy = SamplingPolicy({"sentry": 0.0})
+    assert sampler.should_sample(EMPTY, 1, "a").decision is Decision.RECORD_ONLY
+
+
+def test_children_follow_their_local_parent_and_keep_its_tracestate() -> None:
+    sampler = DelegatingSampler()
+    sampler.policy = SamplingPolicy({"sentry": 0.0})
+    parent = SpanContext(
+        1,
+        1,
+        is_remote=False,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        trace_state=TraceState([("vendor", "x")]),
+    )
+    context = set_span_in_context(NonRecordingSpan(parent), EMPTY)
+
+    result = sampler.should_sample(context, 1, "a", attributes={"k": "v"})
+
+    assert result.decision is Decision.RECORD_AND_SAMPLE
+    assert result.trace_state is parent.trace_state
+    assert dict(result.attributes or {}) == {"k": "v"}

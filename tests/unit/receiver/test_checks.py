@@ -1,0 +1,409 @@
+"""Every rule: what is valid passes, and each way to break it is found under its name."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from spanbridge.receiver.checks import find_excess
+from spanbridge.receiver.envelope import parse_envelope
+from tests.unit.receiver.envelopes import (
+    PAYLOADS,
+    ROOT_ID,
+    TRACE_ID,
+    Change,
+    Payload,
+    encode,
+    envelope_header,
+    envelope_of,
+    item_header,
+    rules,
+)
+
+OTHER_TRACE = "f" * 32
+MIB = 1024 * 1024
+
+
+def _set(*path: str | int, to: Any) -> Change:
+    def change(payload: Payload) -> None:
+        holder: Any = payload
+        for step in path[:-1]:
+            holder = holder[step]
+        holder[path[-1]] = to
+
+    return change
+
+
+def _without(*path: str | int) -> Change:
+    def change(payload: Payload) -> None:
+        holder: Any = payload
+        for step in path[:-1]:
+            holder = holder[step]
+        del holder[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize("kind", sorted(PAYLOADS))
+def test_a_valid_item_breaks_no_rule(kind: str) -> None:
+    assert rules(envelope_of(kind)) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("type", to="event"), "transaction.type"),
+        (_without("transaction"), "transaction.name"),
+        (_set("transaction", to="x" * 201), "event.transaction"),
+        (_set("transaction_info", "source", to="path"), "transaction.source"),
+        (_without("transaction_info"), "transaction.source"),
+        (_without("start_timestamp"), "transaction.start_timestamp"),
+        (_without("timestamp"), "transaction.timestamp"),
+        (_set("start_timestamp", to=time.time() + 50), "transaction.times"),
+        (_set("timestamp", to=time.time() + 3600), "transaction.timestamp"),
+        (_set("start_timestamp", to=1_600_000_000), "transaction.start_timestamp"),
+        (_set("start_timestamp", to=str(time.time())), "transaction.start_timestamp"),
+        (_set("timestamp", to=int(time.time() * 1000)), "transaction.timestamp"),
+        (_without("contexts", "trace"), "transaction.trace_context"),
+        (_set("contexts", "trace", "trace_id", to="0" * 32), "trace_context.trace_id"),
+        (_set("contexts", "trace", "trace_id", to=TRACE_ID.upper()), "trace_context.trace_id"),
+        (_set("contexts", "trace", "span_id", to="12"), "trace_context.span_id"),
+        (_set("contexts", "trace", "parent_span_id", to="0" * 16), "trace_context.parent_span_id"),
+        (_set("contexts", "trace", "parent_span_id", to=ROOT_ID), "trace_context.parent_span_id"),
+        (_set("contexts", "trace", "status", to="error"), "trace_context.status"),
+        (_set("contexts", "trace", "op", to="x" * 129), "trace_context.op"),
+        (_set("contexts", "trace", "origin", to="auto.http-x"), "trace_context.origin"),
+        (_set("contexts", "otel", to={"k": "v" * 9000}), "event.context_size"),
+        (_set("spans", to={}), "transaction.spans"),
+        (_set("spans", 0, to=None), "span.shape"),
+        (_set("spans", 0, "span_id", to="2" * 15), "span.span_id"),
+        (_without("spans", 0, "span_id"), "span.span_id"),
+        (_set("spans", 0, "span_id", to="3" * 16), "span.duplicate"),
+        (_set("spans", 0, "span_id", to=ROOT_ID), "span.duplicate"),
+        (_set("spans", 0, "trace_id", to=OTHER_TRACE), "span.trace_id"),
+        (_set("spans", 1, "parent_span_id", to="x"), "span.parent_span_id"),
+        (_without("spans", 1, "timestamp"), "span.timestamp"),
+        (_set("spans", 1, "start_timestamp", to=time.time() + 50), "span.times"),
+        (_set("spans", 1, "status", to="canceled"), "span.status"),
+        (_set("spans", 1, "op", to=None), "span.op"),
+        (_set("spans", 1, "origin", to="a/b"), "span.origin"),
+        (_set("spans", 1, "description", to=3), "span.description"),
+        (_set("spans", 1, "data", to=[]), "span.data"),
+        (_set("spans", 1, "tags", to=[]), "span.tags"),
+        (_set("spans", 1, "hash", to="x"), "span.unknown_field"),
+        (_set("spans", 0, "links", 0, "span_id", to=""), "span.links.span_id"),
+        (_set("spans", 0, "links", to=[1]), "span.links"),
+        (_set("spans", 1, "measurements", to={"a": 1}), "measurement.shape"),
+        (_set("measurements", "Agreement", to={"value": 1}), "measurement.name"),
+        (_set("measurements", "agreement", "value", to="1"), "measurement.value"),
+        (_set("measurements", "agreement", "unit", to=""), "measurement.unit"),
+        (_set("tags", "a b", to="x"), "event.tag_key"),
+        (_set("tags", "user", to="x"), "event.tag_key"),
+        (_set("tags", "ratio", to=2.7), "event.tag_value"),
+        (_set("tags", "ratio", to=""), "event.tag_value"),
+        (_set("tags", "ratio", to="a\nb"), "event.tag_value"),
+        (_set("tags", to=[]), "event.tags"),
+        (_set("release", to="org/app@1"), "event.release"),
+        (_set("release", to="latest"), "event.release"),
+        (_set("environment", to="none"), "event.environment"),
+        (_set("environment", to="a/b"), "event.environment"),
+        (_set("sdk", to={"name": "x"}), "event.sdk"),
+        (_set("hello", to=1), "event.unknown_field"),
+        (_set("event_id", to="x"), "event.event_id"),
+        (_set("event_id", to="0" * 32), "event.event_id"),
+    ],
+)
+def test_a_broken_transaction_is_found(change: Change, rule: str) -> None:
+    assert rule in rules(envelope_of("transaction", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("level", to="warn"), "event.level"),
+        (_set("timestamp", to="yesterday"), "event.timestamp"),
+        (_set("fingerprint", to=[1]), "event.fingerprint"),
+        (_set("logger", to="x" * 65), "event.logger"),
+        (_set("exception", to={"values": []}), "exception.values"),
+        (_set("exception", "values", 0, to={"module": "m"}), "exception.type"),
+        (_set("exception", "values", 0, "type", to="T" * 257), "exception.type"),
+        (_set("exception", "values", 0, "value", to=7), "exception.value"),
+        (_without("exception", "values", 1, "mechanism", "type"), "exception.mechanism"),
+        (_set("exception", "values", 0, "mechanism", "exception_id", to=0), "exception.id"),
+        (_set("exception", "values", 0, "mechanism", "parent_id", to=9), "exception.id"),
+        (_set("exception", "values", 1, "mechanism", "exception_id", to=2), "exception.id"),
+        (_set("exception", "values", 0, "stacktrace", "frames", to=[]), "exception.frames"),
+        (_set("exception", "values", 0, "stacktrace", "frames", 0, to={}), "exception.frame"),
+        (
+            _set("exception", "values", 0, "stacktrace", "frames", 0, "lineno", to="3"),
+            "exception.frame",
+        ),
+        (_set("breadcrumbs", "values", 0, "timestamp", to=None), "event.breadcrumbs"),
+        (_set("breadcrumbs", "values", 0, "level", to="loud"), "event.breadcrumbs"),
+        (_set("contexts", "trace", "trace_id", to=OTHER_TRACE), "dsc.trace_id"),
+    ],
+)
+def test_a_broken_error_event_is_found(change: Change, rule: str) -> None:
+    assert rule in rules(envelope_of("event", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("trace", to="x"), "dsc.shape"),
+        (_set("trace", "sample_rate", to=0.5), "dsc.text"),
+        (_set("trace", "trace_id", to=OTHER_TRACE), "dsc.trace_id"),
+        (_set("trace", "trace_id", to="x"), "dsc.trace_id"),
+        (_set("trace", "public_key", to="b" * 32), "dsc.public_key"),
+        (_without("trace", "public_key"), "dsc.public_key"),
+        (_set("trace", "sampled", to="yes"), "dsc.sampled"),
+        (_set("trace", "sample_rate", to="1.5"), "dsc.sample_rate"),
+        (_set("trace", "sample_rate", to="nan"), "dsc.sample_rate"),
+        (_set("trace", "sample_rand", to="1.0"), "dsc.sample_rand"),
+        (_set("trace", "sample_rand", to="0.1234567"), "dsc.sample_rand"),
+        (_set("trace", "sample_rand", to="0.900000"), "dsc.decision"),
+        (_set("trace", "sampled", to="false"), "dsc.decision"),
+        (_set("trace", "release", to="a/b"), "dsc.release"),
+        (_without("event_id"), "envelope.event_id"),
+    ],
+)
+def test_a_broken_envelope_header_is_found(change: Change, rule: str) -> None:
+    header = envelope_header()
+    change(header)
+
+    assert rule in rules(envelope_of("transaction", header=header))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("version", to=1), "container.version"),
+        (_set("items", to={}), "container.items"),
+        (_set("items", 0, to=1), "container.items"),
+        (_set("items", 0, "status", to="unset"), "streamed_span.status"),
+        (_set("items", 0, "name", to=""), "streamed_span.name"),
+        (_without("items", 0, "is_segment"), "streamed_span.is_segment"),
+        (_set("items", 0, "span_id", to="5" * 16), "streamed_span.duplicate"),
+        (_set("items", 0, "op", to="x"), "streamed_span.unknown_field"),
+        (_set("items", 0, "start_timestamp", to=time.time() + 50), "streamed_span.times"),
+        (_without("items", 0, "end_timestamp"), "streamed_span.end_timestamp"),
+        (_set("items", 0, "trace_id", to=OTHER_TRACE), "dsc.trace_id"),
+        (_set("items", 0, "links", 0, "trace_id", to=""), "streamed_span.links.trace_id"),
+        (_set("items", 0, "attributes", "count", "value", to=2**63), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "flag", "value", to=1), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "text", to="x"), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "text", "type", to="text"), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "names", "value", to=["a", 1]), "streamed_span.attributes"),
+    ],
+)
+def test_a_broken_span_container_is_found(change: Change, rule: str) -> None:
+    assert rule in rules(envelope_of("span", change, item_count=2))
+
+
+def test_a_wrong_item_count_is_found() -> None:
+    assert "container.item_count" in rules(envelope_of("span", item_count=3))
+    assert "container.item_count" in rules(envelope_of("log", item_count=None))
+
+
+def test_a_wrong_container_content_type_is_found() -> None:
+    assert "container.content_type" in rules(envelope_of("log", content_type="application/json"))
+
+
+def test_a_span_container_without_a_trace_header_is_found() -> None:
+    assert "dsc.missing" in rules(envelope_of("span", header=envelope_header(trace=None)))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("items", 0, "level", to="warning"), "log.level"),
+        (_set("items", 0, "body", to={"a": 1}), "log.body"),
+        (_set("items", 0, "severity_number", to=0), "log.severity_number"),
+        (_without("items", 0, "trace_id"), "log.trace_id"),
+        (_set("items", 0, "span_id", to="x"), "log.span_id"),
+        (_set("items", 0, "timestamp", to=None), "log.timestamp"),
+        (_set("items", 0, "trace_id", to=OTHER_TRACE), "dsc.mixed_traces"),
+    ],
+)
+def test_a_broken_log_container_is_found(change: Change, rule: str) -> None:
+    assert rule in rules(envelope_of("log", change))
+
+
+def test_a_log_container_without_a_trace_header_may_mix_traces() -> None:
+    mix = _set("items", 0, "trace_id", to=OTHER_TRACE)
+
+    assert rules(envelope_of("log", mix, header=envelope_header(trace=None))) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (_set("items", 0, "name", to="a b"), "metric.name"),
+        (_set("items", 0, "type", to="histogram"), "metric.type"),
+        (_set("items", 0, "value", to="1"), "metric.value"),
+        (_set("items", 0, "unit", to=3), "metric.unit"),
+        (_set("items", 0, "attributes", to=None), "metric.attributes"),
+    ],
+)
+def test_a_broken_metric_container_is_found(change: Change, rule: str) -> None:
+    assert rule in rules(envelope_of("trace_metric", change))
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "rule"),
+    [
+        ("check_in", {"check_in_id": "x", "monitor_slug": "m", "status": "ok"}, "check_in.id"),
+        (
+            "check_in",
+            {"check_in_id": "a" * 32, "monitor_slug": "A B", "status": "ok"},
+            "check_in.monitor_slug",
+        ),
+        (
+            "check_in",
+            {"check_in_id": "a" * 32, "monitor_slug": "m", "status": "fine"},
+            "check_in.status",
+        ),
+        (
+            "check_in",
+            {"check_in_id": "a" * 32, "monitor_slug": "m", "status": "ok", "duration": -1},
+            "check_in.duration",
+        ),
+        ("session", {"started": 1.0, "status": "ok", "attrs": {"release": "1"}}, "session.sid"),
+        ("session", {"sid": "x", "status": "ok", "attrs": {"release": "1"}}, "session.started"),
+        ("session", {"sid": "x", "started": 1.0, "attrs": {"release": "1"}}, "session.status"),
+        ("session", {"sid": "x", "started": 1.0, "status": "ok"}, "session.release"),
+        ("sessions", {"aggregates": [], "attrs": {"release": "1"}}, "session.aggregates"),
+        ("sessions", {"aggregates": [{}], "attrs": {"release": "1"}}, "session.started"),
+        (
+            "sessions",
+            {"aggregates": [{"started": 1.0, "exited": -1}], "attrs": {"release": "1"}},
+            "session.aggregates",
+        ),
+        ("client_report", {}, "client_report.discarded_events"),
+        ("client_report", {"discarded_events": [1]}, "client_report.discarded_events"),
+        (
+            "client_report",
+            {"discarded_events": [{"reason": "lost", "category": "error", "quantity": 1}]},
+            "client_report.reason",
+        ),
+        (
+            "client_report",
+            {"discarded_events": [{"reason": "ignored", "quantity": 1}]},
+            "client_report.category",
+        ),
+        (
+            "client_report",
+            {"discarded_events": [{"reason": "ignored", "category": "error", "quantity": 0}]},
+            "client_report.quantity",
+        ),
+    ],
+)
+def test_a_broken_health_item_is_found(kind: str, payload: Payload, rule: str) -> None:
+    body = json.dumps(payload).encode()
+
+    assert rules(encode({}, (item_header(kind, body), body))) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("check_in", {"check_in_id": "a" * 32, "monitor_slug": "m-1", "status": "in_progress"}),
+        ("session", {"sid": "x", "started": 1.0, "status": "ok", "attrs": {"release": "1"}}),
+        (
+            "sessions",
+            {"aggregates": [{"started": 1.0, "exited": 3}], "attrs": {"release": "1"}},
+        ),
+        (
+            "client_report",
+            {"discarded_events": [{"reason": "ignored", "category": "error", "quantity": 2}]},
+        ),
+    ],
+)
+def test_a_valid_health_item_breaks_no_rule(kind: str, payload: Payload) -> None:
+    body = json.dumps(payload).encode()
+
+    assert rules(encode({}, (item_header(kind, body), body))) == set()
+
+
+@pytest.mark.parametrize(
+    ("payload", "rule"),
+    [
+        (b'{"a": NaN}', "item.json"),
+        (b'{"a": -Infinity}', "item.json"),
+        (b'{"a": 1e999}', "item.json"),
+        (b'{"a": "\\ud800"}', "item.json"),
+        (b'{"a": "\xff"}', "item.json"),
+        (b"[]", "item.json"),
+        (b"{} {}", "item.json"),
+        (b"[" * 100_000, "item.json"),
+        (b'{"a": {"b": 1, "b": 2}}', "item.duplicate_key"),
+    ],
+)
+def test_json_that_is_not_strict_is_found(payload: bytes, rule: str) -> None:
+    assert rule in rules(encode({}, (item_header("profile", payload), payload)))
+
+
+def test_binary_attachments_are_not_read_as_json() -> None:
+    body = b"\x00\xff{"
+
+    assert rules(encode({}, (item_header("attachment", body), body))) == set()
+
+
+def test_kinds_of_telemetry_do_not_mix() -> None:
+    one, other = (json.dumps(PAYLOADS[kind](None)).encode() for kind in ("event", "log"))
+    body = encode(
+        envelope_header(), (item_header("event", one), one), (item_header("log", other), other)
+    )
+
+    assert "envelope.mixed" in rules(body)
+
+
+def test_an_unknown_kind_and_an_empty_envelope_are_found() -> None:
+    assert rules(encode({}, (item_header("otel_span", b"{}"), b"{}"))) == {"item.type"}
+    assert rules(encode({})) == {"envelope.empty"}
+
+
+def _excess(*items: tuple[Payload, bytes]) -> str | None:
+    violation = find_excess(parse_envelope(encode({}, *items)))
+    return violation.rule if violation else None
+
+
+def test_items_above_relays_limits_are_refused() -> None:
+    def item(kind: str, size_bytes: int) -> tuple[Payload, bytes]:
+        return {"type": kind, "length": size_bytes}, b"x" * size_bytes
+
+    assert _excess(item("event", MIB)) is None
+    assert _excess(item("event", MIB + 1)) == "limit.item_bytes"
+    assert _excess(item("event", 1), item("transaction", 1)) == "limit.count"
+    assert _excess(item("check_in", 1), item("check_in", 1)) == "limit.count"
+    assert _excess(*[item("client_report", 60 * 1024)] * 2) == "limit.total_bytes"
+    assert _excess(*[item("span", 2)] * 26) == "limit.count"
+
+
+def test_the_items_of_a_container_are_measured_on_average() -> None:
+    size_bytes = 3 * MIB
+    header = {
+        "type": "trace_metric",
+        "length": size_bytes,
+        "content_type": "application/vnd.sentry.items.trace-metric+json",
+    }
+    body = b"x" * size_bytes
+
+    assert _excess(({**header, "item_count": 3}, body)) is None
+    assert _excess(({**header, "item_count": 2}, body)) == "limit.item_bytes"
+
+
+def test_too_many_spans_in_a_transaction_are_found() -> None:
+    def many(payload: Payload) -> None:
+        payload["spans"] = [
+            {**payload["spans"][1], "span_id": f"{number:016x}"} for number in range(1, 1002)
+        ]
+
+    def heavy(payload: Payload) -> None:
+        payload["spans"][0]["data"] = {"text": "x" * (801 * 1024)}
+
+    assert rules(envelope_of("transaction", many)) == {"transaction.spans"}
+    assert rules(envelope_of("transaction", heavy)) == {"transaction.spans"}

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from spanbridge.sentry.convert.context import ConvertContext
+from spanbridge.sentry.wire import SdkInfo
+
+SDK = SdkInfo("spanbridge", "1")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("shop@1.2.3", "shop@1.2.3"),
+        ("org/app@sha", "org-app@sha"),
+        ("a\\b\n", "a-b"),
+        ("x" * 300, "x" * 200),
+        ("latest", None),
+        ("..", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_release_is_rewritten_so_that_sentry_keeps_it(
+    given: str | None, kept: str | None
+) -> None:
+    assert ConvertContext(SDK, release=given).release == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("production", "production"), ("eu/prod", "eu-prod"), ("none", None), ("x" * 99, "x" * 64)],
+)
+def test_an_environment_is_rewritten_so_that_sentry_keeps_it(given: str, kept: str | None) -> None:
+    assert ConvertContext(SDK, environment=given).environment == kept
+
+
+def test_dist_and_server_name_keep_to_their_limits() -> None:
+    context = ConvertContext(SDK, dist="build 7/a", server_name=" web\n1 " + "x" * 300)
+
+    assert context.dist == "build-7-a"
+    assert context.server_name is not None
+    assert context.server_name.startswith("web 1 xxx")
+    assert len(context.server_name) == 200

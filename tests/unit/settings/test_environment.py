@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spanbridge.settings import load
+
+if TYPE_CHECKING:
+    from tests.unit.settings.conftest import WriteFile
+
+
+@pytest.mark.parametrize(
+    ("environ", "environment"),
+    [
+        ({}, "production"),
+        ({"SENTRY_DSN": "https://k@sentry.example/1"}, "production"),
+        ({"SENTRY_DSN": "http://k@127.0.0.1:9000/1"}, "development"),
+        ({"SENTRY_DSN": "http://k@[::1]:9000/1"}, "development"),
+        ({"SENTRY_DSN": "http://k@sentry.localhost/1"}, "development"),
+        ({"SENTRY_DSN": "http://k@10.0.0.1/1"}, "production"),
+        ({"SENTRY_DSN": "http://k@localhost.example/1"}, "production"),
+        ({"SENTRY_DSN": "nonsense"}, "production"),
+        ({"SPANBRIDGE_DESTINATIONS": "otlp"}, "development"),
+        ({"SPANBRIDGE_DESTINATIONS": "console,file"}, "development"),
+        (
+            {
+                "SENTRY_DSN": "http://k@127.0.0.1:9000/1",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+            },
+            "production",
+        ),
+        ({"SENTRY_DSN": "http://k@127.0.0.1/1", "ENVIRONMENT": "production"}, "production"),
+    ],
+)
+def test_without_a_name_it_is_development_only_if_every_destination_is_local(
+    environ: dict[str, str], environment: str
+) -> None:
+    assert load({}, environ).environment == environment
+
+
+@pytest.mark.parametrize(
+    ("environment", "rate", "include_locals", "on_config_error"),
+    [
+        ("development", 1.0, True, "raise"),
+        ("staging", 0.3, False, "warn"),
+        ("production", 0.1, False, "warn"),
+        ("canary", 0.1, False, "warn"),
+    ],
+)
+def test_the_profile_sets_defaults_and_an_unknown_name_uses_productions(
+    environment: str, rate: float, include_locals: bool, on_config_error: str
+) -> None:
+    settings = load(
+        {"environment": environment, "destinations": "sentry,console"},
+        {"SENTRY_DSN": "https://k@sentry.example/1"},
+    )
+
+    assert settings.environment == environment
+    assert [options.sample_rate for options in settings.destinations] == [rate, 1.0]
+    assert settings.include_locals is include_locals
+    assert settings.on_config_error == on_config_error
+
+
+def test_further_variables_may_name_the_environment_but_are_weaker() -> None:
+    environ = {"SPANBRIDGE_ENVIRONMENT_ALIASES": "APP_ENV,STAGE", "STAGE": "b"}
+    assert load({}, environ).environment == "b"
+
+    environ["APP_ENV"] = "a"
+    settings = load({}, environ)
+    assert (settings.environment, settings.environment_source) == ("a", "APP_ENV")
+    assert settings.source_of("environment") == "APP_ENV"
+
+    environ["ENVIRONMENT"] = "c"
+    assert load({}, environ).environment == "c"
+
+
+def test_a_file_can_give_its_own_profile(write_file: WriteFile) -> None:
+    environ = write_file(
+        'dsn = "https://k@h.example/1"\n'
+        "[environments.development]\nsample_rate = 0.0\n"
+        "[environments.staging]\nsample_rate = 0.5\n"
+        "[environments.production]\ninclude_locals = true\n"
+    )
+
+    def rate(environment: str) -> float:
+        [options] = load({"environment": environment}, environ).destinations
+        return options.sample_rate
+
+    assert [rate(name) for name in ("development", "staging", "production")] == [0.0, 0.5, 0.1]
+    assert load({"environment": "production"}, environ).include_locals is True
+
+
+def test_the_settings_file_can_choose_destinations_per_environment(write_file: WriteFile) -> None:
+    environ = write_file(
+        '[destinations.sentry]\ndsn = "https://k@h.example/1"\n'
+        '[environments.development]\ndestinations = ["console"]\n'
+        "[environments.staging.destinations.file]\nenabled = true\n"
+    )
+
+    def names(environment: str) -> list[str]:
+        return [o.name for o in load({"environment": environment}, environ).destinations]
+
+    assert names("development") == ["console"]
+    assert names("staging") == ["sentry", "file"]
+    assert names("production") == ["sentry"]

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from spanbridge.settings import load, start_line
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({}, "spanbridge: sending nowhere; environment production (default)"),
+        (
+            {
+                "SENTRY_DSN": "https://key@o1.ingest.sentry.io/1",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:pw@c.example:4318",
+            },
+            "spanbridge: sending to sentry(o1.ingest.sentry.io, 10 %), otlp(c.example:4318, "
+            "100 %); environment production (default)",
+        ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console,file", "SPANBRIDGE_FILE_SAMPLE_RATE": "0.125"},
+            "spanbridge: sending to console(100 %), file(telemetry.jsonl, 12.5 %); environment "
+            "development (every destination is on this machine)",
+        ),
+        (
+            {"SENTRY_ENVIRONMENT": "staging"},
+            "spanbridge: sending nowhere; environment staging (SENTRY_ENVIRONMENT)",
+        ),
+    ],
+)
+def test_one_line_says_where_data_goes(environ: dict[str, str], line: str) -> None:
+    assert start_line(load({}, environ)) == line
