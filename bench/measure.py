@@ -94,8 +94,8 @@ class Measurements:
     def memory(self, spans: int) -> Sample:
         """Resident memory over ``spans`` spans of which 1 % never end, after a tenth as many.
 
-        The process is given time to fall idle after every half burst. It is not flushed, since a flush
-        would free what an arm holds for spans that never end.
+        The process is given time to fall idle after every half burst. It is not flushed, since
+        that would free what an arm holds for spans that never end.
         """
         sample = Sample()
         tenth = spans // SPANS_PER_TRACE // 10

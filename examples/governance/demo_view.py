@@ -135,7 +135,7 @@ def _span_label(span: dict[str, Any]) -> str:
     style = _STATUS_STYLE.get(span.get("status"), "red")
     description = " ".join(str(span.get("description", "")).split())
     measured = " ".join(
-        f"{name}={entry['value']:g} {entry['unit']}"
+        f"{name}={entry['value']:g}" + ("" if entry["unit"] == "none" else f" {entry['unit']}")
         for name, entry in span.get("measurements", {}).items()
     )
     return (

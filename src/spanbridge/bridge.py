@@ -8,11 +8,13 @@ from spanbridge.pipeline import Pipeline
 from spanbridge.process.local_trace import LocalTraces
 from spanbridge.process.sampling import DelegatingSampler
 from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
+from spanbridge.runtime.fork import before_forked_process_ends
 from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from spanbridge.errors import ConfigurationError
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import Settings
 
@@ -32,6 +34,7 @@ class Bridge:
         self.processor.flushes = self.flush
         self.processor.closes = self._close_with_provider
         self._pipeline: Pipeline | None = None
+        before_forked_process_ends(self._close_with_provider)
 
     def exchange(self, settings: Settings) -> None:
         """Let new destinations take over; the old ones deliver what they have, then stop."""
@@ -42,6 +45,8 @@ class Bridge:
         self._lead_to(new)
         if old is not None:
             old.close(old.settings.shutdown_timeout_s)
+            if new is not None:
+                old.intake.bequeath(new.intake)
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that ended so far; false if the deadline passed first."""
@@ -60,6 +65,11 @@ class Bridge:
         if pipeline is None:
             return {}
         return {destination.name: destination.status() for destination in pipeline.destinations}
+
+    @property
+    def problems(self) -> tuple[ConfigurationError, ...]:
+        """Destinations that were left out because what they name cannot be used."""
+        return self._pipeline.problems if self._pipeline is not None else ()
 
     def _close_with_provider(self) -> None:
         if self._pipeline is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from spanbridge.decide.issue_policy import IssuePolicy
 from spanbridge.destinations.make import make_destination
 from spanbridge.destinations.shape import Finished
+from spanbridge.errors import ConfigurationError
 from spanbridge.model.failure import Issue
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.intake import Intake
@@ -24,12 +25,14 @@ from spanbridge.runtime.guard import GUARD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from spanbridge.decide.failure import DecidedFailure, Verdicts
     from spanbridge.destinations.shape import Destination
     from spanbridge.model.failure import ExceptionRecord
-    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.in_flight import InFlight
     from spanbridge.process.intake import Ended
-    from spanbridge.process.local_trace import LocalTraces
+    from spanbridge.process.local_trace import LocalTrace, LocalTraces
     from spanbridge.settings import Settings
 
 BATCH: Final = 2048
@@ -49,19 +52,20 @@ class Pipeline:
     def __init__(self, settings: Settings, traces: LocalTraces) -> None:
         self.settings = settings
         self._traces = traces
-        self.destinations: list[Destination] = [
-            make_destination(options, settings) for options in settings.destinations
-        ]
+        self.destinations, self.problems = _make_destinations(settings)
+        made = {destination.name for destination in self.destinations}
         self.sampling = SamplingPolicy(
-            {options.name: options.sample_rate for options in settings.destinations},
-            sentry=[options.name for options in settings.destinations if options.kind == "sentry"],
+            {o.name: o.sample_rate for o in settings.destinations if o.name in made},
+            sentry=[o.name for o in settings.destinations if o.kind == "sentry" and o.name in made],
         )
         self.intake = Intake(
             max((options.queue_max_items for options in settings.destinations), default=0)
         )
-        self._levels: dict[PrivacyPolicy, list[Destination]] = {}
-        for destination in self.destinations:
-            self._levels.setdefault(destination.policy, []).append(destination)
+        self._levels = {
+            policy: frozenset(d.name for d in self.destinations if d.policy == policy)
+            for policy in {d.policy: None for d in self.destinations}
+        }
+        """Names of the destinations by privacy level: what is equal is scrubbed once."""
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._is_closed = False
@@ -175,54 +179,55 @@ class Pipeline:
         while batch := self.intake.take(BATCH):
             self._process(batch, now_s)
         self._count_refused(self.intake.take_refused())
-        self._give_up_lost(at_once=is_flush)
+        self._give_up_lost(now_s, at_once=is_flush)
         for destination in self.destinations:
             destination.advance(now_s)
 
     def _process(self, batch: Sequence[Ended], now_s: float) -> None:
-        accepted: dict[str, list[Finished]] = {}
-        left_out: dict[str, list[int]] = {}
-        for ended in batch:
-            local, keepers = ended.local, ended.local.keepers
-            try:
-                is_root = (parent := ended.span.parent) is None or parent.is_remote
-                for destination in self.destinations:
-                    if destination.name not in keepers:
-                        counts = left_out.setdefault(destination.name, [0, 0])
-                        counts[0] += 1
-                        counts[1] += is_root
-                if not keepers and not self._may_matter(ended):
-                    continue
-                record = read_span(ended.span)
-                self._issues.observe(local, record, ended.in_flight, now_s)
-            except Exception as error:
-                GUARD.caught("record.span", error)
-                self._fail(keepers, Outcome.FAILED, "record")
+        accepted: dict[str, list[Finished]] = {d.name: [] for d in self.destinations}
+        left_out: dict[str, list[int]] = {d.name: [0, 0] for d in self.destinations}
+        for span, local, in_flight in batch:
+            keepers = local.keepers
+            if len(keepers) < len(accepted):
+                is_root = (parent := span.parent) is None or parent.is_remote
+                for name in accepted.keys() - keepers:
+                    left_out[name][0] += 1
+                    left_out[name][1] += is_root
+            if not keepers and not self._may_matter(span, local, in_flight):
                 continue
-            for policy, destinations in self._levels.items():
-                keeping = [d for d in destinations if d.name in keepers]
+            try:
+                record = read_span(span)
+                self._issues.observe(local, record, in_flight, now_s)
+            except Exception as error:
+                self._fail(keepers, Outcome.FAILED, "record")
+                GUARD.caught("record.span", error)
+                continue
+            for policy, names in self._levels.items():
+                keeping = names if names <= keepers else names & keepers
                 if not keeping:
                     continue
                 try:
-                    scrubbed = policy.scrub_span(record)
+                    finished = Finished(local, policy.scrub_span(record))
                 except Exception as error:
-                    self._fail({d.name for d in keeping}, Outcome.WITHHELD, "privacy policy failed")
+                    self._fail(keeping, Outcome.WITHHELD, "privacy policy failed")
                     GUARD.caught("privacy.span", error)
                     continue
-                for destination in keeping:
-                    accepted.setdefault(destination.name, []).append(Finished(local, scrubbed))
+                for name in keeping:
+                    accepted[name].append(finished)
         for destination in self.destinations:
-            if counted := left_out.get(destination.name):
-                destination.sampled_out(*counted)
-            if finished := accepted.get(destination.name):
-                destination.accept_spans(finished, now_s)
+            if left_out[destination.name][0]:
+                destination.sampled_out(*left_out[destination.name])
+            if accepted[destination.name]:
+                destination.accept_spans(accepted[destination.name], now_s)
 
-    def _may_matter(self, ended: Ended) -> bool:
+    def _may_matter(
+        self, span: ReadableSpan, local: LocalTrace, in_flight: InFlight | None
+    ) -> bool:
         """Whether a span that nobody keeps can still tell of an error."""
         return (
-            ended.in_flight is not None
-            or self._issues.watches(ended.local)
-            or any(event.name == "exception" for event in ended.span.events)
+            in_flight is not None
+            or self._issues.watches(local)
+            or any(event.name == "exception" for event in span.events)
         )
 
     def _pass_on(self, verdicts: Verdicts) -> None:
@@ -244,27 +249,27 @@ class Pipeline:
         try:
             issue = self._issue(decided)
         except Exception as error:
-            for destination in takers:
-                destination.ledger.accept(Signal.ERROR)
-                destination.ledger.settle(Signal.ERROR, Outcome.FAILED, 1, "record")
+            self._lose_issue(takers, Outcome.FAILED, "record")
             GUARD.caught("record.issue", error)
             return
-        for policy, destinations in self._levels.items():
-            taking = [destination for destination in destinations if destination.takes_issues]
+        for policy, names in self._levels.items():
+            taking = [destination for destination in takers if destination.name in names]
             if not taking:
                 continue
             try:
                 scrubbed = policy.scrub_issue(issue)
             except Exception as error:
-                for destination in taking:
-                    destination.ledger.accept(Signal.ERROR)
-                    destination.ledger.settle(
-                        Signal.ERROR, Outcome.WITHHELD, 1, "privacy policy failed"
-                    )
+                self._lose_issue(taking, Outcome.WITHHELD, "privacy policy failed")
                 GUARD.caught("privacy.issue", error)
                 continue
             for destination in taking:
                 destination.accept_issue(scrubbed, decided.local)
+
+    @staticmethod
+    def _lose_issue(takers: Sequence[Destination], outcome: Outcome, reason: str) -> None:
+        for destination in takers:
+            destination.ledger.accept(Signal.ERROR)
+            destination.ledger.settle(Signal.ERROR, outcome, 1, reason)
 
     def _issue(self, decided: DecidedFailure) -> Issue:
         root = decided.root
@@ -295,8 +300,8 @@ class Pipeline:
             self._fail({d.name for d in self.destinations}, Outcome.EVICTED, "intake full", refused)
             GUARD.report("intake full", f"{refused} spans were dropped, counted as evicted")
 
-    def _give_up_lost(self, *, at_once: bool) -> None:
-        for reference in self._traces.forget_lost(at_once=at_once):
+    def _give_up_lost(self, now_s: float, *, at_once: bool) -> None:
+        for reference in self._traces.forget_lost(now_s, at_once=at_once):
             local = reference.local
             local.open.discard(reference.span_id)
             self._fail(local.keepers, Outcome.NEVER_ENDED, "")
@@ -312,3 +317,22 @@ class Pipeline:
             if destination.name in names:
                 destination.ledger.accept(Signal.SPAN, count)
                 destination.ledger.settle(Signal.SPAN, outcome, count, reason)
+
+
+def _make_destinations(
+    settings: Settings,
+) -> tuple[list[Destination], tuple[ConfigurationError, ...]]:
+    """The destinations, and what is wrong with those that are left out.
+
+    Some mistakes show only now: a certificate that cannot be read, a proxy that makes no sense.
+    """
+    made: list[Destination] = []
+    problems: list[ConfigurationError] = []
+    for options in settings.destinations:
+        try:
+            made.append(make_destination(options, settings))
+        except ConfigurationError as problem:
+            if settings.on_config_error == "raise":
+                raise
+            problems.append(problem)
+    return made, tuple(problems)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spanbridge.bridge import Bridge
+    from spanbridge.errors import ConfigurationError
 
 logger = logging.getLogger("spanbridge")
 
@@ -41,10 +42,14 @@ class Telemetry:
             if self._bridge is not None:
                 self._bridge.exchange(settings)
             self._settings = settings
-            for problem in settings.problems:
+            for problem in self._problems():
                 GUARD.report(str(problem))
             if settings.destinations or not first_time or settings.problems:
                 logger.info("%s", start_line(settings))
+
+    def _problems(self) -> tuple[ConfigurationError, ...]:
+        noticed = self._settings.problems if self._settings is not None else ()
+        return noticed + (self._bridge.problems if self._bridge is not None else ())
 
     @staticmethod
     def _install(settings: Settings) -> Bridge:
@@ -96,7 +101,7 @@ class Telemetry:
             environment=settings.environment if settings else "",
             release=settings.release if settings else None,
             destinations=destinations,
-            problems=tuple(map(str, settings.problems)) if settings else (),
+            problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
         )
 

@@ -14,7 +14,7 @@ from sentry_relay.processing import StoreNormalizer
 
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, Level
 from spanbridge.model.span import AttributeValue, Resource, SpanRecord
-from spanbridge.process.in_flight import take
+from spanbridge.process.snapshot import take
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.sentry.convert.context import ConvertContext

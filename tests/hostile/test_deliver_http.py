@@ -242,14 +242,19 @@ def test_a_connection_that_went_away_while_idle_is_replaced_unnoticed(
     assert peer.bodies == [b"1", b"2"]
 
 
-def test_a_healthy_connection_survives_a_pause(peer: Peer) -> None:
+@pytest.mark.parametrize(
+    ("idle_s", "connections"), [(STALE_CHECK_AFTER_S + 1, 1), (MAX_IDLE_S + 1, 2)]
+)
+def test_a_healthy_connection_survives_a_pause_but_not_a_long_one(
+    peer: Peer, idle_s: float, connections: int
+) -> None:
     clock = SkippingClock()
     client = HttpClient(peer.endpoint(), clock)
     client.post(b"1", is_gzip=False)
-    clock.skipped_s = STALE_CHECK_AFTER_S + 1
+    clock.skipped_s = idle_s
     client.post(b"2", is_gzip=False)
     client.close()
-    assert peer.connections == 1
+    assert peer.connections == connections
 
 
 def test_a_server_that_hangs_up_on_every_request_is_asked_twice_at_most(peer: Peer) -> None:

@@ -24,9 +24,10 @@ class Released(NamedTuple):
 
 
 class _Held:
-    __slots__ = ("root", "since_s", "spans")
+    __slots__ = ("root", "root_id", "since_s", "spans")
 
-    def __init__(self, since_s: float) -> None:
+    def __init__(self, root_id: str, since_s: float) -> None:
+        self.root_id = root_id
         self.root: SpanRecord | None = None
         self.spans: list[SpanRecord] = []
         self.since_s = since_s
@@ -63,8 +64,8 @@ class Assembler:
         """Take a finished span of a local trace; ``now_s`` is monotonic time."""
         held = self._held.get(local)
         if held is None:
-            held = self._held[local] = _Held(now_s)
-        if held.root is None and int(span.span_id, 16) == local.root_id:
+            held = self._held[local] = _Held(f"{local.root_id:016x}", now_s)
+        if span.span_id == held.root_id and held.root is None:
             held.root = span
         else:
             held.spans.append(span)

@@ -8,7 +8,10 @@ import msgspec
 from spanbridge.errors import SpanbridgeError
 
 MAX_HEAD_BYTES = 65_536
+"""A longer head is not read to its end."""
+
 DETAIL_BYTES = 200
+"""How much of a refusal's body is kept for the log."""
 
 _READ_HEADERS = frozenset({b"x-sentry-rate-limits", b"retry-after"})
 
@@ -88,11 +91,13 @@ class AnswerReader:
         )
 
     def on_message_begin(self) -> None:
+        """The first byte of an answer, a prelude or something unasked for."""
         if self.is_complete:
             self.allows_another_request = False  # something nobody asked for follows the answer
         self._headers = self._headers if self.is_complete else {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; repeated ones are joined as HTTP allows."""
         if self.is_complete:
             return
         name = name.lower()
@@ -101,16 +106,19 @@ class AnswerReader:
             self._headers[name] = value if known is None else b"%b, %b" % (known, value)
 
     def on_headers_complete(self) -> None:
+        """The head is complete: the status is known."""
         status = self._parser.get_status_code()
         if status >= 200 and not self.is_complete:  # 100 Continue and the like are only a prelude
             self.status = status
 
     def on_body(self, data: bytes) -> None:
+        """A piece of the body, without the framing."""
         self.body_bytes += len(data)
         if self.status >= 400 and len(self._detail) < DETAIL_BYTES:
             self._detail += data[: DETAIL_BYTES - len(self._detail)]
 
     def on_message_complete(self) -> None:
+        """The answer has ended where it said it would."""
         if self.status and not self.is_complete:
             self.is_complete = True
             self.allows_another_request = self._parser.should_keep_alive()

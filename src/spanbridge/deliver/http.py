@@ -1,7 +1,7 @@
 """One keep-alive connection that posts envelopes with as little CPU as correctness allows.
 
 urllib3 opens the connection, llhttp (by httptools) parses the answer; what lies between is one
-``sendall`` and usually one ``recv``. Reasons and figures: decision record 0003.
+``send`` and usually one ``recv``. Reasons and figures: decision record 0003.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MAX_IDLE_S = 50.0
 """Load balancers forget idle connections after 60 s, some without a word to either side."""
 
 MAX_DRAINED_BYTES = 65_536
+"""A longer rest of an answer is not read: a new connection is cheaper."""
+
 DRAIN_TIMEOUT_S = 2.0
 """The rest of an answer is read only to use the connection again: not worth more than this."""
 

@@ -9,11 +9,16 @@ from collections.abc import Callable
 from spanbridge.deliver.envelope import Priority
 
 MAX_ATTEMPTS = 5
+"""Requests made for one envelope before it is given up."""
+
 RETRY_TOTAL_S = 120.0
-"""An envelope whose first attempt lies further back is given up."""
+"""An envelope whose first failure lies further back is given up."""
 
 FIRST_DELAY_S = 0.5
+"""The pause after the first failure; every further one doubles it."""
+
 MAX_DELAY_S = 30.0
+"""The longest pause, also where the server asks for more."""
 
 _RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 

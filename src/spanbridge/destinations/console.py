@@ -11,7 +11,7 @@ from spanbridge.assemble.assembler import Assembler
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import Issue
-from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.outcome import Signal
 from spanbridge.model.trace import Segment
 from spanbridge.runtime.status import DestinationStatus
 
@@ -93,7 +93,6 @@ class ConsoleDestination(StreamDestination["Printable"]):
             text = "\n".join(lines) + "\n"
             encoding = getattr(stream, "encoding", None) or "utf-8"
             stream.write(text.encode(encoding, "replace").decode(encoding))
-            self._settle([item], Outcome.DELIVERED)
         stream.flush()
 
     def _counts(self, items: Sequence[Printable]) -> dict[Signal, int]:

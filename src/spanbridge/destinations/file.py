@@ -10,7 +10,7 @@ import msgspec
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import Issue
-from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.outcome import Signal
 from spanbridge.model.span import SpanRecord
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class FileDestination(StreamDestination["Line"]):
         lines = b"".join(map(self._line, items))
         with self._path.open("ab") as file:
             file.write(lines)
-        self._settle(items, Outcome.DELIVERED)
 
     def _line(self, item: Line) -> bytes:
         kind = b'{"type":"issue",' if isinstance(item, Issue) else b'{"type":"span",'

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
+# The extra `otlp`. Imported here and not on the sending thread: a fork in the middle of an import
+# would leave the child with a lock that nobody releases.
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http import trace_exporter as otlp_trace_exporter
 from opentelemetry.sdk.resources import Resource as OtelResource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -18,11 +24,11 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from spanbridge.destinations.outbox import NotDeliveredError
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
-from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.outcome import Signal
 from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
-from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,13 +71,10 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def _send(self, items: Sequence[SpanRecord]) -> None:
         if self._exporter is None:
             self._exporter = _make_exporter(self._options)
-        result = self._exporter.export([rebuild_span(record) for record in items])
-        if result is SpanExportResult.SUCCESS:
-            self._settle(items, Outcome.DELIVERED)
-        else:
-            self._last_error = "export failed"
-            self._settle(items, Outcome.FAILED, "export failed")
-            GUARD.report(f"{self.name}: export failed", f"{self.address} did not take a batch")
+        with _OVERHEARD as said:
+            result = self._exporter.export([rebuild_span(record) for record in items])
+        if result is not SpanExportResult.SUCCESS:
+            raise NotDeliveredError("export failed", f"{self.address}: {said.last}")
 
     def _interrupt(self) -> None:
         if self._exporter is not None:
@@ -82,13 +85,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
 
 
 def _make_exporter(options: OtlpOptions) -> SpanExporter:
-    # The exporter comes with the extra `otlp`, and with it requests and protobuf.
-    from opentelemetry.exporter.otlp.proto.http import Compression
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
-        OTLPSpanExporter,
-    )
-
-    return OTLPSpanExporter(
+    return otlp_trace_exporter.OTLPSpanExporter(
         endpoint=options.endpoint,
         headers={name: value.reveal() for name, value in options.headers},
         timeout=options.timeout_s,
@@ -97,6 +94,33 @@ def _make_exporter(options: OtlpOptions) -> SpanExporter:
         client_key_file=options.client_key_file,
         compression=Compression(options.compression),
     )
+
+
+class _Overheard(threading.local):
+    """What the exporter logs on this thread while we call it.
+
+    It writes a line for every retry of every batch. We write one line per cause and minute, and
+    take its last words as the detail. Other threads' use of the same exporter is not touched.
+    """
+
+    is_listening = False
+    last = ""
+
+    def __enter__(self) -> _Overheard:
+        self.is_listening, self.last = True, ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_listening = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self.is_listening:
+            self.last = record.getMessage()
+        return not self.is_listening
+
+
+_OVERHEARD: Final = _Overheard()
+logging.getLogger(otlp_trace_exporter.__name__).addFilter(_OVERHEARD.filter)
 
 
 def rebuild_span(record: SpanRecord) -> ReadableSpan:

@@ -7,6 +7,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from opentelemetry import context as otel_context
+from opentelemetry.context import (
+    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
+    _SUPPRESS_INSTRUMENTATION_KEY,
+)
+
+from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
@@ -19,30 +26,43 @@ MAX_BATCH: Final = 512
 """Items handed to one call of ``send``; OpenTelemetry's default export batch."""
 
 
+class NotDeliveredError(Exception):
+    """The destination did not take a batch.
+
+    Args:
+        reason: Low-cardinality name of what went wrong.
+        detail: More for the log line.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
 class Outbox(Generic[T]):
     """Hands queued items to ``send`` in batches, on a thread that starts with the first item.
 
     While one batch is being sent the next one fills up, so batches grow with the load and an
-    idle process sends at once.
+    idle process sends at once. Every item put in is settled exactly once.
 
     Args:
         name: Name of the destination, for the thread and the log.
-        send: Sends one batch. It settles every item in the ledger itself; may block; if it raises,
-            ``drop`` is told.
-        drop: Settles items that were not sent, with the reason.
-        max_items: Items that may wait; the newest are dropped beyond.
+        send: Sends one batch; may block. It raises if the batch was not delivered.
+        settle: Notes the one fate of items, with a reason if they were lost.
+        max_items: Items that may wait; the newest are evicted beyond.
     """
 
     def __init__(
         self,
         name: str,
         send: Callable[[Sequence[T]], None],
-        drop: Callable[[Sequence[T], str], None],
+        settle: Callable[[Sequence[T], Outcome, str], None],
         max_items: int,
     ) -> None:
         self._name = name
         self._send = send
-        self._drop = drop
+        self._settle = settle
         self._max_items = max_items
         self._start_empty()
         after_fork_in_child(self._start_empty)
@@ -50,65 +70,90 @@ class Outbox(Generic[T]):
     def _start_empty(self) -> None:
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
-        self._sending = 0
+        self._under_way: list[T] = []
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
-        return len(self._items) + self._sending
+        return len(self._items) + len(self._under_way)
 
     def put(self, items: Sequence[T]) -> None:
         """Queue ``items``; never blocks on sending."""
+        if not items:
+            return
         with self._changed:
             room = 0 if self._is_closing else max(0, self._max_items - len(self))
             self._items.extend(items[:room])
-            if self._items and self._thread is None:
+            if self._thread is None and room:
                 self._thread = threading.Thread(
                     target=self._run, name=f"spanbridge-{self._name}", daemon=True
                 )
                 self._thread.start()
             self._changed.notify_all()
-        if len(items) > room:
-            self._drop(items[room:], "closed" if self._is_closing else "queue full")
+            is_closing = self._is_closing
+        if is_closing:
+            self._settle(items, Outcome.FAILED, "closed")
+        elif len(items) > room:
+            self._settle(items[room:], Outcome.EVICTED, "queue full")
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all items are sent or dropped; false if the deadline passed first."""
+        """Wait until all items are settled; false if the deadline passed first."""
         with self._changed:
             return self._changed.wait_for(lambda: not len(self), timeout_s)
 
     def close(self, timeout_s: float, interrupt: Callable[[], None]) -> bool:
-        """Send what is queued, then stop the thread.
+        """Send what is queued, then stop the thread. What is left at the deadline has failed.
 
         Args:
             timeout_s: Deadline for all of it, in seconds.
             interrupt: Ends a ``send`` that is still blocked when the deadline is near.
+
+        Returns:
+            Whether everything was settled in time.
         """
         deadline = time.monotonic() + timeout_s
         in_time = self.flush(max(0.0, timeout_s * 0.9))
         with self._changed:
             self._is_closing = True
-            left = list(self._items)
+            # Given up here and now: a send that ends after all finds its batch settled.
+            left = [*self._under_way, *self._items]
+            self._under_way = []
             self._items.clear()
             self._changed.notify_all()
             thread = self._thread
         if left:
-            self._drop(left, "shutdown deadline")
+            self._settle(left, Outcome.FAILED, "shutdown deadline")
         interrupt()
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.05, deadline - time.monotonic()))
         return in_time
 
     def _run(self) -> None:
+        # Our own requests are not part of the application: no instrumentation may trace them.
+        context = otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True)
+        otel_context.attach(
+            otel_context.set_value(_SUPPRESS_HTTP_INSTRUMENTATION_KEY, True, context)
+        )
         while (batch := self._next_batch()) is not None:
             try:
                 self._send(batch)
+            except NotDeliveredError as error:
+                self._lose(batch, error.reason, error.detail)
             except Exception as error:
-                self._drop(batch, type(error).__name__)
-                GUARD.report(f"{self._name}: {type(error).__name__}", str(error))
-            finally:
-                with self._changed:
-                    self._sending = 0
-                    self._changed.notify_all()
+                self._lose(batch, type(error).__name__, str(error))
+            else:
+                self._conclude(batch, Outcome.DELIVERED, "")
+
+    def _lose(self, batch: list[T], reason: str, detail: str) -> None:
+        GUARD.report(f"{self._name}: {reason}", detail)
+        self._conclude(batch, Outcome.FAILED, reason)
+
+    def _conclude(self, batch: list[T], outcome: Outcome, reason: str) -> None:
+        with self._changed:
+            if self._under_way is batch:
+                self._under_way = []
+                self._settle(batch, outcome, reason)
+                self._changed.notify_all()
 
     def _next_batch(self) -> list[T] | None:
         with self._changed:
@@ -116,5 +161,5 @@ class Outbox(Generic[T]):
             if not self._items:
                 return None
             batch = [self._items.popleft() for _ in range(min(MAX_BATCH, len(self._items)))]
-            self._sending = len(batch)
+            self._under_way = batch
             return batch

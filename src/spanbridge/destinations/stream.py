@@ -40,7 +40,9 @@ class StreamDestination(ABC, Generic[T]):
         self.ledger = Ledger()
         self._sample_rate = options.sample_rate
         self._last_error: str | None = None
-        self._outbox: Outbox[T] = Outbox(self.name, self._send, self._drop, options.queue_max_items)
+        self._outbox: Outbox[T] = Outbox(
+            self.name, self._send, self._settle, options.queue_max_items
+        )
 
     @property
     @abstractmethod
@@ -49,7 +51,7 @@ class StreamDestination(ABC, Generic[T]):
 
     @abstractmethod
     def _send(self, items: Sequence[T]) -> None:
-        """Send one batch and settle each item."""
+        """Send one batch; raise if it was not delivered."""
 
     @abstractmethod
     def _counts(self, items: Sequence[T]) -> dict[Signal, int]:
@@ -103,11 +105,8 @@ class StreamDestination(ABC, Generic[T]):
     def _interrupt(self) -> None:
         """End a send that is still blocked; nothing to end by default."""
 
-    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str = "") -> None:
+    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str) -> None:
+        if reason:
+            self._last_error = reason
         for signal, count in self._counts(items).items():
             self.ledger.settle(signal, outcome, count, reason)
-
-    def _drop(self, items: Sequence[T], reason: str) -> None:
-        self._last_error = reason
-        outcome = Outcome.EVICTED if reason == "queue full" else Outcome.FAILED
-        self._settle(items, outcome, reason)

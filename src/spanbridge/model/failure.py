@@ -51,7 +51,7 @@ class CapturedException(NamedTuple):
     """Its causes, contexts or members that were left out because the list was full."""
 
 
-class StackFrame(msgspec.Struct, frozen=True, omit_defaults=True):
+class StackFrame(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A frame with its source, as Sentry's frame interface names the fields."""
 
     function: str
@@ -66,7 +66,7 @@ class StackFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     vars: LocalVariables | None = None
 
 
-class ExceptionRecord(msgspec.Struct, frozen=True):
+class ExceptionRecord(msgspec.Struct, frozen=True, gc=False):
     """One exception of a chain or group with readable frames, safe to send once scrubbed."""
 
     type: str
@@ -84,7 +84,7 @@ class ExceptionRecord(msgspec.Struct, frozen=True):
     """Its causes, contexts or members that were left out because the list was full."""
 
 
-class Breadcrumb(msgspec.Struct, frozen=True, omit_defaults=True):
+class Breadcrumb(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Something that happened before an issue. ``timestamp`` is Unix time in seconds."""
 
     timestamp: float
@@ -95,7 +95,7 @@ class Breadcrumb(msgspec.Struct, frozen=True, omit_defaults=True):
     data: Attributes = {}
 
 
-class Issue(msgspec.Struct, frozen=True):
+class Issue(msgspec.Struct, frozen=True, gc=False):
     """A failure that was decided to be reported once.
 
     ``exceptions[0]`` is the outermost exception; each later one names its parent by position.

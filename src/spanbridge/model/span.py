@@ -18,7 +18,7 @@ SpanKind: TypeAlias = Literal["internal", "server", "client", "producer", "consu
 SpanStatus: TypeAlias = Literal["unset", "ok", "error"]
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """The instrumentation scope (library) that made a span."""
 
     name: str
@@ -27,14 +27,14 @@ class Scope(msgspec.Struct, frozen=True):
     attributes: Attributes = {}
 
 
-class Resource(msgspec.Struct, frozen=True):
+class Resource(msgspec.Struct, frozen=True, gc=False):
     """The entity that produced the telemetry; one shared object per process."""
 
     attributes: Attributes
     schema_url: str | None = None
 
 
-class SpanEvent(msgspec.Struct, frozen=True):
+class SpanEvent(msgspec.Struct, frozen=True, gc=False):
     """A timestamped event on a span. ``time_ns`` is Unix time in nanoseconds."""
 
     name: str
@@ -42,7 +42,7 @@ class SpanEvent(msgspec.Struct, frozen=True):
     attributes: Attributes = {}
 
 
-class SpanLink(msgspec.Struct, frozen=True):
+class SpanLink(msgspec.Struct, frozen=True, gc=False):
     """A link to another span. Ids are lower-case hex (32 and 16 characters)."""
 
     trace_id: str
@@ -52,7 +52,7 @@ class SpanLink(msgspec.Struct, frozen=True):
     trace_state: str = ""
 
 
-class SpanRecord(msgspec.Struct, frozen=True):
+class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     """A finished span, immutable and independent of the SDK's object.
 
     Ids are lower-case hex (32 and 16 characters); times are Unix time in nanoseconds.

@@ -7,7 +7,7 @@ import msgspec
 from spanbridge.model.span import SpanRecord
 
 
-class DynamicSamplingContext(msgspec.Struct, frozen=True):
+class DynamicSamplingContext(msgspec.Struct, frozen=True, gc=False):
     """Sentry's ``trace`` header and ``sentry-*`` baggage; every value is text.
 
     Source: Sentry develop docs, "Dynamic Sampling Context".
@@ -25,7 +25,7 @@ class DynamicSamplingContext(msgspec.Struct, frozen=True):
     replay_id: str | None = None
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, gc=False):
     """A real span and those of its finished descendants that leave together.
 
     ``children`` are sorted by start time. ``is_follow_up`` marks a part of a local trace whose

@@ -19,6 +19,7 @@ from spanbridge.model.span import (
 from spanbridge.privacy.keys import Treatment, event_treatment, is_denied, treatment
 from spanbridge.privacy.text import REDACTED, scrub_query, scrub_text
 
+_KEEP: Final = Treatment.KEEP
 MAX_DEPTH: Final = 32
 """Values nested deeper are redacted: what is not looked at must not leave."""
 
@@ -38,14 +39,27 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
 
     def scrub_span(self, span: SpanRecord) -> SpanRecord:
         """The span as it may leave. Raises whatever goes wrong: the caller withholds the item."""
+        name = scrub_text(span.name)
+        message = scrub_text(span.status_message) if span.status_message else None
+        attributes = self._attributes(span.attributes, treatment)
+        events = tuple(map(self._event, span.events)) if span.events else ()
+        links = tuple(map(self._link, span.links)) if span.links else ()
+        resource = self.scrub_resource(span.resource)
+        if (
+            attributes is span.attributes
+            and resource is span.resource
+            and name is span.name
+            and not (message or events or links)
+        ):
+            return span
         return msgspec.structs.replace(
             span,
-            name=scrub_text(span.name),
-            status_message=scrub_text(span.status_message) if span.status_message else None,
-            attributes=self._attributes(span.attributes, treatment),
-            events=tuple(map(self._event, span.events)) if span.events else (),
-            links=tuple(map(self._link, span.links)) if span.links else (),
-            resource=self.scrub_resource(span.resource),
+            name=name,
+            status_message=message,
+            attributes=attributes,
+            events=events,
+            links=links,
+            resource=resource,
         )
 
     def scrub_resource(self, resource: Resource) -> Resource:
@@ -53,9 +67,10 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         known = _scrubbed_resources.get((id(resource), self))
         if known is not None and known[0] is resource:
             return known[1]
-        scrubbed = msgspec.structs.replace(
-            resource, attributes=self._attributes(resource.attributes, treatment)
-        )
+        attributes = self._attributes(resource.attributes, treatment)
+        scrubbed = resource
+        if attributes is not resource.attributes:
+            scrubbed = msgspec.structs.replace(resource, attributes=attributes)
         if len(_scrubbed_resources) >= 64:
             _scrubbed_resources.clear()
         _scrubbed_resources[id(resource), self] = (resource, scrubbed)
@@ -79,26 +94,36 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         )
 
     def _attributes(self, attributes: Attributes, treat: Callable[[str], Treatment]) -> Attributes:
-        scrubbed: Attributes = {}
+        """``attributes`` themselves if nothing has to change, as is usual."""
+        scrubbed: Attributes | None = None
+        left: AttributeValue
         for key, value in attributes.items():
             kind = treat(key)
-            if kind is Treatment.KEEP:
+            if kind is _KEEP:
                 if type(value) is str:
-                    # The literal checks spare nearly every value the call.
-                    if "://" in value or " " in value or "?" in value:
-                        value = scrub_text(value)
-                elif not isinstance(value, int | float):
-                    value = self._nested(value, 0)
-            elif kind is Treatment.REDACT:
-                value = REDACTED
-            elif kind is Treatment.CONTENT:
-                if not self.keeps_content:
+                    # The literal checks spare most values the call.
+                    if not ("://" in value or " " in value or "?" in value):
+                        continue
+                    left = scrub_text(value)
+                elif isinstance(value, int | float):
                     continue
-                value = self._nested(value, 0)
+                else:
+                    left = self._nested(value, 0)
+            elif kind is Treatment.REDACT:
+                left = REDACTED
+            elif kind is Treatment.CONTENT:
+                left = self._nested(value, 0) if self.keeps_content else None
             else:
-                value = scrub_query(value) if isinstance(value, str) else self._nested(value, 0)
-            scrubbed[key] = value
-        return scrubbed
+                left = scrub_query(value) if isinstance(value, str) else self._nested(value, 0)
+            if left is value:
+                continue
+            if scrubbed is None:
+                scrubbed = attributes.copy()
+            if left is None:
+                del scrubbed[key]
+            else:
+                scrubbed[key] = left
+        return attributes if scrubbed is None else scrubbed
 
     def _nested(self, value: AttributeValue, depth: int) -> AttributeValue:
         if isinstance(value, str):

@@ -17,7 +17,6 @@ _AUTHORIZATION: Final = re.compile(
     r"\b(bearer|basic|digest|negotiate)(\s+)(?=[^\s,;\"']*(?:[0-9._~+/=-]|(?-i:[a-z][A-Z])))[^\s,;\"']{8,}",
     re.IGNORECASE,
 )
-_SCHEMES: Final = ("earer ", "EARER ", "asic ", "ASIC ", "igest ", "egotiate ")
 
 
 def scrub_text(text: str) -> str:
@@ -29,9 +28,23 @@ def scrub_text(text: str) -> str:
             text = _PARAMETER.sub(_redact_parameter, text)
     elif "?" in text and "=" in text:
         text = _PARAMETER.sub(_redact_parameter, text)
-    if any(scheme in text for scheme in _SCHEMES):
+    if " " in text and _may_authorize(text):
         text = _AUTHORIZATION.sub(rf"\1\2{REDACTED}", text)
     return text
+
+
+def _may_authorize(text: str) -> bool:
+    # Literals first: the pattern costs ten times as much on a text without any of them.
+    return (
+        "earer" in text
+        or "asic" in text
+        or "igest" in text
+        or "egotiate" in text
+        or "EARER" in text
+        or "ASIC" in text
+        or "IGEST" in text
+        or "EGOTIATE" in text
+    )
 
 
 def scrub_query(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -17,12 +17,8 @@ WAKE_AT = 512
 """Ended spans that wake the worker even if no local trace closed."""
 
 
-class Ended(NamedTuple):
-    """A finished span on its way to the worker."""
-
-    span: ReadableSpan
-    local: LocalTrace
-    in_flight: InFlight | None
+Ended: TypeAlias = "tuple[ReadableSpan, LocalTrace, InFlight | None]"
+"""A finished span on its way to the worker; a plain tuple, because one is made for every span."""
 
 
 class Intake:
@@ -34,6 +30,7 @@ class Intake:
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
+        self._heir: Intake | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -47,7 +44,7 @@ class Intake:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Ended, *, wakes: bool) -> None:
+    def put(self, item: Ended, wakes: bool) -> None:
         """Queue a finished span, or count it as refused if the queue is full."""
         items = self._items
         waiting = len(items)
@@ -55,7 +52,9 @@ class Intake:
             self._refused.append(None)
             return
         items.append(item)
-        if wakes or waiting >= WAKE_AT:
+        if (heir := self._heir) is not None:
+            self._move_to(heir)
+        elif wakes or waiting >= WAKE_AT:
             self.wake()
 
     def wake(self) -> None:
@@ -74,6 +73,22 @@ class Intake:
         """Up to ``limit`` finished spans, oldest first. Called by the worker only."""
         items = self._items
         return [items.popleft() for _ in range(min(limit, len(items)))]
+
+    def bequeath(self, heir: Intake) -> None:
+        """Hand over to ``heir`` what is here and whatever still comes.
+
+        A thread that looked up this intake before an exchange may put a span into it afterwards.
+        Called once the worker of this intake has stopped.
+        """
+        # In this order: what is put before the heir is known is moved here, what is put later
+        # is moved by ``put``.
+        self._heir = heir
+        self._move_to(heir)
+
+    def _move_to(self, heir: Intake) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                heir.put(self._items.popleft(), wakes=True)
 
     def take_refused(self) -> int:
         """How many spans were refused since the last call. Called by the worker only."""

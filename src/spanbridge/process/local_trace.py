@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from spanbridge.process.sampling import NOBODY
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.process.upstream import Upstream
+
+FINALIZERS_S: Final = 1.0
+"""How long a collected span may still be ended by a finalizer before it counts as never ended."""
+
+_SPAN_ID_BITS: Final = (1 << 64) - 1
 
 
 class LocalTrace:
@@ -46,12 +52,21 @@ class LocalTrace:
 class SpanReference(weakref.ref["Span"]):
     """A weak reference to a span that knows the local trace it belongs to."""
 
-    __slots__ = ("has_ended", "key", "local", "span_id")
+    __slots__ = ("key", "local", "lost_s")
 
     key: int
-    span_id: int
     local: LocalTrace
-    has_ended: bool
+    lost_s: float
+
+    @property
+    def span_id(self) -> int:
+        """The span's id."""
+        return self.key & _SPAN_ID_BITS
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the span started and did not end."""
+        return self.key & _SPAN_ID_BITS in self.local.open
 
 
 class LocalTraces:
@@ -59,10 +74,10 @@ class LocalTraces:
 
     def __init__(self) -> None:
         self._references: dict[int, SpanReference] = {}
+        """By trace id and span id as one number."""
         self._by_trace_id: dict[int, LocalTrace] = {}
         self._lost: dict[int, SpanReference] = {}
         """Spans that were garbage-collected without having ended."""
-        self._lost_before: frozenset[int] = frozenset()
 
         references, lost = self._references, self._lost
 
@@ -72,64 +87,77 @@ class LocalTraces:
             assert isinstance(reference, SpanReference)
             if references.get(reference.key) is reference:
                 del references[reference.key]
-            if not reference.has_ended:
+            if reference.is_open:
+                reference.lost_s = monotonic()
                 lost[reference.key] = reference
 
         self._on_collected = on_collected
 
-    def register(self, span: Span, local: LocalTrace) -> SpanReference:
-        """Note a started span."""
-        context = span.get_span_context()
-        reference = SpanReference(span, self._on_collected)
-        reference.span_id = span_id = context.span_id
-        reference.key = key = context.trace_id ^ span_id
-        reference.local = local
-        reference.has_ended = False
-        self._references[key] = reference
-        local.open.add(span_id)
-        return reference
+    def join(self, span: Span, context: SpanContext, parent: SpanContext) -> bool:
+        """Note a started span if the local trace of its parent is known, and say whether it is.
 
-    def open_root(self, span: Span, local: LocalTrace) -> None:
+        The parent may have ended. If only its ids are known to anybody, it is found by its trace
+        id while that trace is open.
+        """
+        trace_id = context.trace_id
+        known = self._references.get((trace_id << 64) | parent.span_id)
+        local = known.local if known is not None else self._by_trace_id.get(trace_id)
+        if local is None:
+            return False
+        reference = SpanReference(span, self._on_collected)
+        span_id = context.span_id
+        reference.key = key = (trace_id << 64) | span_id
+        reference.local = local
+        local.open.add(span_id)
+        self._references[key] = reference
+        return True
+
+    def open(self, span: Span, local: LocalTrace) -> None:
         """Note the root of a new local trace."""
-        local.root = self.register(span, local)
+        reference = SpanReference(span, self._on_collected)
+        reference.key = key = (local.trace_id << 64) | local.root_id
+        reference.local = local
+        local.open.add(local.root_id)
+        local.root = reference
+        self._references[key] = reference
         self._by_trace_id[local.trace_id] = local
 
-    def end(self, context: SpanContext) -> SpanReference | None:
+    def end(self, trace_id: int, span_id: int) -> LocalTrace | None:
         """Note that a span ended. Returns ``None`` for a span whose start was not seen."""
-        key = context.trace_id ^ context.span_id
-        # The collector tells of a span before it runs the finalizers, which may still end it.
-        reference = self._references.get(key) or self._lost.pop(key, None)
-        if reference is None or reference.local.trace_id != context.trace_id:
-            return None
-        reference.has_ended = True
-        reference.local.open.discard(context.span_id)
-        return reference
+        key = (trace_id << 64) | span_id
+        reference = self._references.get(key)
+        if reference is None:
+            # The collector tells of a span before it runs the finalizers, which may still end it.
+            reference = self._lost.pop(key, None)
+            if reference is None:
+                return None
+        local = reference.local
+        local.open.discard(span_id)
+        return local
 
     def find(self, context: SpanContext) -> LocalTrace | None:
-        """The local trace a span of this process belongs to, also after that span ended.
-
-        A context without a span object (somebody kept only its ids) is found by its trace id
-        while that trace is open.
-        """
-        reference = self._references.get(context.trace_id ^ context.span_id)
-        if reference is not None and reference.local.trace_id == context.trace_id:
-            return reference.local
-        return self._by_trace_id.get(context.trace_id)
+        """The local trace a span of this process belongs to, also after that span ended."""
+        trace_id = context.trace_id
+        reference = self._references.get((trace_id << 64) | context.span_id)
+        return reference.local if reference is not None else self._by_trace_id.get(trace_id)
 
     def close(self, local: LocalTrace) -> None:
-        """Forget the ids of a local trace that nothing more is expected of."""
+        """Forget the trace id of a local trace whose root ended."""
         if self._by_trace_id.get(local.trace_id) is local:
             self._by_trace_id.pop(local.trace_id, None)
 
-    def forget_lost(self, *, at_once: bool) -> list[SpanReference]:
+    def forget_lost(self, now_s: float, *, at_once: bool) -> list[SpanReference]:
         """Take the spans that are lost for good. Called by the worker only.
 
         Args:
+            now_s: Monotonic time.
             at_once: Also take those of this very moment, whose finalizers may be running still.
         """
-        lost = list(self._lost.values())
-        taken = [r for r in lost if at_once or r.key in self._lost_before]
+        taken = [
+            reference
+            for reference in list(self._lost.values())
+            if at_once or now_s - reference.lost_s >= FINALIZERS_S
+        ]
         for reference in taken:
             self._lost.pop(reference.key, None)
-        self._lost_before = frozenset() if at_once else frozenset(r.key for r in lost)
-        return [reference for reference in taken if not reference.has_ended]
+        return [reference for reference in taken if reference.is_open]

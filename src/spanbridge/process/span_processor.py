@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import get_current_span
 
 from spanbridge.process.in_flight import InFlight, in_flight
-from spanbridge.process.intake import Ended, Intake
+from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import NOBODY, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
@@ -43,19 +43,20 @@ class BridgeProcessor(SpanProcessor):
             return
         try:
             parent = span.parent
-            if parent is not None and not parent.is_remote:
-                local = self._traces.find(parent)
-                if local is not None:
-                    self._traces.register(span, local)
-                    return
             context = span.get_span_context()
+            if (
+                parent is not None
+                and not parent.is_remote
+                and self._traces.join(span, context, parent)
+            ):
+                return
             keepers = NOBODY
             if context.trace_flags & 1:
                 keepers = policy.keepers(context.trace_id, parent, parent_context)
             local = LocalTrace(
                 context.trace_id, context.span_id, keepers, upstream_of(parent_context)
             )
-            self._traces.open_root(span, local)
+            self._traces.open(span, local)
         except Exception as error:
             GUARD.caught("process.on_start", error)
 
@@ -67,21 +68,20 @@ class BridgeProcessor(SpanProcessor):
             context = span.get_span_context()
             if context is None:
                 return
-            reference = self._traces.end(context)
-            if reference is None:  # started before we were configured
-                local = LocalTrace(context.trace_id, context.span_id, self._late_keepers(span))
-            else:
-                local = reference.local
+            span_id = context.span_id
+            local = self._traces.end(context.trace_id, span_id)
+            if local is None:  # started before we were configured
+                local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
             exception: InFlight | None = None
             if (error := sys.exc_info()[1]) is not None:
                 exception = in_flight(error, span, includes_locals=self.includes_locals)
-            is_root = context.span_id == local.root_id
-            if is_root:
+            root_id = local.root_id
+            if span_id == root_id:
                 self._traces.close(local)
-            intake.put(
-                Ended(span, local, exception),
-                wakes=is_root or exception is not None or local.root_id not in local.open,
-            )
+                intake.put((span, local, exception), True)
+            else:
+                wakes = exception is not None or root_id not in local.open
+                intake.put((span, local, exception), wakes)
         except Exception as error:
             GUARD.caught("process.on_end", error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanKind as OtelKind
@@ -22,21 +21,10 @@ from spanbridge.model.span import (
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource as OtelResource
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import Link
 
-_KINDS: Final[dict[OtelKind, SpanKind]] = {
-    OtelKind.INTERNAL: "internal",
-    OtelKind.SERVER: "server",
-    OtelKind.CLIENT: "client",
-    OtelKind.PRODUCER: "producer",
-    OtelKind.CONSUMER: "consumer",
-}
-_STATUSES: Final[dict[StatusCode, SpanStatus]] = {
-    StatusCode.UNSET: "unset",
-    StatusCode.OK: "ok",
-    StatusCode.ERROR: "error",
-}
 _NO_SCOPE: Final = Scope("")
 
 
@@ -47,67 +35,101 @@ def read_span(span: ReadableSpan) -> SpanRecord:
         raise ValueError("a finished span without a context cannot be identified")
     parent = span.parent
     status = span.status
-    events, links = span.events, span.links
+    state = context.trace_state
     end_ns = span.end_time or 0
     return SpanRecord(
         trace_id=f"{context.trace_id:032x}",
         span_id=f"{context.span_id:016x}",
         parent_span_id=f"{parent.span_id:016x}" if parent is not None else None,
         name=span.name,
-        kind=_KINDS[span.kind],
+        kind=_kind(span.kind),
         start_ns=span.start_time or end_ns,
         end_ns=end_ns,
-        status=_STATUSES[status.status_code],
+        status=_status(status.status_code),
         status_message=status.description,
         attributes=_attributes(span.attributes),
-        events=tuple(
-            SpanEvent(event.name, event.timestamp or end_ns, _attributes(event.attributes))
-            for event in events
-        )
-        if events
+        events=tuple([_event(event, end_ns) for event in events])
+        if (events := span.events)
         else (),
-        links=tuple(
-            SpanLink(
-                trace_id=f"{link.context.trace_id:032x}",
-                span_id=f"{link.context.span_id:016x}",
-                is_sampled=bool(link.context.trace_flags & 1),
-                attributes=_attributes(link.attributes),
-                trace_state=link.context.trace_state.to_header(),
-            )
-            for link in links
-        )
-        if links
-        else (),
-        scope=_scope(span.instrumentation_scope) if span.instrumentation_scope else _NO_SCOPE,
+        links=tuple([_link(link) for link in links]) if (links := span.links) else (),
+        scope=_scope(scope) if (scope := span.instrumentation_scope) else _NO_SCOPE,
         resource=_resource(span.resource),
         is_local_root=parent is None or parent.is_remote,
         is_sampled=bool(context.trace_flags & 1),
-        trace_state=context.trace_state.to_header() if context.trace_state else "",
+        trace_state=state.to_header() if state else "",
         dropped_attributes=span.dropped_attributes,
-        dropped_events=span.dropped_events if events else 0,
-        dropped_links=span.dropped_links if links else 0,
+        dropped_events=span.dropped_events,
+        dropped_links=span.dropped_links,
+    )
+
+
+# Comparing identities: hashing an enumeration's member to look it up costs several times as much.
+def _kind(kind: OtelKind) -> SpanKind:
+    if kind is OtelKind.INTERNAL:
+        return "internal"
+    if kind is OtelKind.CLIENT:
+        return "client"
+    if kind is OtelKind.SERVER:
+        return "server"
+    return "producer" if kind is OtelKind.PRODUCER else "consumer"
+
+
+def _status(code: StatusCode) -> SpanStatus:
+    if code is StatusCode.UNSET:
+        return "unset"
+    return "error" if code is StatusCode.ERROR else "ok"
+
+
+def _event(event: Event, end_ns: int) -> SpanEvent:
+    return SpanEvent(event.name, event.timestamp or end_ns, _attributes(event.attributes))
+
+
+def _link(link: Link) -> SpanLink:
+    context = link.context
+    return SpanLink(
+        trace_id=f"{context.trace_id:032x}",
+        span_id=f"{context.span_id:016x}",
+        is_sampled=bool(context.trace_flags & 1),
+        attributes=_attributes(link.attributes),
+        trace_state=context.trace_state.to_header(),
     )
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> Attributes:
-    return dict(attributes) if attributes else {}
+    if not attributes:
+        return {}
+    # The SDK's mapping copies itself at once; dict() would walk it in Python, key by key.
+    copy = getattr(attributes, "copy", None)
+    return copy() if copy is not None else dict(attributes)
 
 
-# A process has a handful of scopes and resources, shared by all of its spans.
-@lru_cache(maxsize=512)
-def _scope(scope: InstrumentationScope) -> Scope:
-    return Scope(scope.name, scope.version, scope.schema_url or None, _attributes(scope.attributes))
-
-
+# A process has a handful of scopes and resources, shared by all of its spans. They are kept by
+# identity, because hashing one costs more than copying it; an entry keeps its original alive, so
+# that its id is not given to another object.
+_MAX_KEPT: Final = 512
+_scopes: dict[int, tuple[InstrumentationScope, Scope]] = {}
 _resources: dict[int, tuple[OtelResource, Resource]] = {}
 
 
+def _scope(scope: InstrumentationScope) -> Scope:
+    entry = _scopes.get(id(scope))
+    if entry is None:
+        if len(_scopes) >= _MAX_KEPT:
+            _scopes.clear()
+        entry = (
+            scope,
+            Scope(
+                scope.name, scope.version, scope.schema_url or None, _attributes(scope.attributes)
+            ),
+        )
+        _scopes[id(scope)] = entry
+    return entry[1]
+
+
 def _resource(resource: OtelResource) -> Resource:
-    # Keyed by identity, because hashing a resource serialises it to JSON each time. The entry
-    # keeps the resource alive, so its id cannot be given to another one.
     entry = _resources.get(id(resource))
     if entry is None:
-        if len(_resources) >= 64:
+        if len(_resources) >= _MAX_KEPT:
             _resources.clear()
         entry = (resource, Resource(_attributes(resource.attributes), resource.schema_url or None))
         _resources[id(resource)] = entry

@@ -5,7 +5,6 @@ import linecache
 import sys
 import traceback
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,17 +14,10 @@ import pytest
 from spanbridge.model.failure import CapturedException, CapturedFrame, ExceptionRecord
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader, module_of_path
+from tests.support.failing import caught
 
 ROOT = str(Path(__file__).parents[3])
 RULES = InAppRules(project_root=ROOT)
-
-
-def caught(call: Callable[..., Any], *args: object) -> BaseException:
-    try:
-        call(*args)
-    except BaseException as error:
-        return error
-    raise AssertionError("nothing was raised")
 
 
 def capture(error: BaseException) -> CapturedException:

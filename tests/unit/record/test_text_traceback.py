@@ -3,29 +3,21 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spanbridge.model.failure import ExceptionRecord
-from spanbridge.process.in_flight import take
+from spanbridge.process.snapshot import take
 from spanbridge.record.text_traceback import parse_traceback, split_type
+from tests.support.failing import caught
 
 Outline = tuple[str, str, str, int | None, int | None, bool, tuple[tuple[str, int | None], ...]]
 
 
 class ApplicationError(Exception):
     """An exception class of the application's own."""
-
-
-def caught(call: Callable[..., Any], *args: object) -> BaseException:
-    try:
-        call(*args)
-    except BaseException as error:
-        return error
-    raise AssertionError("nothing was raised")
 
 
 def text_of(error: BaseException) -> str:
@@ -81,11 +73,11 @@ def chain(message: str = "inner") -> None:
 
 
 def group() -> None:
-    nested = ExceptionGroup("nested", [caught(chain), TypeError("no frames")])  # type: ignore[list-item]
+    nested = BaseExceptionGroup("nested", [caught(chain), TypeError("no frames")])
     nested.add_note("a note\nof two lines")
     try:
-        raise ExceptionGroup("group", [nested, caught(int, "x")])  # type: ignore[list-item]
-    except ExceptionGroup as error:
+        raise BaseExceptionGroup("group", [nested, caught(int, "x")])
+    except BaseExceptionGroup as error:
         raise ApplicationError("around the group") from error
 
 
@@ -93,7 +85,7 @@ def group_after_group() -> None:
     try:
         raise ExceptionGroup("first", [ValueError("1")])
     except ExceptionGroup:
-        raise ExceptionGroup("second", [caught(chain)])  # type: ignore[list-item]  # noqa: B904
+        raise BaseExceptionGroup("second", [caught(chain)])  # noqa: B904
 
 
 def with_notes() -> None:

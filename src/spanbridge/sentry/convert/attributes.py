@@ -27,18 +27,24 @@ MAX_DATA_BYTES: Final = 64 * 1024
 
 # The worst a character can become: six bytes, as \u001f.
 _MAX_BYTES_PER_CHAR: Final = 6
+# Without the braces.
+_ROOM_BYTES: Final = MAX_DATA_BYTES - 2
 _ELLIPSIS: Final = "..."
-_BYTES_PER_ENTRY: Final = 64
+_BYTES_PER_ENTRY: Final = 32
 _SMALLEST_CUT_BYTES: Final = 256
 
 
-def make_json_safe(data: Attributes) -> Meta:
+def make_json_safe(data: Attributes, key_chars: int) -> Meta:
     """Replace what JSON cannot carry and cut what is too long, in place.
+
+    Args:
+        data: Attributes of one span.
+        key_chars: Characters of all keys together; known once for many spans.
 
     Returns:
         The ``_meta`` of the values that were cut; empty in the usual case.
     """
-    chars = 0
+    chars = key_chars
     for value in data.values():
         kind = type(value)
         if kind is str:
@@ -99,16 +105,16 @@ def _make_each_safe(data: Attributes) -> Meta:
 
 def _cut_to_size(data: Attributes) -> Meta:
     """Shorten the longest values first, until all of them fit; short ones stay whole."""
-    if _json_size(data) <= MAX_DATA_BYTES:
+    key_bytes = {key: _least_size(key) + 2 for key in data}
+    value_bytes = {key: _least_size(value) for key, value in data.items()}
+    if sum(key_bytes.values()) + sum(value_bytes.values()) <= _ROOM_BYTES:
         return {}
-    key_bytes = {key: _json_size(key) + 2 for key in data}
-    value_bytes = {key: _json_size(value) for key, value in data.items()}
     meta: Meta = {}
     for key in _entries_beyond_the_limit(key_bytes, value_bytes):
         meta[""] = MetaAnnotation(len=len(key_bytes))
         del data[key]
         del value_bytes[key]
-    room = MAX_DATA_BYTES - sum(key_bytes[key] for key in data)
+    room = _ROOM_BYTES - sum(key_bytes[key] for key in data)
     limit = _fair_share(sorted(value_bytes.values()), room)
     for key, size in value_bytes.items():
         if size > limit:
@@ -131,7 +137,7 @@ def _cut_to_bytes(text: str, max_bytes: int) -> tuple[str, MetaAnnotation | None
 
 def _entries_beyond_the_limit(key_bytes: dict[str, int], value_bytes: dict[str, int]) -> list[str]:
     """Entries for which there is no room even if every value is cut to the bone."""
-    room, beyond = MAX_DATA_BYTES, []
+    room, beyond = _ROOM_BYTES, []
     for key, size in value_bytes.items():
         needed = key_bytes[key] + min(size, _SMALLEST_CUT_BYTES)
         if needed <= room:
@@ -150,6 +156,13 @@ def _fair_share(ascending_sizes: list[int], budget: int) -> int:
         budget -= size
         remaining -= 1
     return budget
+
+
+def _least_size(value: AttributeValue) -> int:
+    # Beyond the limit the exact size does not matter, and encoding would be the whole cost.
+    if type(value) is str and len(value) > MAX_DATA_BYTES:
+        return len(value)
+    return _json_size(value)
 
 
 def _json_size(value: object) -> int:

@@ -75,7 +75,7 @@ def describe_span(span: SpanRecord) -> DescribedSpan:
     links = links_of(span, data) if span.links else _NO_LINKS
     start_s, end_s = times_of(span, data)
     add_own_facts(span, data)
-    data_meta = make_json_safe(data)
+    data_meta = make_json_safe(data, shape.key_chars)
     meta: Meta = {"data": data_meta} if data_meta else {}
     data |= constant_facts(scope.name, scope.version, span.kind)
     if len(name.description) > MAX_DESCRIPTION_CHARS or len(name.op or "") > MAX_OP_CHARS:

@@ -51,8 +51,7 @@ def add_own_facts(span: SpanRecord, data: Attributes) -> None:
     if span.dropped_links:
         data["otel.dropped_links_count"] = span.dropped_links
     if span.scope.attributes:
-        for key, value in span.scope.attributes.items():
-            data[f"otel.scope.{key}"] = value
+        data["otel.scope.attributes"] = span.scope.attributes
 
 
 def links_of(span: SpanRecord, data: Attributes) -> list[SpanLink]:
@@ -96,7 +95,10 @@ def _link_attributes(link: model.SpanLink) -> Attributes:
 
 
 def _event(event: SpanEvent) -> dict[str, AttributeValue]:
-    entry: dict[str, AttributeValue] = {"name": event.name, "timestamp": event.time_ns / 1e9}
+    entry: dict[str, AttributeValue] = {
+        "name": event.name,
+        "timestamp": event.time_ns / 1_000_000_000,
+    }
     attributes: Attributes = {
         key: value for key, value in event.attributes.items() if key != _STACKTRACE
     }

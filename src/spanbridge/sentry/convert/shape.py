@@ -54,6 +54,8 @@ class Shape(msgspec.Struct, frozen=True):
     """The meaning of one set of attribute keys."""
 
     rule: NameSpan
+    key_chars: int
+    """Characters of all keys, current names included."""
     renames: tuple[tuple[str, str], ...]
     has_target: bool
     """The old ``http.target`` is to be split."""
@@ -81,6 +83,7 @@ def _shape_of(keys: tuple[str, ...]) -> Shape:
     current = frozenset(keys).union(new for _, new in renames)
     return Shape(
         rule=rule_for(current),
+        key_chars=sum(map(len, current)),
         renames=renames,
         has_target="http.target" in current,
         has_overrides=not current.isdisjoint(OVERRIDES),

@@ -9,7 +9,7 @@ from spanbridge.model.span import Attributes, SpanRecord
 MAX_NS: Final = 253_402_300_799 * 10**9
 """The last second of the year 9999; Relay refuses the transaction beyond, and before 1970."""
 
-_NS_PER_S: Final = 1e9
+_NS_PER_S: Final = 1_000_000_000
 
 
 def times_of(span: SpanRecord, data: Attributes) -> tuple[float, float]:
@@ -25,5 +25,5 @@ def times_of(span: SpanRecord, data: Attributes) -> tuple[float, float]:
         data["otel.end_time_unix_nano"] = end_ns
         start_ns = min(max(start_ns, 0), MAX_NS)
         end_ns = min(max(end_ns, start_ns), MAX_NS)
-    # Both steps of the division round monotonically, so the order survives.
+    # Division of integers rounds once, to the nearest float, so the order survives.
     return start_ns / _NS_PER_S, end_ns / _NS_PER_S

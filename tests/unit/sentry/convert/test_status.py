@@ -22,8 +22,14 @@ def test_ok_is_never_refined() -> None:
 @pytest.mark.parametrize("status", ["unset", "error"])
 @pytest.mark.parametrize(
     ("code", "word"),
-    [*HTTP_WORDS.items(), (400, "invalid_argument"), (418, "invalid_argument")]
-    + [(500, "internal_error"), (502, "internal_error"), (600, "internal_error")],
+    [
+        *HTTP_WORDS.items(),
+        (400, "invalid_argument"),
+        (418, "invalid_argument"),
+        (500, "internal_error"),
+        (502, "internal_error"),
+        (600, "internal_error"),
+    ],
 )
 def test_an_http_code_refines_a_status_without_message(
     status: SpanStatus, code: int, word: str

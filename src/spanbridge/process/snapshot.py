@@ -1,0 +1,237 @@
+"""An exception as it stands when a span ends, without a reference to it or its frames.
+
+Runs on the application's thread: it copies pointers and short texts and reads no file.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Final, NamedTuple
+
+import msgspec
+
+from spanbridge.model.failure import (
+    FIRST_FRAMES,
+    LAST_FRAMES,
+    MAX_EXCEPTIONS,
+    CapturedException,
+    CapturedFrame,
+    LocalVariables,
+    Relation,
+)
+from spanbridge.runtime.guard import GUARD
+
+MAX_MESSAGE_CHARS: Final = 65_536
+MAX_NOTES: Final = 20
+FRAMES_WITH_LOCALS_AT_EACH_END: Final = 25
+"""Sentry's server keeps variables on 25 frames at each end of a stack trace."""
+MAX_LOCALS_BYTES: Final = 2_000
+"""JSON bytes of all variables of one frame; Sentry's server keeps about 2 KB."""
+
+WRAPPER_MODULES: Final = ("opentelemetry.", "spanbridge.instrument")
+"""Modules whose frames merely wrap the application's code."""
+
+_BROKEN_TEXT: Final = "<exception str() failed>"
+
+
+def take(error: BaseException, include_locals: bool) -> tuple[CapturedException, ...]:
+    """Snapshot an exception with its causes, contexts and group members.
+
+    The outermost exception comes first and every other names its parent. At most
+    50 are kept, each with its first 50 and last 200 frames; what is left out is counted on the
+    exception it belongs to.
+    Frames of OpenTelemetry and of spanbridge's helpers that merely wrap the caller's code are
+    removed. No reference to an exception or a frame is kept. Never raises an ``Exception``.
+
+    Args:
+        error: The exception; its traceback is read as it stands.
+        include_locals: Keep bounded texts of local variables, which calls their ``__repr__``.
+    """
+    try:
+        return _take(error, include_locals)
+    except Exception as failure:
+        GUARD.caught("process.take_exception", failure)
+        return ()
+
+
+def inner_exceptions(error: BaseException) -> Iterator[tuple[BaseException, Relation, int | None]]:
+    """The exceptions directly inside ``error``: how it holds each, and the place in a group.
+
+    The cause, else the context unless it is suppressed, then the first 50 members.
+    """
+    cause = error.__cause__
+    if cause is not None:
+        yield cause, "__cause__", None
+    elif not error.__suppress_context__ and (context := error.__context__) is not None:
+        yield context, "__context__", None
+    if isinstance(error, BaseExceptionGroup):
+        for index, member in enumerate(error.exceptions[:MAX_EXCEPTIONS]):
+            yield member, "exceptions", index
+
+
+def module_of(cls: type[BaseException]) -> str | None:
+    """The module of an exception class; ``None`` for built-in ones."""
+    module = cls.__module__
+    return module if isinstance(module, str) and module != "builtins" else None
+
+
+class _Pending(NamedTuple):
+    error: BaseException
+    relation: Relation
+    group_index: int | None
+    parent: int | None
+
+
+def _take(error: BaseException, include_locals: bool) -> tuple[CapturedException, ...]:
+    captured: list[CapturedException] = []
+    omitted: dict[int, int] = {}
+    seen = {id(error)}
+    pending = [_Pending(error, "", None, None)]
+    while pending:
+        current = pending.pop()
+        if len(captured) == MAX_EXCEPTIONS:
+            assert current.parent is not None
+            omitted[current.parent] = omitted.get(current.parent, 0) + 1
+            continue
+        position = len(captured)
+        captured.append(_snapshot(current, include_locals))
+        children = []
+        for child, relation, index in inner_exceptions(current.error):
+            if id(child) not in seen:
+                seen.add(id(child))
+                children.append(_Pending(child, relation, index, position))
+        pending.extend(reversed(children))
+    for position, count in omitted.items():
+        taken = captured[position]
+        captured[position] = taken._replace(omitted_exceptions=taken.omitted_exceptions + count)
+    return tuple(captured)
+
+
+def _snapshot(pending: _Pending, include_locals: bool) -> CapturedException:
+    error = pending.error
+    cls = type(error)
+    frames, omitted_frames = _frames(error.__traceback__, include_locals)
+    members = len(error.exceptions) if isinstance(error, BaseExceptionGroup) else 0
+    return CapturedException(
+        cls.__qualname__,
+        module_of(cls),
+        _message(error),
+        frames,
+        pending.relation,
+        pending.group_index,
+        pending.parent,
+        members > 0,
+        _notes(error),
+        omitted_frames,
+        max(0, members - MAX_EXCEPTIONS),
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        # Only an exact ``str`` is safe to keep: a subclass can carry anything along.
+        return str.__str__(str(error))[:MAX_MESSAGE_CHARS]
+    except Exception:
+        return _BROKEN_TEXT
+
+
+def _notes(error: BaseException) -> tuple[str, ...]:
+    try:
+        notes: object = error.__notes__
+    except Exception:  # no notes, or a ``__getattr__`` of the application that fails
+        return ()
+    if not isinstance(notes, list):
+        return ()
+    return tuple(
+        str.__str__(note)[:MAX_MESSAGE_CHARS] for note in notes[:MAX_NOTES] if isinstance(note, str)
+    )
+
+
+def _frames(
+    traceback: TracebackType | None, include_locals: bool
+) -> tuple[tuple[CapturedFrame, ...], int]:
+    entries: list[TracebackType] = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
+    omitted = len(entries) - FIRST_FRAMES - LAST_FRAMES
+    if omitted > 0:
+        del entries[FIRST_FRAMES:-LAST_FRAMES]
+    else:
+        omitted = 0
+    frames: list[CapturedFrame] = []
+    visible = 0
+    for entry in entries:
+        frame = entry.tb_frame
+        module: object = frame.f_globals.get("__name__")
+        if not isinstance(module, str):
+            module = None
+        elif module.startswith(WRAPPER_MODULES) or (
+            module == "contextlib" and _is_wrapper_of_span(frame)
+        ):
+            frames.append(CapturedFrame(frame.f_code, entry.tb_lineno, module))
+            continue
+        if visible != len(frames):
+            # Wrappers around what comes now; only those that raised themselves stay.
+            del frames[visible:]
+        frames.append(CapturedFrame(frame.f_code, entry.tb_lineno, module))
+        visible += 1
+    if include_locals:
+        _add_locals(frames, entries)
+    return tuple(frames), omitted
+
+
+def _is_wrapper_of_span(frame: FrameType) -> bool:
+    if frame.f_code.co_name != "inner":
+        return False
+    decorator = frame.f_locals.get("self")
+    return type(decorator).__module__.startswith(WRAPPER_MODULES)
+
+
+def _short_repr() -> reprlib.Repr:
+    short = reprlib.Repr()
+    short.maxlevel = 3
+    short.maxstring = short.maxother = short.maxlong = 200
+    short.maxdict = short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = 10
+    return short
+
+
+_SHORT_REPR: Final = _short_repr()
+
+
+def _add_locals(frames: list[CapturedFrame], entries: list[TracebackType]) -> None:
+    # The frames are the entries in order, some left out.
+    position = 0
+    last = len(frames) - FRAMES_WITH_LOCALS_AT_EACH_END
+    for entry in entries:
+        if position == len(frames):
+            return
+        captured = frames[position]
+        frame = entry.tb_frame
+        if captured.code is not frame.f_code or captured.lineno != entry.tb_lineno:
+            continue
+        if position < FRAMES_WITH_LOCALS_AT_EACH_END or position >= last:
+            frames[position] = captured._replace(local_variables=_local_variables(frame))
+        position += 1
+
+
+def _local_variables(frame: FrameType) -> LocalVariables:
+    texts: LocalVariables = {}
+    left = MAX_LOCALS_BYTES
+    for name, value in list(frame.f_locals.items()):
+        text = _text_of(value)
+        left -= len(name) + 6 + len(msgspec.json.encode(text))
+        if left < 0:
+            break
+        texts[name] = text
+    return texts
+
+
+def _text_of(value: object) -> str:
+    try:
+        text = _SHORT_REPR.repr(value)
+        return text.encode("utf-8", "backslashreplace").decode()
+    except Exception:
+        return "<broken repr>"

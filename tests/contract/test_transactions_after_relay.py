@@ -1,0 +1,286 @@
+"""What Sentry's own server code makes of our transactions: nothing may be refused or altered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sentry_relay.processing import StoreNormalizer
+
+from spanbridge.conventions.generated import MEASUREMENTS, SPAN_OPS, TAG_ATTRIBUTES
+from spanbridge.model.span import (
+    Attributes,
+    Resource,
+    Scope,
+    SpanEvent,
+    SpanKind,
+    SpanLink,
+    SpanRecord,
+    SpanStatus,
+)
+from spanbridge.model.trace import Segment
+from spanbridge.sentry.convert.context import ConvertContext
+from spanbridge.sentry.convert.interfaces import USER_ATTRIBUTES
+from spanbridge.sentry.convert.renames import RENAMED
+from spanbridge.sentry.convert.shape import OVERRIDES
+from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
+from spanbridge.sentry.transactions import encode_transactions
+from spanbridge.sentry.wire import SdkInfo, SdkPackage
+from tests.support.spans import record
+
+SDK = SdkInfo("sentry.python.spanbridge", "0.1.0", (SdkPackage("pypi:spanbridge", "0.1.0"),))
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+NOW_NS = time.time_ns()
+
+# Surrogates and control characters included.
+texts = st.text(st.characters(codec=None), max_size=20)
+long_texts = st.builds(lambda text, times: text * times, texts, st.sampled_from([9, 300, 4_000]))
+numbers = st.one_of(
+    st.integers(), st.integers(-(2**80), 2**80), st.floats(), st.sampled_from([200, 404, 503])
+)
+scalars = st.one_of(texts, st.booleans(), numbers, st.binary(max_size=20), st.none())
+values = st.recursive(
+    st.one_of(scalars, long_texts, st.sampled_from(["GET", "redis", "postgresql", "mysql", "-"])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4).map(tuple), st.dictionaries(texts, inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+KNOWN_KEYS = sorted(
+    {
+        *RENAMED,
+        *RENAMED.values(),
+        *OVERRIDES,
+        *TAG_ATTRIBUTES,
+        *MEASUREMENTS,
+        *SPAN_OPS,
+        *USER_ATTRIBUTES,
+        "http.target",
+        "http.route",
+        "url.path",
+        "url.query",
+        "url.template",
+        "http.request.header.x_a",
+        "db.query.summary",
+        "cache.key",
+        "rpc.service",
+        "rpc.method",
+        "messaging.system",
+        "faas.trigger",
+        "graphql.operation.type",
+        "graphql.document",
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+        "mcp.method.name",
+        "sentry.level",
+        "sentry.fingerprint",
+        "sentry.tag.a/b",
+        "sentry.tag.user",
+        "sentry.measurement.A b",
+        "sentry.measurement.ok",
+    }
+)
+keys = st.one_of(
+    st.sampled_from(KNOWN_KEYS),
+    texts,
+    texts.map(lambda text: f"sentry.tag.{text}"),
+    texts.map(lambda text: f"sentry.measurement.{text}"),
+)
+attributes: st.SearchStrategy[Attributes] = st.dictionaries(keys, values, max_size=12)
+# Far from the bounds at which Relay moves a payload to the present.
+moments = st.integers(NOW_NS - 3_600 * 10**9, NOW_NS)
+span_ids = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
+
+
+@st.composite
+def spans(draw: st.DrawFn, start_ns: st.SearchStrategy[int] = moments) -> SpanRecord:
+    start = draw(start_ns)
+    return SpanRecord(
+        trace_id=TRACE_ID,
+        span_id=draw(span_ids),
+        parent_span_id=draw(st.none() | span_ids),
+        name=draw(texts | long_texts),
+        kind=draw(st.sampled_from(SpanKind.__args__)),
+        start_ns=start,
+        end_ns=start + draw(st.sampled_from([0, 1, 250, 10**6, 10**9, -1, -(10**12)])),
+        status=draw(st.sampled_from(SpanStatus.__args__)),
+        status_message=draw(st.none() | texts | long_texts),
+        attributes=draw(attributes),
+        events=tuple(draw(st.lists(st.builds(SpanEvent, texts, moments, attributes), max_size=2))),
+        links=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        SpanLink,
+                        st.sampled_from([TRACE_ID, "0" * 32]),
+                        span_ids,
+                        st.booleans(),
+                        attributes,
+                        texts,
+                    ),
+                    max_size=2,
+                )
+            )
+        ),
+        scope=Scope(draw(texts), draw(st.none() | texts), attributes=draw(attributes)),
+        resource=Resource(draw(attributes)),
+        is_local_root=True,
+        is_sampled=True,
+        trace_state=draw(texts),
+        dropped_attributes=draw(st.integers(0, 5)),
+        dropped_events=draw(st.integers(0, 5)),
+        dropped_links=draw(st.integers(0, 5)),
+    )
+
+
+contexts = st.builds(
+    ConvertContext,
+    st.just(SDK),
+    *[st.none() | texts | long_texts for _ in range(4)],
+)
+
+
+def payloads(segment: Segment, context: ConvertContext) -> Iterator[tuple[Segment, Any]]:
+    numbers = itertools.count(1)
+    for encoded in encode_transactions(
+        segment, context, new_event_id=lambda: f"{next(numbers):032x}"
+    ):
+        assert isinstance(encoded.item.payload, bytes)
+        assert len(encoded.item.payload) <= MAX_EVENT_ITEM_BYTES
+        yield encoded.segment, json.loads(encoded.item.payload, parse_constant=pytest.fail)
+
+
+def normalised(payload: Any) -> Any:
+    normaliser = StoreNormalizer(
+        protocol_version="7", enable_trimming=True, remove_other=True, max_secs_in_past=30 * 86_400
+    )
+    return normaliser.normalize_event(payload)
+
+
+def errors_in(meta: Any, path: str = "") -> list[str]:
+    found = []
+    for key, value in (meta or {}).items():
+        if key == "" and "err" in value:
+            found.append(f"{path}: {value['err']}")
+        elif key != "":
+            found += errors_in(value, f"{path}.{key}")
+    return found
+
+
+def shortened_by_relay(before: Any, after: Any) -> bool:
+    return bool((after.get("_meta") or {}) != (before.get("_meta") or {}))
+
+
+def assert_relay_takes_all_of(payload: Any) -> None:
+    result = normalised(payload)
+
+    assert errors_in(result.get("_meta")) == []
+    assert len(result["spans"]) == len(payload["spans"])
+    for ours, theirs in zip(payload["spans"], result["spans"], strict=True):
+        for field in ("span_id", "parent_span_id", "status", "origin", "description", "data"):
+            assert theirs.get(field) == ours.get(field), field
+        assert theirs["op"] == ours.get("op", "default")
+    trace, theirs = payload["contexts"]["trace"], result["contexts"]["trace"]
+    for field in ("span_id", "parent_span_id", "status", "origin", "data"):
+        assert theirs.get(field) == trace.get(field), field
+    assert dict(result.get("tags") or []).keys() >= payload.get("tags", {}).keys()
+    assert (result.get("measurements") or {}).keys() >= payload.get("measurements", {}).keys()
+    assert result.get("release") == payload.get("release")
+    assert result.get("environment") == payload.get("environment")
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    root=spans(),
+    children=st.lists(spans(), max_size=3),
+    is_follow_up=st.booleans(),
+    context=contexts,
+)
+def test_relay_finds_no_error_in_any_segment(
+    root: SpanRecord, children: list[SpanRecord], is_follow_up: bool, context: ConvertContext
+) -> None:
+    segment = Segment(root, tuple(children), is_follow_up)
+
+    found = 0
+    for part, payload in payloads(segment, context):
+        assert_relay_takes_all_of(payload)
+        found += 1 + len(part.children)
+
+    assert found == 1 + len(children)
+
+
+def test_relay_keeps_every_span_of_a_large_segment() -> None:
+    children = tuple(
+        record(
+            n,
+            1,
+            start_ns=NOW_NS - 10**9 + n,
+            end_ns=NOW_NS,
+            attributes={"db.statement": "SELECT 'x' " * 300, "db.system": "mysql", "n": n},
+        )
+        for n in range(2, 600)
+    )
+    root = record(1, start_ns=NOW_NS - 2 * 10**9, end_ns=NOW_NS)
+
+    kept = []
+    for _, payload in payloads(Segment(root, children), ConvertContext(SDK)):
+        result = normalised(payload)
+        assert errors_in(result.get("_meta")) == []
+        print(str(result.get('_meta'))[:900])
+        assert not shortened_by_relay(payload, result)
+        kept += [result["contexts"]["trace"]["span_id"]]
+        kept += [span["span_id"] for span in result["spans"]]
+
+    assert sorted(kept) == [f"{n:016x}" for n in range(1, 600)]
+
+
+def test_the_largest_root_and_the_largest_children_stay_within_the_item_limit() -> None:
+    """Everything at its limit at once, in characters that cost six bytes each."""
+    huge = "\x01" * 200_000
+    many: Attributes = {
+        **{f"sentry.tag.{'t' * 180}{n}": huge for n in range(100)},
+        **{f"sentry.measurement.{'m' * 180}{n}": 1.5 for n in range(100)},
+        **{f"{'k' * 100}{n}": huge for n in range(500)},
+        **{f"http.request.header.{n}": huge for n in range(100)},
+        **dict.fromkeys(USER_ATTRIBUTES, huge),
+        "http.request.method": "GET",
+        "url.full": huge,
+        "url.query": huge,
+        "sentry.description": huge,
+    }
+    links = tuple(SpanLink("a" * 32, f"{n:016x}", True, {"k": huge}) for n in range(1, 500))
+    root = record(
+        1,
+        kind="server",
+        name=huge,
+        attributes=many,
+        links=links,
+        status="error",
+        status_message=huge,
+        trace_state=huge,
+        resource=Resource({f"r{n}": huge for n in range(100)}),
+        scope=Scope(huge, huge, attributes=many),
+        start_ns=NOW_NS - 2 * 10**9,
+        end_ns=NOW_NS,
+    )
+    child = msgspec.structs.replace(root, parent_span_id=root.span_id, kind="internal")
+    children = tuple(msgspec.structs.replace(child, span_id=f"{n:016x}") for n in range(2, 6))
+
+    parts = list(payloads(Segment(root, children), ConvertContext(SDK)))
+
+    assert sum(1 + len(part.children) for part, _ in parts) == 5
+    for _, payload in parts:
+        result = normalised(payload)
+        assert errors_in(result.get("_meta")) == []
+        assert len(result["spans"]) == len(payload["spans"])

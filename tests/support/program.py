@@ -1,0 +1,172 @@
+"""Real programs in real processes, with an environment that holds nothing but what is asked for."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TypeVar
+
+import msgspec
+
+from spanbridge import Status
+
+T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
+TELEMETRY_VARIABLES = ("SPANBRIDGE_", "SENTRY_", "OTEL_", "ENVIRONMENT")
+
+TELL_STATUS = """
+import sys as _sys
+import msgspec as _msgspec
+import spanbridge as _spanbridge
+
+def tell_status():
+    _sys.stdout.write("STATUS " + _msgspec.json.encode(_spanbridge.status()).decode() + chr(10))
+    _sys.stdout.flush()
+"""
+"""Put before a program that calls ``tell_status()``; see :attr:`Finished.status`."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that came to its end."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed."""
+        return self.stdout.splitlines()
+
+    @property
+    def log_lines(self) -> list[str]:
+        """What it wrote to the standard error."""
+        return [line for line in self.stderr.splitlines() if line.strip()]
+
+    @property
+    def statuses(self) -> list[Status]:
+        """What each call of ``tell_status()`` told, in order."""
+        told = [line.removeprefix("STATUS ") for line in self.lines if line.startswith("STATUS ")]
+        return [msgspec.json.decode(line, type=Status) for line in told]
+
+    @property
+    def status(self) -> Status:
+        """What the last call of ``tell_status()`` told."""
+        return self.statuses[-1]
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """The environment of this process without any word on telemetry, plus ``variables``."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(TELEMETRY_VARIABLES)}
+    kept.pop("PYTHONWARNINGS", None)
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables}
+
+
+def run_program(
+    text: str, *arguments: str, timeout_s: float = 60.0, cwd: Path | None = None, **variables: str
+) -> Finished:
+    """Run the Python program ``text`` to its end.
+
+    Args:
+        text: The program; it is dedented.
+        arguments: Its ``sys.argv[1:]``.
+        timeout_s: It is killed, and the test fails, after so many seconds.
+        cwd: Its working directory.
+        variables: Environment variables beside a clean environment.
+    """
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", TELL_STATUS + textwrap.dedent(text), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        cwd=cwd,
+        env=clean_environment(**variables),
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+
+class Running:
+    """A program under way."""
+
+    def __init__(self, command: Sequence[str], **variables: str) -> None:
+        self._out, self._err = TemporaryFile("w+"), TemporaryFile("w+")
+        self._began = time.monotonic()
+        self.process = subprocess.Popen(
+            command,
+            stdout=self._out,
+            stderr=self._err,
+            env=clean_environment(**variables),
+        )
+
+    def send_signal(self, number: int) -> None:
+        """Signal the process."""
+        self._began = time.monotonic()
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = 30.0) -> Finished:
+        """Wait for its end; ``seconds`` counts from the last signal, or from the start."""
+        exit_code = self.process.wait(timeout_s)
+        seconds = time.monotonic() - self._began
+        texts = []
+        for stream in (self._out, self._err):
+            stream.seek(0)
+            texts.append(stream.read())
+        return Finished(exit_code, texts[0], texts[1], seconds)
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._out.close()
+        self._err.close()
+
+
+@contextmanager
+def running(*command: str, port: int | None = None, **variables: str) -> Iterator[Running]:
+    """A Python process started with ``command``; returns once it listens on ``port``."""
+    program = Running([sys.executable, *command], **variables)
+    try:
+        if port is not None:
+            wait_until(lambda: _listens(port) or program.process.poll() is not None, 30.0)
+            assert program.process.poll() is None, program.wait().stderr
+        yield program
+    finally:
+        program.close()
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+    """Ask until the answer is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (answer := predicate()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not fulfilled within {timeout_s} s")
+        time.sleep(0.02)
+    return answer
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
