@@ -85,6 +85,7 @@ class Bridge:
         self.processor.intake = pipeline.intake
         self.processor.policy = self.sampler.policy = pipeline.sampling
         self.propagator.outgoing = self._outgoing(pipeline)
+        self.propagator.allowed_hosts = pipeline.settings.propagate_to
 
     def _outgoing(self, pipeline: Pipeline) -> OutgoingOf | None:
         source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)

@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from spanbridge.decide.appearance import fingerprint_of, level_of
 from spanbridge.decide.issue_policy import IssuePolicy
 from spanbridge.destinations.make import make_destination
 from spanbridge.destinations.shape import Finished
@@ -287,6 +288,8 @@ class Pipeline:
             root_name=root.name if root else decided.span_path[0],
             span_path=decided.span_path,
             breadcrumbs=decided.breadcrumbs,
+            level=level_of(decided),
+            fingerprint=fingerprint_of(decided),
         )
 
     def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:

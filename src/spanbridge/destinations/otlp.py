@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+# The HTTP client imports these two when it sends for the first time; see `OtlpDestination`.
+import encodings.idna  # noqa: F401
 import logging
+import netrc  # noqa: F401
 import threading
 from typing import TYPE_CHECKING, Final
 
-# The extra `otlp`. Imported here and not on the sending thread: a fork in the middle of an import
-# would leave the child with a lock that nobody releases.
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http import trace_exporter as otlp_trace_exporter
 from opentelemetry.sdk.resources import Resource as OtelResource
@@ -51,7 +52,9 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def __init__(self, options: OtlpOptions, policy: PrivacyPolicy) -> None:
         super().__init__(options, policy)
         self._options = options
-        self._exporter: SpanExporter | None = None
+        # Made here and not on the sending thread: it imports its HTTP client, and a fork in the
+        # middle of an import leaves the child with a lock that nobody releases.
+        self._exporter: SpanExporter | None = _make_exporter(options)
 
     @property
     def address(self) -> str:

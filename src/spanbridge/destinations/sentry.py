@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.local_trace import LocalTrace
     from spanbridge.settings import SentryOptions, Settings
+
+logger = logging.getLogger("spanbridge")
 
 SDK_NAME: Final = "sentry.python.spanbridge"
 
@@ -201,7 +204,9 @@ class SentryDestination:
             trace=trace_header(dsc),
             sdk=self._sdk,
         )
-        return encode_envelope(header, [item])
+        body = encode_envelope(header, [item])
+        logger.debug("spanbridge: %s sends %s", self.name, body)
+        return body
 
     def _lose_in_conversion(self, error: Exception, signal: Signal, count: int) -> None:
         self.ledger.settle(signal, Outcome.FAILED, count, f"conversion: {type(error).__name__}")

@@ -187,7 +187,7 @@ def _is_wrapper_of_span(frame: FrameType) -> bool:
     if frame.f_code.co_name != "inner":
         return False
     decorator = frame.f_locals.get("self")
-    return type(decorator).__module__.startswith(WRAPPER_MODULES)
+    return str(type(decorator).__module__).startswith(WRAPPER_MODULES)
 
 
 def _short_repr() -> reprlib.Repr:

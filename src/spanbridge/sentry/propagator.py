@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote_plus
 
@@ -22,6 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from spanbridge.process.upstream import Upstream, upstream_of, with_upstream
 from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.dsc import PREFIX, from_baggage, to_baggage
+from spanbridge.sentry.target_host import is_allowed, target_host
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -70,6 +71,8 @@ class BridgePropagator(TextMapPropagator):
 
     def __init__(self, outgoing: OutgoingOf | None = None) -> None:
         self.outgoing = outgoing
+        self.allowed_hosts: Sequence[str] | None = None
+        """Hosts that get Sentry's headers, with ``*``; ``None`` stands for all."""
 
     @property
     def fields(self) -> set[str]:
@@ -100,6 +103,10 @@ class BridgePropagator(TextMapPropagator):
         try:
             span_context = trace.get_current_span(context).get_span_context()
             if not span_context.is_valid:
+                return
+            if self.allowed_hosts is not None and not is_allowed(
+                target_host(context), self.allowed_hosts
+            ):
                 return
             members, flag = self._sentry_part(context)
             ids = f"{span_context.trace_id:032x}-{span_context.span_id:016x}"

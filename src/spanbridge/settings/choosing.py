@@ -59,6 +59,11 @@ class Chosen:
     setting: str
 
 
+def is_name(text: str) -> bool:
+    """Whether a destination may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def known_names(sources: Sources) -> tuple[str, ...]:
     """The kinds, and every destination with a valid name that is mentioned anywhere."""
     names = dict.fromkeys(KINDS)
@@ -69,7 +74,7 @@ def known_names(sources: Sources) -> tuple[str, ...]:
         match = _KIND_VARIABLE.fullmatch(variable)
         if match and variable not in written:
             names[match[1].lower()] = None
-    return tuple(name for name in names if _NAME.fullmatch(name))
+    return tuple(filter(is_name, names))
 
 
 def kind_of(sources: Sources, chosen: Chosen) -> str:

@@ -85,7 +85,7 @@ wrong and what to do. Under `on_config_error` `raise` it is raised at start-up. 
 
 - a faulty destination is left out,
 - any other faulty setting falls back to its default,
-- a faulty privacy setting (`capture_content`, `include_locals`, `hash_key`, a name that
+- a faulty privacy setting (`capture_content`, `include_locals`, a name that
   resembles one of them, or a settings file that cannot be read) keeps everything from leaving
   over the network: only `console` and `file` remain,
 - a list of destinations that cannot be read chooses nothing.

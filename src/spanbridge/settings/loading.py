@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings.choosing import Chosen, choose, kind_of, known_names
+from spanbridge.settings.choosing import Chosen, choose, is_name, kind_of, known_names
 from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
@@ -136,7 +136,9 @@ class _Reading:
 
     def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
         """Note names in ``capture_content`` that no destination has."""
-        known = dict.fromkeys((*known_names(self._sources), *(one.name for one in chosen)))
+        known = dict.fromkeys(
+            (*known_names(self._sources), *(one.name for one in chosen if is_name(one.name)))
+        )
         for name in captured:
             if name not in known:
                 problem = ConfigurationError(

@@ -11,7 +11,6 @@ from typing import Final, Literal, TypeAlias
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import masked_repr, option
-from spanbridge.settings.masking import Secret, mask_whole
 from spanbridge.settings.options import DestinationOptions
 from spanbridge.settings.otlp_variables import resource_attribute
 from spanbridge.settings.profiles import OnConfigError
@@ -22,7 +21,6 @@ from spanbridge.settings.reading import (
     NAMES_OR_NONE,
     NAMES_OR_OFF,
     PATH,
-    SECRET,
     TEXT,
     one_of,
     server_side_name,
@@ -132,17 +130,9 @@ class Settings:
         by_profile=lambda profile: profile.include_locals,
         is_privacy=True,
     )
-    hash_key: Secret | None = option(
-        None,
-        "Key of the keyed hashes. Without it, values that would be hashed are dropped.",
-        SECRET,
-        mask=mask_whole,
-        has_file_variant=True,
-        is_privacy=True,
-    )
     propagate_to: tuple[str, ...] | None = option(
         None,
-        "Hosts that get Sentry's trace headers. Unset: all.",
+        "Hosts that get Sentry's trace headers, `*` allowed. Unset: all.",
         NAMES_OR_NONE,
     )
     in_app_include: tuple[str, ...] = option(
@@ -164,7 +154,7 @@ class Settings:
     )
     debug: bool = option(
         False,
-        "Log what spanbridge does.",
+        "Log to standard error what spanbridge does, with every payload it sends.",
         BOOLEAN,
         variables=("SENTRY_DEBUG",),
     )

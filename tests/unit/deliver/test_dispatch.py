@@ -208,8 +208,11 @@ def test_a_report_refused_with_an_envelope_endangers_no_second_one(desk: Desk) -
     assert not second.discards
     desk.dispatch.conclude(second, DELIVERED)
     desk.now_s += ALONE_AFTER_S
-    assert desk.send(REFUSED) is None
-    assert desk.dispatch.reports.take() == {}
+    alone = desk.dispatch.take()
+    assert alone is not None
+    assert (alone.body, alone.discards) == (None, {("sample_rate", "span"): 5})
+    desk.dispatch.conclude(alone, REFUSED)
+    assert desk.dispatch.reports.take() == {}  # refused for itself: not tried for ever
 
 
 def test_a_report_on_a_rate_limited_envelope_has_arrived(desk: Desk) -> None:

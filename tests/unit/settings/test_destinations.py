@@ -198,19 +198,16 @@ def test_capturing_content_can_be_switched_off_by_a_stronger_source(off: object)
     assert settings.capture_content == ()
 
 
-def test_a_dsn_and_a_hash_key_can_come_from_files(tmp_path: Path) -> None:
+def test_a_dsn_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "dsn").write_text(f"{DSN}\n")
-    (tmp_path / "key").write_text("pepper\n")
 
-    settings = load({}, {"SENTRY_DSN_FILE": "dsn", "SPANBRIDGE_HASH_KEY_FILE": "key"})
+    settings = load({}, {"SENTRY_DSN_FILE": "dsn"})
 
     [options] = settings.destinations
     assert isinstance(options, SentryOptions)
     assert options.dsn is not None
     assert options.dsn.reveal() == DSN
-    assert settings.hash_key is not None
-    assert settings.hash_key.reveal() == "pepper"
-    assert settings.source_of("hash_key") == "SPANBRIDGE_HASH_KEY_FILE"
+    assert settings.source_of("destinations.sentry.dsn") == "SENTRY_DSN_FILE"
 
 
 def test_propagation_can_be_limited_to_hosts_or_to_none() -> None:

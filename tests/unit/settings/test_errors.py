@@ -199,8 +199,8 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
             "Correct the path or its permissions.",
         ),
         (
-            {"SPANBRIDGE_HASH_KEY_FILE": "."},
-            "SPANBRIDGE_HASH_KEY_FILE is '.': it is not a regular file. Name a file.",
+            {"SENTRY_DSN_FILE": "."},
+            "SENTRY_DSN_FILE is '.': it is not a regular file. Name a file.",
         ),
         (
             {"SPANBRIDGE_CONFIG": "missing.toml"},
@@ -265,10 +265,6 @@ def test_a_faulty_variable_is_one_line_with_the_fix(
             {"destinations": {"console": {"include_locals": True}}},
             "configure(destinations=...)['console']['include_locals'] is True: it cannot be set "
             "for one destination. Set it at the top level.",
-        ),
-        (
-            {"hash_key": 5},
-            "configure(hash_key=...) is ***: it is of type int, not text. Give a text.",
         ),
         (
             {"config": "x.toml", "environment": "y"},
@@ -401,9 +397,9 @@ def test_otlp_without_its_exporter_says_what_to_install(
 def test_an_unusable_secret_file_is_named(refuse: Refuse, content: bytes, problem: str) -> None:
     Path("key").write_bytes(content)
 
-    line = refuse(environ={"SPANBRIDGE_HASH_KEY_FILE": "key"})
+    line = refuse(environ={"SENTRY_DSN_FILE": "key"})
 
-    assert line == f"SPANBRIDGE_HASH_KEY_FILE is 'key': {problem}"
+    assert line == f"SENTRY_DSN_FILE is 'key': {problem}"
 
 
 def test_a_pipe_in_place_of_a_secret_file_does_not_hold_the_application(refuse: Refuse) -> None:

@@ -8,7 +8,7 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 def test_no_secret_is_in_the_repr_of_the_settings() -> None:
     settings = load(
-        {"hash_key": "topsecret1", "destinations": "sentry,otlp"},
+        {"destinations": "sentry,otlp"},
         {
             "SENTRY_DSN": f"https://{KEY}:topsecret2@h.example/1",
             "SPANBRIDGE_SENTRY_HTTPS_PROXY": "http://user:topsecret3@proxy:3128",

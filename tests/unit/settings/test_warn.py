@@ -38,7 +38,6 @@ def test_a_broken_number_falls_back_to_its_default_and_is_listed(warn: Warn) -> 
     [
         ("SPANBRIDGE_CAPTURE_CONTENT", "everything"),
         ("SPANBRIDGE_INCLUDE_LOCALS", "perhaps"),
-        ("SPANBRIDGE_HASH_KEY_FILE", "missing"),
         ("SPANBRIDGE_CONFIG", "missing.toml"),
         ("SPANBRIDGE_INCLUDE_LOCAL", "false"),
         ("SPANBRIDGE_CAPTURE_CONTENTS", "off"),

@@ -16,6 +16,8 @@ RESERVED: Final = frozenset({"release", "environment", "dist", "user"})
 """Keys Relay removes, because fields of these names exist."""
 
 _FORBIDDEN_IN_KEY: Final = re.compile(r"[^a-zA-Z0-9_.:\-]")
+# White space shrinks, so more is read than is kept; but not all of a very long text.
+_MAX_READ_CHARS: Final = 5 * MAX_TAG_CHARS
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -30,7 +32,7 @@ def tag_value(value: AttributeValue) -> str | None:
     """``value`` as a tag value, or ``None`` if nothing is left of it."""
     if type(value) is bool:
         return "true" if value else "false"
-    text = " ".join(json_text(value).split())
+    text = " ".join(json_text(value)[:_MAX_READ_CHARS].split())
     if not text.isprintable():
         text = _UNPRINTABLE.sub("", text)
     if len(text) > MAX_TAG_CHARS:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final, TypeVar
 
+import msgspec
+
 from spanbridge.model.failure import Level
 from spanbridge.model.span import Attributes, SpanRecord
 from spanbridge.model.trace import Segment
@@ -16,6 +18,7 @@ from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
 from spanbridge.sentry.convert.interfaces import request_of, user_of
 from spanbridge.sentry.convert.resource import resource_contexts
 from spanbridge.sentry.convert.shape import MAX_MEASUREMENTS, MAX_TAGS
+from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import (
     ChildSpan,
     Contexts,
@@ -37,6 +40,9 @@ LEVELS: Final[dict[str, Level]] = {
     "debug": "debug",
 }
 """What ``sentry.level`` may say, and the word Sentry keeps."""
+
+MAX_TRACE_CONTEXT_BYTES: Final = 7_600
+"""Relay drops the description and the links of a trace context that is larger, without a word."""
 
 FOLLOW_UP: Final = "spanbridge.follow_up"
 """Marks the root of a part of a trace whose first part was sent before."""
@@ -135,9 +141,20 @@ def _contexts(span: SpanRecord, root: DescribedSpan) -> tuple[Contexts, Meta]:
         data=root.data,
         links=root.links,
     )
+    if (trace.links or trace.description) and len(encode_json(trace)) > MAX_TRACE_CONTEXT_BYTES:
+        trace = _within_data(trace)
     others, meta = resource_contexts(span.resource)
     contexts: Contexts = {"trace": trace, **others}
     return contexts, {"trace": root.meta, **meta} if root.meta else meta
+
+
+def _within_data(trace: TraceContext) -> TraceContext:
+    """The same with description and links among the data, which Relay does not shorten."""
+    if trace.description:
+        trace.data["sentry.description"] = trace.description
+    if trace.links:
+        trace.data["otel.links"] = msgspec.to_builtins(trace.links)
+    return msgspec.structs.replace(trace, description=None, links=[])
 
 
 def _raised(

@@ -1,0 +1,47 @@
+"""Which host the current span calls, to say who gets Sentry's headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+_URLS: Final = ("url.full", "http.url")
+_HOSTS: Final = ("server.address", "net.peer.name", "http.host")
+
+
+def target_host(context: Context | None) -> str | None:
+    """The host that the span of ``context`` speaks to, in lower case; ``None`` if it is unknown.
+
+    OpenTelemetry's propagators are not told the target, so it is read from the attributes of the
+    current span, which HTTP instrumentations set before they inject. Old and new conventions.
+    """
+    attributes = getattr(trace.get_current_span(context), "attributes", None)
+    if not isinstance(attributes, Mapping):
+        return None
+    for name in _URLS:
+        if isinstance(url := attributes.get(name), str) and (host := urlsplit(url).hostname):
+            return host
+    for name in _HOSTS:
+        if isinstance(host := attributes.get(name), str) and host:
+            return urlsplit(f"//{host}").hostname
+    return None
+
+
+def is_allowed(host: str | None, allowed: Sequence[str] | None) -> bool:
+    """Whether Sentry's headers may go to ``host``.
+
+    Args:
+        host: As :func:`target_host` gives it. An unknown host is allowed: better one header too
+            many than a trace cut in two.
+        allowed: Host names, which may hold ``*``; ``None`` allows all.
+    """
+    if allowed is None or host is None:
+        return True
+    return any(fnmatchcase(host, pattern.lower()) for pattern in allowed)

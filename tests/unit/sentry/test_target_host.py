@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import set_span_in_context
+
+from spanbridge.sentry.propagator import BridgePropagator
+from spanbridge.sentry.target_host import is_allowed, target_host
+
+TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+
+
+def context_of(**attributes: str) -> Context:
+    span = TRACER.start_span("GET", attributes={k.replace("_", "."): v for k, v in attributes.items()})
+    return set_span_in_context(span, Context())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "host"),
+    [
+        ({"url_full": "https://API.example.com:8443/x?y"}, "api.example.com"),
+        ({"http_url": "http://10.0.0.1/x"}, "10.0.0.1"),
+        ({"server_address": "db.internal"}, "db.internal"),
+        ({"http_host": "example.com:80"}, "example.com"),
+        ({}, None),
+    ],
+)
+def test_the_host_is_read_from_the_calling_span(
+    attributes: dict[str, str], host: str | None
+) -> None:
+    assert target_host(context_of(**attributes)) == host
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "verdict"),
+    [
+        ("a.example.com", None, True),
+        ("a.example.com", ["a.example.com"], True),
+        ("a.example.com", ["*.EXAMPLE.com"], True),
+        ("evil.com", ["*.example.com"], False),
+        ("a.example.com", [], False),
+        (None, [], True),
+    ],
+)
+def test_only_allowed_hosts_get_the_headers(
+    host: str | None, allowed: list[str] | None, verdict: bool
+) -> None:
+    assert is_allowed(host, allowed) is verdict
+
+
+def test_a_host_that_is_not_allowed_gets_nothing_of_sentry() -> None:
+    propagator = BridgePropagator()
+    propagator.allowed_hosts = ["inside.example"]
+    carrier: dict[str, str] = {}
+
+    propagator.inject(carrier, context_of(url_full="https://outside.example/"))
+    assert carrier == {}
+    propagator.inject(carrier, context_of(url_full="https://inside.example/"))
+    assert set(carrier) == {"sentry-trace"}
