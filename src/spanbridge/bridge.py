@@ -9,6 +9,7 @@ from spanbridge.process.local_trace import LocalTraces
 from spanbridge.process.sampling import DelegatingSampler
 from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
 from spanbridge.runtime.fork import before_forked_process_ends
+from spanbridge.sentry.encode import trace_header
 from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
 
 if TYPE_CHECKING:
@@ -54,10 +55,19 @@ class Bridge:
         return pipeline is None or pipeline.flush(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
-        """Record nothing any more and deliver what is queued within the deadline."""
+        """Record nothing any more and deliver what is queued within the deadline.
+
+        The figures of what was closed can still be read.
+        """
         pipeline = self._pipeline
         self._lead_to(None)
+        self._pipeline = pipeline
         return pipeline is None or pipeline.close(timeout_s)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is recorded any more, until the next :meth:`exchange`."""
+        return self._pipeline is not None and self._pipeline.is_closed
 
     def statuses(self) -> dict[str, DestinationStatus]:
         """How each destination fares."""
@@ -99,6 +109,8 @@ class Bridge:
                 return None
             # It leaves the process now: from here on every service must see the same one.
             local.dsc = source.of(local, None)
-            return Outgoing(source.destination in local.keepers, local.dsc)
+            # The head's items pass unchanged, also those we know nothing of.
+            head = local.upstream.dsc if local.upstream is not None else {}
+            return Outgoing(source.destination in local.keepers, head or trace_header(local.dsc))
 
         return outgoing

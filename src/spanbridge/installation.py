@@ -36,9 +36,9 @@ def install(bridge: Bridge, settings: Settings) -> None:
             f"{type(provider).__name__} was set before spanbridge.configure() and takes no span "
             "processors, so no span is seen; call configure() first",
         )
-    propagate.set_global_textmap(
-        CompositePropagator([propagate.get_global_textmap(), bridge.propagator])
-    )
+    existing = propagate.get_global_textmap()
+    bridge.propagator.carries_baggage = "baggage" in existing.fields
+    propagate.set_global_textmap(CompositePropagator([existing, bridge.propagator]))
 
 
 def _resource(settings: Settings) -> Resource:

@@ -24,7 +24,7 @@ from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 2048
 """Spans taken from the intake at once."""
+GATHER_S: Final = 0.02
+"""Pause before each round: a request that has just ended is answered first, and under load one
+round serves many traces, which costs a fraction of being woken for each."""
 TICK_S: Final = 1.0
 """Longest sleep of the worker: what became due meanwhile is at most this late."""
 
@@ -69,12 +72,13 @@ class Pipeline:
         """Names of the destinations by privacy level: what is equal is scrubbed once."""
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
-        self._is_closed = False
+        self.is_closed = False
         self._start_empty()
 
     def _start_empty(self) -> None:
         self._issues = IssuePolicy(self.settings.issues, self.settings.issue_decision_s)
         self._flush_requests: deque[threading.Event] = deque()
+        self._is_urgent = threading.Event()
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
@@ -88,7 +92,7 @@ class Pipeline:
         self._thread.start()
 
     def _after_fork(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             return
         self.intake.reset()
         self._start_empty()
@@ -115,11 +119,12 @@ class Pipeline:
 
     def close(self, timeout_s: float) -> bool:
         """Flush, decide what is undecided, and stop all threads within the deadline."""
-        if self._is_closed:
+        if self.is_closed:
             return True
-        self._is_closed = True
+        self.is_closed = True
         deadline = time.monotonic() + timeout_s
         self._is_stopping = True
+        self._is_urgent.set()
         self.intake.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -134,9 +139,10 @@ class Pipeline:
         """Wait until the worker passed on all that is queued now."""
         thread = self._thread
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
-            return self._is_closed
+            return self.is_closed
         passed_on = threading.Event()
         self._flush_requests.append(passed_on)
+        self._is_urgent.set()
         self.intake.wake()
         return passed_on.wait(timeout_s)
 
@@ -144,7 +150,9 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self.intake.wait(TICK_S)
+            self.intake.wait(TICK_S, self._is_wanted)
+            if not self._is_wanted():
+                self._is_urgent.wait(GATHER_S)
             try:
                 self._round()
             except Exception as error:
@@ -154,7 +162,11 @@ class Pipeline:
         except Exception as error:
             GUARD.caught("pipeline.shutdown", error)
 
+    def _is_wanted(self) -> bool:
+        return self._is_stopping or bool(self._flush_requests)
+
     def _round(self) -> None:
+        self._is_urgent.clear()
         requests = [self._flush_requests.popleft() for _ in range(len(self._flush_requests))]
         try:
             now_s = time.monotonic()
@@ -177,14 +189,14 @@ class Pipeline:
             request.set()
 
     def _drain(self, now_s: float, *, is_flush: bool) -> None:
-        while batch := self.intake.take(BATCH):
-            self._process(batch, now_s)
+        while len(self.intake):
+            self._process(self.intake.take(BATCH), now_s)
         self._count_refused(self.intake.take_refused())
         self._give_up_lost(now_s, at_once=is_flush)
         for destination in self.destinations:
             destination.advance(now_s)
 
-    def _process(self, batch: Sequence[Ended], now_s: float) -> None:
+    def _process(self, batch: Iterable[Ended], now_s: float) -> None:
         accepted: dict[str, list[Finished]] = {d.name: [] for d in self.destinations}
         left_out: dict[str, list[int]] = {d.name: [0, 0] for d in self.destinations}
         for span, local, in_flight in batch:
@@ -198,7 +210,8 @@ class Pipeline:
                 continue
             try:
                 record = read_span(span)
-                self._issues.observe(local, record, in_flight, now_s)
+                if record.events or in_flight is not None or self._issues.watches(local):
+                    self._issues.observe(local, record, in_flight, now_s)
             except Exception as error:
                 self._fail(keepers, Outcome.FAILED, "record")
                 GUARD.caught("record.span", error)

@@ -34,7 +34,7 @@ class Telemetry:
         first, within their shutdown deadline.
         """
         with self._lock:
-            if settings == self._settings:
+            if settings == self._settings and not self._is_closed:
                 return
             first_time = self._settings is None
             if settings.destinations and self._bridge is None:
@@ -48,6 +48,11 @@ class Telemetry:
                 GUARD.report(str(problem))
             if settings.destinations or not first_time or settings.problems:
                 logger.info("%s", start_line(settings))
+
+    @property
+    def _is_closed(self) -> bool:
+        # The tracer provider's own shutdown closes the bridge without passing here.
+        return self._bridge is not None and self._bridge.is_closed
 
     def _problems(self) -> tuple[ConfigurationError, ...]:
         noticed = self._settings.problems if self._settings is not None else ()
@@ -99,7 +104,7 @@ class Telemetry:
         settings, bridge = self._settings, self._bridge
         destinations = bridge.statuses() if bridge is not None else {}
         return Status(
-            enabled=bool(settings is not None and settings.destinations),
+            enabled=bool(settings and settings.destinations and not self._is_closed),
             environment=settings.environment if settings else "",
             release=settings.release if settings else None,
             destinations=destinations,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.support.program import run_program
 
 from spanbridge.receiver import Receiver, StoredItem
+from tests.support.program import run_program
 
 
 def span_ids(transactions: list[StoredItem]) -> Counter[str]:

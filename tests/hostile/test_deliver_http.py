@@ -16,6 +16,7 @@ import trustme
 from spanbridge.deliver.answer import Answer, ExchangeError
 from spanbridge.deliver.endpoint import Endpoint
 from spanbridge.deliver.http import MAX_IDLE_S, STALE_CHECK_AFTER_S, HttpClient
+from spanbridge.errors import ConfigurationError
 from tests.hostile import deliver_peer
 from tests.hostile.deliver_peer import Behaviour, Peer, Proxy, answer, hang, hang_up, raw, reset
 
@@ -208,20 +209,19 @@ def test_a_large_body_refused_before_it_was_read_still_gets_its_answer() -> None
 def test_a_server_that_reads_slowly_cannot_hold_a_request_beyond_its_timeout() -> None:
     """Every send makes some progress, so only a bound on the whole request ends it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
 
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            while connection.recv(65_536):
-                time.sleep(0.05)
+            while connection.recv(400_000):
+                time.sleep(0.1)
 
     threading.Thread(target=serve, daemon=True).start()
     port = listener.getsockname()[1]
     endpoint = Endpoint(
-        url=f"http://127.0.0.1:{port}/", public_key="k", user_agent="u", timeout_s=0.5
+        url=f"http://127.0.0.1:{port}/", public_key="k", user_agent="u", timeout_s=1.0
     )
-    body = b"x" * 20_000_000
+    body = b"x" * 40_000_000
     started_s = time.monotonic()
     with listener, pytest.raises(ExchangeError) as caught:
         post(endpoint, body)
@@ -354,10 +354,25 @@ def test_a_stranger_and_a_wrong_name_are_refused(
     assert peer.requests == []
 
 
-def test_verification_can_be_switched_off(authority: trustme.CA) -> None:
-    peer = Peer(tls=server_tls(authority, "other.example.org"))
+def test_a_server_that_asks_for_a_client_certificate_gets_it(
+    authority: trustme.CA, ca_file: str, tmp_path: Path
+) -> None:
+    tls = server_tls(authority, "127.0.0.1")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(tls)
+    certificate = authority.issue_cert("client.example.org")
+    pem = tmp_path / "client.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(pem)
+    peer = Peer(tls=tls)
     with deliver_peer.running(peer):
-        assert post(peer.endpoint(verify=False)).status == 200
+        assert post(peer.endpoint(ca_certs=ca_file, cert_file=str(pem))).status == 200
+        with pytest.raises(ExchangeError):
+            post(peer.endpoint(ca_certs=ca_file))
+
+
+def test_an_unusable_client_certificate_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cert_file is .*Name a readable PEM file"):
+        HttpClient(Endpoint("https://h.example/", "k", "a/1", cert_file=str(tmp_path / "none")))
 
 
 def test_the_authority_of_ssl_cert_file_is_trusted(

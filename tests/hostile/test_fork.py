@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.hostile.test_configure_twice import names, span_ids
-from tests.support.program import run_program
 
 from spanbridge.receiver import Receiver
+from tests.hostile.test_configure_twice import names, span_ids
+from tests.support.program import run_program
 
 CONFIGURED = """
 import os, sys, time, spanbridge
@@ -25,8 +27,6 @@ def leave():
 
 
 def in_program(text: str) -> str:
-    import textwrap
-
     return CONFIGURED + textwrap.dedent(text)
 
 
@@ -184,14 +184,13 @@ def test_a_process_of_multiprocessing_needs_no_flush(
     )
 
     assert (done.exit_code, done.stderr) == (0, "")
-    arrived = {
-        "sentry": lambda: names(receiver.transactions),
-        "otlp": lambda: Counter(span.name for span in receiver.spans),
-        "file": lambda: Counter(
-            "of a child" if "of a child" in line else "of the parent"
-            for line in path.read_text().splitlines()
-        ),
-    }[destination]()
+    match destination:
+        case "sentry":
+            arrived = names(receiver.transactions)
+        case "otlp":
+            arrived = Counter(span.name for span in receiver.spans)
+        case _:
+            arrived = Counter(json.loads(line)["name"] for line in path.read_text().splitlines())
     assert arrived == {"of a child": 7, "of the parent": 1}
 
 

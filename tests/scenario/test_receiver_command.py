@@ -86,5 +86,5 @@ def test_the_plugin_gives_each_test_a_fresh_receiver(pytester: pytest.Pytester) 
             _send(receiver)
         """
     )
-    result = pytester.runpytest_subprocess("-p", "spanbridge.testing.plugin", "-W", "error")
+    result = pytester.runpytest_subprocess("-W", "error")
     result.assert_outcomes(passed=2)

@@ -5,8 +5,7 @@ blocks may use what earlier ones made. A comment on the line before a block says
 
 - ``<!-- output -->``: what the ``python`` block before it prints; ``…`` stands for anything within
   a line, and a line of its own ``…`` for any lines,
-- ``<!-- pytest -->``: a test file, run by pytest,
-- ``<!-- fragment -->``: not run, because it needs what a page cannot have; it must compile.
+- ``<!-- pytest -->``: a test file, run by pytest.
 """
 
 from __future__ import annotations
@@ -83,18 +82,13 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
-def all_blocks(language: str, mark: str | None = None) -> list[Block]:
+def all_blocks(language: str, mark: str = "") -> list[Block]:
     return [
         block
         for page in PAGES
         for block in blocks_of(page)
-        if block.language == language and mark in (None, block.mark)
+        if (block.language, block.mark) == (language, mark)
     ]
-
-
-def prose_and_code() -> Iterator[tuple[Path, str]]:
-    for page in PAGES:
-        yield page, page.read_text()
 
 
 def run_page(page: Path, folder: Path, variables: Mapping[str, str]) -> None:

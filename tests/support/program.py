@@ -8,12 +8,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
 TELEMETRY_VARIABLES = ("SPANBRIDGE_", "SENTRY_", "OTEL_", "ENVIRONMENT")
+
+PROGRAM_TIMEOUT_S = 60.0
+"""A program that takes longer is killed and fails its test."""
 
 TELL_STATUS = """
 import sys as _sys
@@ -74,15 +77,12 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables}
 
 
-def run_program(
-    text: str, *arguments: str, timeout_s: float = 60.0, cwd: Path | None = None, **variables: str
-) -> Finished:
+def run_program(text: str, *arguments: str, cwd: str | None = None, **variables: str) -> Finished:
     """Run the Python program ``text`` to its end.
 
     Args:
         text: The program; it is dedented.
         arguments: Its ``sys.argv[1:]``.
-        timeout_s: It is killed, and the test fails, after so many seconds.
         cwd: Its working directory.
         variables: Environment variables beside a clean environment.
     """
@@ -91,7 +91,7 @@ def run_program(
         [sys.executable, "-c", TELL_STATUS + textwrap.dedent(text), *arguments],
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=PROGRAM_TIMEOUT_S,
         cwd=cwd,
         env=clean_environment(**variables),
         check=False,
@@ -102,15 +102,10 @@ def run_program(
 class Running:
     """A program under way."""
 
-    def __init__(self, command: Sequence[str], **variables: str) -> None:
-        self._out, self._err = TemporaryFile("w+"), TemporaryFile("w+")
+    def __init__(self, process: subprocess.Popen[str], out: IO[str], err: IO[str]) -> None:
+        self.process = process
+        self._streams = out, err
         self._began = time.monotonic()
-        self.process = subprocess.Popen(
-            command,
-            stdout=self._out,
-            stderr=self._err,
-            env=clean_environment(**variables),
-        )
 
     def send_signal(self, number: int) -> None:
         """Signal the process."""
@@ -121,32 +116,33 @@ class Running:
         """Wait for its end; ``seconds`` counts from the last signal, or from the start."""
         exit_code = self.process.wait(timeout_s)
         seconds = time.monotonic() - self._began
-        texts = []
-        for stream in (self._out, self._err):
+        for stream in self._streams:
             stream.seek(0)
-            texts.append(stream.read())
-        return Finished(exit_code, texts[0], texts[1], seconds)
-
-    def close(self) -> None:
-        """Kill it if it still runs."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._out.close()
-        self._err.close()
+        stdout, stderr = (stream.read() for stream in self._streams)
+        return Finished(exit_code, stdout, stderr, seconds)
 
 
 @contextmanager
 def running(*command: str, port: int | None = None, **variables: str) -> Iterator[Running]:
     """A Python process started with ``command``; returns once it listens on ``port``."""
-    program = Running([sys.executable, *command], **variables)
-    try:
-        if port is not None:
-            wait_until(lambda: _listens(port) or program.process.poll() is not None, 30.0)
-            assert program.process.poll() is None, program.wait().stderr
-        yield program
-    finally:
-        program.close()
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=out,
+            stderr=err,
+            text=True,
+            env=clean_environment(**variables),
+        )
+        program = Running(process, out, err)
+        try:
+            if port is not None:
+                wait_until(lambda: _listens(port) or process.poll() is not None, 30.0)
+                assert process.poll() is None, program.wait().stderr
+            yield program
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
 def free_port() -> int:

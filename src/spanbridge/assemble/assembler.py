@@ -39,20 +39,23 @@ class Assembler:
     A segment leaves when the local root ends. What ends later leaves as follow-up segments, whose
     roots are real spans, when nothing of the trace is open any more. Spans whose root does not end
     leave without it: when it is garbage-collected, after ``max_hold_s``, or when more than
-    ``max_spans`` are held. Each span leaves exactly once.
+    ``max_spans`` or ``max_bytes`` are held. Each span leaves exactly once.
 
     Args:
         max_hold_s: Longest wait for a root, in seconds.
         max_spans: Most spans held over all traces.
+        max_bytes: Most memory they may take.
     """
 
-    def __init__(self, max_hold_s: float, max_spans: int) -> None:
+    def __init__(self, max_hold_s: float, max_spans: int, max_bytes: int = 64 << 20) -> None:
         self._max_hold_s = max_hold_s
         self._max_spans = max_spans
+        self._max_bytes = max_bytes
         self._held: dict[LocalTrace, _Held] = {}
         self._touched: dict[LocalTrace, None] = {}
         self._root_left: WeakSet[LocalTrace] = WeakSet()
         self._count = 0
+        self._size_bytes = 0
         self._looked_at_s = 0.0
 
     @property
@@ -70,6 +73,7 @@ class Assembler:
         else:
             held.spans.append(span)
         self._count += 1
+        self._size_bytes += span.size_bytes
         self._touched[local] = None
 
     def ready(self, now_s: float) -> list[Released]:
@@ -87,7 +91,7 @@ class Assembler:
                 segments.append(Released(local, self._release_root(local, held.root, held)))
             elif local in self._root_left and not local.open:
                 segments += self.release(local)
-        while self._count > self._max_spans:
+        while self._count > self._max_spans or self._size_bytes > self._max_bytes:
             segments += self.release(next(iter(self._held)))
         if now_s - self._looked_at_s >= 1.0:
             self._looked_at_s = now_s
@@ -102,7 +106,7 @@ class Assembler:
         held = self._held.pop(local, None)
         if held is None:
             return []
-        self._count -= len(held.spans)
+        self._forget(held.spans)
         return [Released(local, segment) for segment in follow_ups(held.spans)]
 
     def release_all(self, now_s: float) -> list[Released]:
@@ -116,9 +120,13 @@ class Assembler:
         limit_s = LATE_HOLD_S if local in self._root_left else self._max_hold_s
         return now_s - held.since_s >= limit_s
 
+    def _forget(self, spans: list[SpanRecord]) -> None:
+        self._count -= len(spans)
+        self._size_bytes -= sum([span.size_bytes for span in spans])
+
     def _release_root(self, local: LocalTrace, root: SpanRecord, held: _Held) -> Segment:
         del self._held[local]
-        self._count -= len(held.spans) + 1
+        self._forget([root, *held.spans])
         if local.open:
             self._root_left.add(local)
         return root_segment(root, held.spans)

@@ -6,9 +6,7 @@ import typer
 
 from spanbridge.receiver.command import receiver
 
-app = typer.Typer(
-    help="OpenTelemetry in, Sentry out.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(help="OpenTelemetry in, Sentry out.", no_args_is_help=True, add_completion=False)
 app.command()(receiver)
 
 

@@ -88,9 +88,9 @@ class IssuePolicy:
             in_flight: The exception that was leaving it.
             now_s: Monotonic time.
         """
-        if not span.events and in_flight is None and local not in self._traces:
-            return
         events = [event for event in span.events if event.name == "exception"]
+        if not events and in_flight is None and local not in self._traces:
+            return
         trace = self._traces.setdefault(local, _Trace())
         is_root = int(span.span_id, 16) == local.root_id
         if is_root:

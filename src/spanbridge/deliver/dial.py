@@ -41,7 +41,7 @@ class Dialer:
         self._proxy = proxy_for(endpoint)
         # A private authority is read at start-up, where a mistake can be said. The public ones
         # take 20 ms to load and cannot be wrong: they wait for the first connection.
-        self._tls = tls_context(endpoint) if endpoint.ca_certs else None
+        self._tls = tls_context(endpoint) if endpoint.ca_certs or endpoint.cert_file else None
 
     @property
     def route(self) -> Route:

@@ -35,8 +35,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     https_proxy: str | None = None
     ca_certs: str | None = None
     """A PEM file or directory to trust instead of the system's and certifi's authorities."""
-    verify: bool = True
-    """``False`` accepts any certificate."""
+    cert_file: str | None = None
+    """A PEM file with a client certificate."""
+    key_file: str | None = None
+    """Its key, if that is in a file of its own."""
 
     def __repr__(self) -> str:
         return f"Endpoint(url={self.url!r}, user_agent={self.user_agent!r})"  # no keys in logs
@@ -122,10 +124,21 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
         context.load_verify_locations(certifi.where())
     else:
         context = _context_trusting_only(endpoint.ca_certs)
-    if not endpoint.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    if endpoint.cert_file is not None:
+        _present_certificate(context, endpoint.cert_file, endpoint.key_file)
     return context
+
+
+def _present_certificate(context: ssl.SSLContext, cert_file: str, key_file: str | None) -> None:
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            "cert_file",
+            cert_file,
+            f"it cannot be used as a client certificate ({error.strerror or error})",
+            "Name a readable PEM file, and its key with key_file.",
+        ) from error
 
 
 def _context_trusting_only(ca_certs: str) -> ssl.SSLContext:

@@ -73,18 +73,20 @@ class EnvelopeSender:
         self._start_empty()
         after_fork_in_child(self._start_anew_in_child)
 
-    def offer(self, envelope: OutgoingEnvelope) -> None:
-        """Take an envelope for delivery. Never waits for the network.
+    def offer(self, *envelopes: OutgoingEnvelope) -> None:
+        """Take envelopes for delivery. Never waits for the network.
 
         If the queue is full, the oldest envelopes of the lowest priority are evicted and counted.
         """
         with self._changed:
             if not self._is_stopped:
-                self._dispatch.add(envelope)
+                for envelope in envelopes:
+                    self._dispatch.add(envelope)
                 self._wake()
                 return
-        for signal, count in envelope.counts:
-            self._ledger.settle(signal, Outcome.FAILED, count, "closed")
+        for envelope in envelopes:
+            for signal, count in envelope.counts:
+                self._ledger.settle(signal, Outcome.FAILED, count, "closed")
 
     def discarded(self, reason: str, category: str, quantity: int) -> None:
         """Tell Sentry of items that were discarded before they got here.

@@ -44,9 +44,9 @@ class ConsoleDestination(StreamDestination["Printable"]):
     ) -> None:
         super().__init__(options, policy)
         self._max_hold_s = max_hold_s
-        self._max_spans = options.queue_max_items
+        self._options = options
         self._stream = stream
-        self._assembler = Assembler(max_hold_s, self._max_spans)
+        self._assembler = self._new_assembler()
 
     @property
     def address(self) -> str:
@@ -79,12 +79,17 @@ class ConsoleDestination(StreamDestination["Printable"]):
     def after_fork(self) -> None:
         """Start empty."""
         super().after_fork()
-        self._assembler = Assembler(self._max_hold_s, self._max_spans)
+        self._assembler = self._new_assembler()
 
     def status(self) -> DestinationStatus:
         """How it fares."""
         status = super().status()
         return msgspec.structs.replace(status, queued=status.queued + self._assembler.held)
+
+    def _new_assembler(self) -> Assembler:
+        return Assembler(
+            self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
+        )
 
     def _send(self, items: Sequence[Printable]) -> None:
         stream = self._stream or sys.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import (
@@ -20,7 +20,16 @@ from spanbridge.runtime.guard import GUARD
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-T = TypeVar("T")
+
+class Sized(Protocol):
+    """Something that knows about how much memory it takes."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes, about."""
+
+
+T = TypeVar("T", bound=Sized)
 
 MAX_BATCH: Final = 512
 """Items handed to one call of ``send``; OpenTelemetry's default export batch."""
@@ -51,6 +60,7 @@ class Outbox(Generic[T]):
         send: Sends one batch; may block. It raises if the batch was not delivered.
         settle: Notes the one fate of items, with a reason if they were lost.
         max_items: Items that may wait; the newest are evicted beyond.
+        max_bytes: Memory the waiting items may take, likewise.
     """
 
     def __init__(
@@ -59,11 +69,13 @@ class Outbox(Generic[T]):
         send: Callable[[Sequence[T]], None],
         settle: Callable[[Sequence[T], Outcome, str], None],
         max_items: int,
+        max_bytes: int,
     ) -> None:
         self._name = name
         self._send = send
         self._settle = settle
         self._max_items = max_items
+        self._max_bytes = max_bytes
         self._start_empty()
         after_fork_in_child(self._start_empty)
 
@@ -71,6 +83,7 @@ class Outbox(Generic[T]):
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
         self._under_way: list[T] = []
+        self._size_bytes = 0
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
@@ -82,7 +95,7 @@ class Outbox(Generic[T]):
         if not items:
             return
         with self._changed:
-            room = 0 if self._is_closing else max(0, self._max_items - len(self))
+            room = self._take_room(items)
             self._items.extend(items[:room])
             if self._thread is None and room:
                 self._thread = threading.Thread(
@@ -95,6 +108,18 @@ class Outbox(Generic[T]):
             self._settle(items, Outcome.FAILED, "closed")
         elif len(items) > room:
             self._settle(items[room:], Outcome.EVICTED, "queue full")
+
+    def _take_room(self, items: Sequence[T]) -> int:
+        """How many of ``items`` find a place, which is taken then."""
+        if self._is_closing:
+            return 0
+        room = min(len(items), max(0, self._max_items - len(self)))
+        for index in range(room):
+            size_bytes = items[index].size_bytes
+            if self._size_bytes + size_bytes > self._max_bytes:
+                return index
+            self._size_bytes += size_bytes
+        return room
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all items are settled; false if the deadline passed first."""
@@ -115,17 +140,23 @@ class Outbox(Generic[T]):
         in_time = self.flush(max(0.0, timeout_s * 0.9))
         with self._changed:
             self._is_closing = True
-            # Given up here and now: a send that ends after all finds its batch settled.
-            left = [*self._under_way, *self._items]
-            self._under_way = []
+            left = list(self._items)
             self._items.clear()
+            self._size_bytes = 0
             self._changed.notify_all()
             thread = self._thread
-        if left:
-            self._settle(left, Outcome.FAILED, "shutdown deadline")
         interrupt()
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.05, deadline - time.monotonic()))
+        with self._changed:
+            # A send that ends after all finds its batch given up.
+            left += self._under_way
+            self._under_way = []
+        if left:
+            self._settle(left, Outcome.FAILED, "shutdown deadline")
+            GUARD.report(
+                f"{self._name}: shutdown deadline", f"{len(left)} items left after {timeout_s} s"
+            )
         return in_time
 
     def _run(self) -> None:
@@ -162,4 +193,5 @@ class Outbox(Generic[T]):
                 return None
             batch = [self._items.popleft() for _ in range(min(MAX_BATCH, len(self._items)))]
             self._under_way = batch
+            self._size_bytes -= sum([item.size_bytes for item in batch])
             return batch

@@ -86,6 +86,8 @@ class SentryDestination:
             http_proxy=options.http_proxy,
             https_proxy=options.https_proxy,
             ca_certs=options.ca_certs,
+            cert_file=options.cert_file,
+            key_file=options.key_file,
         )
         self._start_empty()
 
@@ -94,7 +96,9 @@ class SentryDestination:
         return installed_modules()
 
     def _start_empty(self) -> None:
-        self._assembler = Assembler(self._max_hold_s, self._options.queue_max_items)
+        self._assembler = Assembler(
+            self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
+        )
         self._sender = EnvelopeSender(
             self._endpoint,
             self.ledger,
@@ -173,18 +177,20 @@ class SentryDestination:
         )
 
     def _send_segments(self, released: Sequence[Released]) -> None:
+        envelopes: list[OutgoingEnvelope] = []
         for local, segment in released:
             spans = 1 + len(segment.children)
             try:
                 encoded = encode_transactions(
                     segment, self._context, new_event_id=lambda: uuid.uuid4().hex
                 )
-                envelopes = [self._transaction_envelope(local, part) for part in encoded]
+                parts = [self._transaction_envelope(local, part) for part in encoded]
             except Exception as error:
                 self._lose_in_conversion(error, Signal.SPAN, spans)
                 continue
-            for envelope in envelopes:
-                self._sender.offer(envelope)
+            envelopes += parts
+        if envelopes:
+            self._sender.offer(*envelopes)
 
     def _transaction_envelope(
         self, local: LocalTrace, encoded: EncodedTransaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from spanbridge.destinations.outbox import Outbox
+from spanbridge.destinations.outbox import Outbox, Sized
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.ledger import Ledger
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spanbridge.process.local_trace import LocalTrace
     from spanbridge.settings import DestinationOptions
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Sized)
 
 
 class StreamDestination(ABC, Generic[T]):
@@ -41,7 +41,11 @@ class StreamDestination(ABC, Generic[T]):
         self._sample_rate = options.sample_rate
         self._last_error: str | None = None
         self._outbox: Outbox[T] = Outbox(
-            self.name, self._send, self._settle, options.queue_max_items
+            self.name,
+            self._send,
+            self._settle,
+            max_items=options.queue_max_items,
+            max_bytes=options.queue_max_bytes,
         )
 
     @property

@@ -21,6 +21,10 @@ LAST_FRAMES: Final = 200
 """Frames kept from the end of a long traceback."""
 
 
+FRAME_BYTES: Final = 2048
+"""What a frame with its source and local variables takes, about."""
+
+
 class CapturedFrame(NamedTuple):
     """One traceback entry as taken on the application's thread: pointers only, nothing read."""
 
@@ -122,3 +126,8 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     breadcrumbs: tuple[Breadcrumb, ...] = ()
     is_sampled: bool = True
     """Whether the trace itself is delivered."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, for the bounds of queues."""
+        return self.span.size_bytes + FRAME_BYTES * sum(len(e.frames) for e in self.exceptions)

@@ -80,3 +80,5 @@ class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
+    size_bytes: int = 0
+    """About how much memory it takes, for the bounds of queues."""

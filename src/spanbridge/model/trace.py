@@ -35,3 +35,8 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     root: SpanRecord
     children: tuple[SpanRecord, ...]
     is_follow_up: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, for the bounds of queues."""
+        return self.root.size_bytes + sum([child.size_bytes for child in self.children])

@@ -8,6 +8,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.process.in_flight import InFlight
@@ -39,7 +41,7 @@ class Intake:
         self._refused: deque[None] = deque()
         # SimpleQueue.put is re-entrant by contract, Event.set and Condition are not.
         self._signal: SimpleQueue[None] = SimpleQueue()
-        self._is_signalled = False
+        self._is_signalled = True
 
     def __len__(self) -> int:
         return len(self._items)
@@ -63,16 +65,31 @@ class Intake:
             self._is_signalled = True
             self._signal.put(None)
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until woken. Called by the worker only."""
-        with contextlib.suppress(Empty):
-            self._signal.get(timeout=timeout_s)
-        self._is_signalled = False
+    def wait(self, timeout_s: float, is_wanted: Callable[[], bool]) -> None:
+        """Sleep until woken, or not at all if something waits. Called by the worker only.
 
-    def take(self, limit: int) -> list[Ended]:
-        """Up to ``limit`` finished spans, oldest first. Called by the worker only."""
+        While the worker is awake nobody has to wake it, which spares the application a system
+        call per trace.
+
+        Args:
+            timeout_s: Longest sleep, in seconds.
+            is_wanted: Whether the worker has something else to do; whoever makes it true calls
+                :meth:`wake` afterwards.
+        """
+        self._is_signalled = False
+        if not self._items and not is_wanted():  # asked after the flag went down
+            with contextlib.suppress(Empty):
+                self._signal.get(timeout=timeout_s)
+        self._is_signalled = True
+
+    def take(self, limit: int) -> Iterator[Ended]:
+        """Up to ``limit`` finished spans, oldest first. Called by the worker only.
+
+        One at a time, so that each SDK span is freed, and its memory reused, before the next.
+        """
         items = self._items
-        return [items.popleft() for _ in range(min(limit, len(items)))]
+        for _ in range(min(limit, len(items))):
+            yield items.popleft()
 
     def bequeath(self, heir: Intake) -> None:
         """Hand over to ``heir`` what is here and whatever still comes.

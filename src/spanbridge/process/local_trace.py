@@ -84,12 +84,15 @@ class LocalTraces:
         def on_collected(reference: weakref.ref[Span]) -> None:
             # Runs inside garbage collection at any point of any thread: no lock, no allocation
             # that could wait.
-            assert isinstance(reference, SpanReference)
-            if references.get(reference.key) is reference:
-                del references[reference.key]
-            if reference.is_open:
+            if TYPE_CHECKING:
+                assert isinstance(reference, SpanReference)
+            key = reference.key
+            found = references.pop(key, None)
+            if found is not reference and found is not None:
+                references[key] = found  # a span with the same ids, started later
+            if key & _SPAN_ID_BITS in reference.local.open:
                 reference.lost_s = monotonic()
-                lost[reference.key] = reference
+                lost[key] = reference
 
         self._on_collected = on_collected
 

@@ -60,7 +60,9 @@ class SamplingPolicy:
 
     def __init__(self, rates: Mapping[str, float], sentry: Sequence[str] = ()) -> None:
         # R >= threshold keeps the trace, as in OpenTelemetry's consistent probability sampling.
-        self._thresholds = {name: round((1.0 - rate) * _RANGE) for name, rate in rates.items()}
+        # The same product as for an incoming `sample_rand`, so that a number equal to the rate is
+        # left out, as Sentry's SDKs do.
+        self._thresholds = {name: _RANGE - int(rate * _RANGE) for name, rate in rates.items()}
         self._sentry = frozenset(sentry)
         self._everybody = frozenset(rates)
         self._keeps_everything = all(threshold == 0 for threshold in self._thresholds.values())

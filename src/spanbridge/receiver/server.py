@@ -38,7 +38,7 @@ class Receiver:
     ::
 
         with Receiver() as receiver:
-            spanbridge.configure(sentry_dsn=receiver.dsn)
+            spanbridge.configure(dsn=receiver.dsn)
             ...
             [issue] = receiver.wait_for(lambda r: r.issues)
             assert receiver.violations == []

@@ -68,13 +68,9 @@ class DscSource(msgspec.Struct, frozen=True):
         )
 
 
-def to_baggage(dsc: DynamicSamplingContext) -> list[str]:
-    """The context as members of a ``baggage`` header."""
-    return [
-        f"{PREFIX}{name}={quote(value, safe='')}"
-        for name, value in msgspec.structs.asdict(dsc).items()
-        if value is not None
-    ]
+def to_baggage(dsc: Mapping[str, str]) -> list[str]:
+    """The context's items as members of a ``baggage`` header."""
+    return [f"{PREFIX}{name}={quote(value, safe='')}" for name, value in dsc.items()]
 
 
 def from_baggage(headers: Iterable[str]) -> dict[str, str]:

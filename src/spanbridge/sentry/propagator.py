@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote_plus
 
@@ -27,8 +27,6 @@ from spanbridge.sentry.target_host import is_allowed, target_host
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from spanbridge.model.trace import DynamicSamplingContext
-
 SENTRY_TRACE: Final = "sentry-trace"
 BAGGAGE: Final = "baggage"
 MAX_BAGGAGE_BYTES: Final = 8192
@@ -41,12 +39,12 @@ class Outgoing:
 
     Args:
         is_sampled: Sentry's own decision for the trace.
-        dsc: The trace's dynamic sampling context.
+        dsc: The items of the trace's dynamic sampling context, those of the head unchanged.
     """
 
     __slots__ = ("dsc", "is_sampled")
 
-    def __init__(self, is_sampled: bool, dsc: DynamicSamplingContext) -> None:
+    def __init__(self, is_sampled: bool, dsc: Mapping[str, str]) -> None:
         self.is_sampled = is_sampled
         self.dsc = dsc
 
@@ -65,12 +63,16 @@ class BridgePropagator(TextMapPropagator):
     Args:
         outgoing: Gives what to write for a context, or ``None`` for nothing. Exchangeable, since
             a process's propagator is set once.
+        carries_baggage: Whether a propagator beside this one writes OpenTelemetry's baggage. The
+            header is written as a whole, so its members are written again here; if nobody else
+            would send them, they stay at home.
 
     Source: Sentry develop docs, "Trace Propagation".
     """
 
-    def __init__(self, outgoing: OutgoingOf | None = None) -> None:
+    def __init__(self, outgoing: OutgoingOf | None = None, *, carries_baggage: bool = True) -> None:
         self.outgoing = outgoing
+        self.carries_baggage = carries_baggage
         self.allowed_hosts: Sequence[str] | None = None
         """Hosts that get Sentry's headers, with ``*``; ``None`` stands for all."""
 
@@ -112,7 +114,8 @@ class BridgePropagator(TextMapPropagator):
             ids = f"{span_context.trace_id:032x}-{span_context.span_id:016x}"
             setter.set(carrier, SENTRY_TRACE, f"{ids}{flag}")
             if members:
-                setter.set(carrier, BAGGAGE, _merged(context, members))
+                others = _others(context) if self.carries_baggage else []
+                setter.set(carrier, BAGGAGE, _merged(others, members))
         except Exception as error:
             GUARD.caught("sentry.inject", error)
 
@@ -125,7 +128,7 @@ class BridgePropagator(TextMapPropagator):
         if upstream is None:
             return [], ""
         flag = {True: "-1", False: "-0", None: ""}[upstream.is_sampled]
-        return [f"{PREFIX}{key}={quote_plus(value)}" for key, value in upstream.dsc.items()], flag
+        return to_baggage(upstream.dsc), flag
 
 
 def _extract(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> Context:
@@ -151,12 +154,16 @@ def _extract(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> C
     return with_upstream(context, Upstream(None if flag is None else flag == "1", dsc))
 
 
-def _merged(context: Context | None, sentry_members: list[str]) -> str:
-    others = [
+def _others(context: Context | None) -> list[str]:
+    """OpenTelemetry's baggage as its own propagator writes it."""
+    return [
         f"{quote_plus(name)}={quote_plus(str(value))}"
         for name, value in baggage.get_all(context).items()
         if not name.startswith(PREFIX)
     ]
+
+
+def _merged(others: list[str], sentry_members: list[str]) -> str:
     # The application's own members come first: if the header gets too long, ours are left out.
     header = ",".join(others)
     for member in sentry_members:

@@ -3,7 +3,7 @@
 Installed with the extra ``receiver``, the pytest plugin offers one fixture::
 
     def test_a_failed_order_opens_one_issue(receiver: Receiver) -> None:
-        spanbridge.configure(sentry_dsn=receiver.dsn)
+        spanbridge.configure(dsn=receiver.dsn)
         place_failing_order()
         [issue] = receiver.wait_for(lambda r: r.issues)
         assert receiver.violations == []

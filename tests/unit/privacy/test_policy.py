@@ -124,7 +124,9 @@ def test_values_nested_too_deep_to_look_at_do_not_leave() -> None:
 
 
 def _issue() -> Issue:
-    frame = StackFrame(function="f", vars={"password": CANARY, "n": "1", "url": f"x://a:{CANARY}@h"})
+    frame = StackFrame(
+        function="f", vars={"password": CANARY, "n": "1", "url": f"x://a:{CANARY}@h"}
+    )
     exception = ExceptionRecord("E", f"GET https://u:{CANARY}@h/?api_key={CANARY}", frames=(frame,))
     span = record(1, attributes={"password": CANARY})
     return Issue(

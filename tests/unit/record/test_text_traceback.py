@@ -313,9 +313,9 @@ def test_any_text_is_read_into_a_bounded_well_formed_tree(lines: list[str]) -> N
 def test_hostile_text_costs_time_in_proportion_to_its_length(unit: str) -> None:
     def cost_s(chars: int) -> float:
         text = "Traceback (most recent call last):\n" + unit * (chars // len(unit))
-        started = time.perf_counter()
+        started = time.process_time()
         parse_traceback(text)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small = max(min(cost_s(20_000) for _ in range(3)), 0.001)
     assert min(cost_s(200_000) for _ in range(3)) < 40 * small

@@ -12,7 +12,9 @@ TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
 
 
 def context_of(**attributes: str) -> Context:
-    span = TRACER.start_span("GET", attributes={k.replace("_", "."): v for k, v in attributes.items()})
+    span = TRACER.start_span(
+        "GET", attributes={k.replace("_", "."): v for k, v in attributes.items()}
+    )
     return set_span_in_context(span, Context())
 
 

@@ -8,13 +8,15 @@ from typing import Final
 
 from spanbridge.sentry.wire import SdkInfo
 
-MAX_RELEASE_CHARS: Final = 200
-MAX_ENVIRONMENT_CHARS: Final = 64
+MAX_RELEASE_BYTES: Final = 200
+MAX_ENVIRONMENT_BYTES: Final = 64
+"""Relay counts these two in bytes of UTF-8."""
+
 MAX_DIST_CHARS: Final = 64
 MAX_SERVER_NAME_CHARS: Final = 200
 
 # Relay removes the whole value if it meets one of these.
-_FORBIDDEN_IN_RELEASE: Final = re.compile(r"[/\\\s\x00-\x1f\x7f]+")
+_FORBIDDEN: Final = re.compile(r"[/\\\x00-\x1f\x7f]+")
 _FORBIDDEN_IN_DIST: Final = re.compile(r"[^a-zA-Z0-9_.\-]+")
 _NO_RELEASES: Final = frozenset({"", ".", "..", "latest"})
 
@@ -26,7 +28,7 @@ class ConvertContext:
     Args:
         sdk: Name and version of spanbridge.
         release: Version of the application. ``org/app@sha`` becomes ``org-app@sha``.
-        environment: Deployment environment, at most 64 characters.
+        environment: Deployment environment, at most 64 bytes of UTF-8.
         server_name: The host; Sentry shows it as a tag.
         dist: Build of the release.
 
@@ -52,14 +54,19 @@ class ConvertContext:
 
 def release_name(text: str | None) -> str | None:
     """``text`` as a release Sentry keeps, or ``None`` if nothing usable is in it."""
-    name = _FORBIDDEN_IN_RELEASE.sub("-", (text or "").strip())[:MAX_RELEASE_CHARS]
+    name = _cleaned(text, MAX_RELEASE_BYTES)
     return None if name in _NO_RELEASES else name
 
 
 def environment_name(text: str | None) -> str | None:
     """``text`` as an environment Sentry keeps, or ``None`` if nothing usable is in it."""
-    name = _FORBIDDEN_IN_RELEASE.sub("-", (text or "").strip())[:MAX_ENVIRONMENT_CHARS]
-    return None if name in {"", "none"} else name
+    name = _cleaned(text, MAX_ENVIRONMENT_BYTES)
+    return None if name.lower() in {"", "none"} else name
+
+
+def _cleaned(text: str | None, max_bytes: int) -> str:
+    name = _FORBIDDEN.sub("-", (text or "").strip())
+    return name.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore").strip()
 
 
 def _dist(text: str | None) -> str | None:

@@ -18,8 +18,9 @@ _FORBIDDEN_IN_NAME: Final = re.compile(r"[^a-z0-9._]")
 
 @lru_cache(maxsize=512)
 def measurement_name(text: str) -> str:
-    """``text`` in the characters a measurement's name may have."""
-    return _FORBIDDEN_IN_NAME.sub("_", text.lower())[:MAX_NAME_CHARS]
+    """``text`` in the characters a measurement's name may have; it starts with a letter."""
+    name = _FORBIDDEN_IN_NAME.sub("_", text.lower())
+    return (name if name[:1].isalpha() else f"m{name}")[:MAX_NAME_CHARS]
 
 
 def measurement(value: AttributeValue, unit: str) -> Measurement | None:

@@ -14,6 +14,8 @@ SDK = SdkInfo("spanbridge", "1")
         ("shop@1.2.3", "shop@1.2.3"),
         ("org/app@sha", "org-app@sha"),
         ("a\\b\n", "a-b"),
+        ("shop 1.2", "shop 1.2"),
+        ("é" * 200, "é" * 100),
         ("x" * 300, "x" * 200),
         ("latest", None),
         ("..", None),
@@ -29,7 +31,13 @@ def test_a_release_is_rewritten_so_that_sentry_keeps_it(
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("production", "production"), ("eu/prod", "eu-prod"), ("none", None), ("x" * 99, "x" * 64)],
+    [
+        ("production", "production"),
+        ("eu/prod", "eu-prod"),
+        ("None", None),
+        ("x" * 99, "x" * 64),
+        ("é" * 99, "é" * 32),
+    ],
 )
 def test_an_environment_is_rewritten_so_that_sentry_keeps_it(given: str, kept: str | None) -> None:
     assert ConvertContext(SDK, environment=given).environment == kept

@@ -1,0 +1,157 @@
+"""The demo: exit code 0 if every destination got what it was owed, and only then."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from examples.governance.demo_checks import Check, Evidence, check_destination, check_ledger
+from examples.governance.traffic import SCENARIOS, Answer, TrafficReport
+from spanbridge import DestinationStatus, Status
+from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation
+from spanbridge.runtime.ledger import LedgerSnapshot
+from tests.support.program import running
+
+
+@pytest.mark.parametrize("destinations", ["none", "console", "file", "otlp", "sentry,otlp"])
+def test_the_demo_succeeds_on_any_destination(destinations: str) -> None:
+    command = ("-m", "examples.governance.demo", "--destinations", destinations)
+    with running(*command) as demo:
+        done = demo.wait(90)
+
+    assert done.exit_code == 0, done.stdout + done.stderr
+    satisfied = [line for line in done.lines if line.endswith(": got all it was owed")]
+    chosen = [] if destinations == "none" else destinations.split(",")
+    assert [line.partition(":")[0] for line in satisfied] == ["ledger", *chosen]
+
+
+def test_the_demo_names_a_destination_it_does_not_know() -> None:
+    with running("-m", "examples.governance.demo", "--destinations", "sentri") as demo:
+        done = demo.wait()
+
+    assert done.exit_code == 1
+    assert done.log_lines == [
+        "unknown destination 'sentri': choose among sentry, otlp, console, file or none"
+    ]
+
+
+ANSWERS = tuple(Answer(scenario, scenario.status) for scenario in SCENARIOS)
+REPORT = TrafficReport(ANSWERS)
+ISSUES = [(issue.type, issue.is_handled) for issue in REPORT.issues.elements()]
+
+
+def item(kind: str, payload: dict[str, object]) -> StoredItem:
+    return StoredItem(1, kind, {}, payload, b"{}", {}, "key", "1", "identity", (), 0.0)
+
+
+def server_span() -> StoredSpan:
+    fields = dict.fromkeys(StoredSpan.__struct_fields__)
+    return StoredSpan(**{**fields, "kind": "server"})  # type: ignore[arg-type]
+
+
+def event(kind: str, is_handled: bool) -> StoredItem:
+    values = [{"type": kind, "mechanism": {"handled": is_handled}}]
+    return item("event", {"exception": {"values": values}})
+
+
+def complete() -> Evidence:
+    """What a run leaves in which nothing is missing anywhere."""
+    printed = ["trace 0af7651916cd43dd8448eb211c80319c"] * len(ANSWERS)
+    printed += [f"ISSUE {k}: x  ({'handled' if h else 'unhandled'}, POST /)" for k, h in ISSUES]
+    lines: list[object] = [{"type": "span", "kind": "server"}] * len(ANSWERS)
+    lines += [{"type": "issue", "exceptions": [{"type": k}], "is_handled": h} for k, h in ISSUES]
+    return Evidence(
+        report=REPORT,
+        transactions=[item("transaction", {})] * len(ANSWERS),
+        issues=[event(kind, is_handled) for kind, is_handled in ISSUES],
+        spans=[server_span()] * len(ANSWERS),
+        violations=[],
+        printed="\n".join(printed),
+        lines=[msgspec.json.encode(line).decode() for line in lines],
+    )
+
+
+EVERYWHERE = ("sentry", "otlp", "console", "file")
+
+
+def test_complete_evidence_passes_everywhere() -> None:
+    for name in EVERYWHERE:
+        assert check_destination(name, complete()) == Check(name, ())
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_one_missing_request_is_noticed(name: str) -> None:
+    evidence = complete()
+    less = Evidence(
+        report=evidence.report,
+        transactions=evidence.transactions[1:],
+        issues=evidence.issues,
+        spans=evidence.spans[1:],
+        violations=[],
+        printed=evidence.printed.partition("\n")[2],
+        lines=evidence.lines[1:],
+    )
+
+    [complaint] = check_destination(name, less).complaints
+    assert complaint == f"{len(ANSWERS) - 1} of {len(ANSWERS)} request trees arrived"
+
+
+@pytest.mark.parametrize("name", ["sentry", "console", "file"])
+def test_one_missing_issue_is_noticed(name: str) -> None:
+    evidence = complete()
+    less = Evidence(
+        report=evidence.report,
+        transactions=evidence.transactions,
+        issues=evidence.issues[:-1],
+        spans=evidence.spans,
+        violations=[],
+        printed=evidence.printed.rpartition("\n")[0],
+        lines=evidence.lines[:-1],
+    )
+
+    [complaint] = check_destination(name, less).complaints
+    assert complaint.startswith("issues ")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("transaction", "sentry"), ("otlp_span", "otlp")])
+def test_a_breach_of_the_protocol_is_noticed_where_it_belongs(kind: str, name: str) -> None:
+    evidence = complete()
+    violation = StoredViolation("dsc.trace_id", "trace", "is bad", kind=kind, received_at=0.0)
+    breached = Evidence(**{**vars(evidence), "violations": [violation]})
+
+    for each in EVERYWHERE:
+        assert check_destination(each, breached).passed == (each != name)
+
+
+def test_an_unexpected_answer_is_noticed() -> None:
+    evidence = complete()
+    surprising = TrafficReport((Answer(SCENARIOS[0], 500), *ANSWERS[1:]))
+
+    check = check_destination("sentry", Evidence(**{**vars(evidence), "report": surprising}))
+    assert check.complaints == ("approved was answered 500",)
+
+
+def status(snapshot: LedgerSnapshot, **fields: object) -> Status:
+    sentry = DestinationStatus("sentry", "sentry", "host", 1.0, 0, snapshot)
+    return msgspec.structs.replace(Status(True, "development", None, {"sentry": sentry}), **fields)
+
+
+DELIVERED = LedgerSnapshot({"span": 2}, {"span": {"delivered": 2}}, {}, {"span": 0})
+
+
+def test_a_closed_ledger_passes() -> None:
+    assert check_ledger(status(DELIVERED), ["sentry"]).passed
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        status(LedgerSnapshot({"span": 2}, {"span": {"delivered": 1}}, {}, {"span": 1})),
+        status(LedgerSnapshot({"span": 1}, {"span": {"failed": 1}}, {"failed: x": 1}, {"span": 0})),
+        status(DELIVERED, destinations={}),
+        status(DELIVERED, failures={"a bug": 1}),
+    ],
+    ids=["pending", "lost", "no destination", "failure"],
+)
+def test_whatever_else_the_service_tells_fails(broken: Status) -> None:
+    assert not check_ledger(broken, ["sentry"]).passed

@@ -1,0 +1,242 @@
+"""Headers in, headers out, through ``configure()`` alone; and what the server is told of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pytest
+
+from spanbridge.receiver import Receiver
+from spanbridge.receiver.server import PUBLIC_KEY
+from tests.support.program import run_program
+
+TRACE = "771a43a4192642f0b136d5159a501700"
+OTHER = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+
+SERVICE = """
+import json, sys, spanbridge
+from opentelemetry import context, propagate, trace
+
+spanbridge.configure()
+tracer = trace.get_tracer("service")
+answers = []
+for incoming in json.loads(sys.argv[1]):
+    token = context.attach(propagate.extract(incoming))
+    with tracer.start_as_current_span("GET /", kind=trace.SpanKind.SERVER) as span:
+        outgoing = {}
+        propagate.inject(outgoing)
+    context.detach(token)
+    parent = getattr(span, "parent", None)
+    answers.append({"headers": outgoing, "parent": parent and f"{parent.span_id:016x}"})
+assert spanbridge.flush()
+print(json.dumps(answers))
+tell_status()
+"""
+
+
+@dataclass
+class Answer:
+    """What one request led to."""
+
+    headers: dict[str, str]
+    parent: str | None
+    """Span id of the caller, if the trace was continued."""
+
+    @property
+    def trace_id(self) -> str:
+        return self.headers["traceparent"].split("-")[1]
+
+    @property
+    def is_sampled(self) -> bool:
+        return bool(int(self.headers["traceparent"][-2:], 16) & 1)
+
+    @property
+    def sentry_flag(self) -> str:
+        return self.headers["sentry-trace"].split("-")[2]
+
+    @property
+    def members(self) -> list[str]:
+        return self.headers.get("baggage", "").split(",")
+
+    @property
+    def dsc(self) -> dict[str, str]:
+        pairs = (member.partition("=") for member in self.members)
+        return {
+            name.removeprefix("sentry-"): unquote(value)
+            for name, _, value in pairs
+            if name.startswith("sentry-")
+        }
+
+
+def ask(receiver: Receiver, *incoming: dict[str, str], **variables: str) -> list[Answer]:
+    """Send requests with ``incoming`` headers to a service that calls another one each time."""
+    done = run_program(
+        SERVICE,
+        json.dumps(incoming),
+        **{
+            "SENTRY_DSN": receiver.dsn,
+            "SENTRY_ENVIRONMENT": "staging",
+            "SENTRY_RELEASE": "service@1",
+            "SENTRY_TRACES_SAMPLE_RATE": "1",
+            **variables,
+        },
+    )
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert receiver.violations == []
+    return [Answer(**answer) for answer in json.loads(done.lines[0])]
+
+
+def test_the_head_of_a_trace_writes_everything_and_tells_the_server_the_same(
+    receiver: Receiver,
+) -> None:
+    [answer] = ask(receiver, {})
+
+    assert answer.parent is None
+    assert set(answer.headers) == {"traceparent", "sentry-trace", "baggage"}
+    span_id = answer.headers["traceparent"].split("-")[2]
+    assert answer.headers["sentry-trace"] == f"{answer.trace_id}-{span_id}-1"
+    expected = {
+        "trace_id": answer.trace_id,
+        "public_key": PUBLIC_KEY,
+        "sample_rate": "1",
+        "sampled": "true",
+        "release": "service@1",
+        "environment": "staging",
+    }
+    rand = answer.dsc["sample_rand"]
+    assert answer.dsc == {**expected, "sample_rand": rand}
+    assert 0 <= float(rand) < 1
+    [transaction] = receiver.transactions
+    assert transaction.envelope_header["trace"] == answer.dsc
+
+
+@pytest.mark.parametrize("propagators", [None, "tracecontext,baggage", "tracecontext"])
+def test_the_headers_of_others_are_as_if_we_were_not_there(
+    receiver: Receiver, propagators: str | None
+) -> None:
+    incoming = {
+        "traceparent": f"00-{TRACE}-{SPAN}-01",
+        "tracestate": "vendor=value",
+        "baggage": "tenant=acme,note=a%20b;property=1,sentry-release=theirs",
+        "sentry-trace": f"{TRACE}-{SPAN}-1",
+    }
+    variables = {"OTEL_PROPAGATORS": propagators} if propagators else {}
+
+    [ours] = ask(receiver, incoming, **variables)
+    [bare] = ask(receiver, incoming, SPANBRIDGE_DESTINATIONS="none", **variables)
+
+    assert ours.trace_id == bare.trace_id
+    assert ours.is_sampled == bare.is_sampled
+    assert ours.headers["tracestate"] == bare.headers["tracestate"]
+    theirs = [m for m in ours.members if not m.startswith("sentry-")]
+    assert theirs == [m for m in bare.members if m and not m.startswith("sentry-")]
+    assert len([m for m in theirs if "tenant" in m]) == (0 if propagators == "tracecontext" else 1)
+
+
+FROZEN = {
+    "trace_id": TRACE,
+    "public_key": PUBLIC_KEY,
+    "sample_rate": "0.25",
+    "sample_rand": "0.123456",
+    "sampled": "true",
+    "release": "head@2.0 beta",
+    "environment": "production",
+    "transaction": "GET /head",
+}
+
+
+def test_a_frozen_context_is_continued_unchanged_to_the_server_and_to_the_next(
+    receiver: Receiver,
+) -> None:
+    members = ",".join(
+        f"sentry-{name}={value.replace('@', '%40').replace(' ', '%20').replace('/', '%2F')}"
+        for name, value in FROZEN.items()
+    )
+    [answer] = ask(
+        receiver,
+        {
+            "sentry-trace": f"{TRACE}-{SPAN}-1",
+            "baggage": f"tenant=acme,{members},sentry-future=kept",
+        },
+    )
+
+    assert (answer.trace_id, answer.parent) == (TRACE, SPAN)
+    assert answer.dsc == {**FROZEN, "future": "kept"}
+    assert answer.members.count("tenant=acme") == 1
+    assert len(answer.members) == len(set(answer.members)) == len(FROZEN) + 2
+    [transaction] = receiver.transactions
+    assert transaction.envelope_header["trace"] == FROZEN
+    assert transaction.payload["contexts"]["trace"]["parent_span_id"] == SPAN
+
+
+SENTRY_YES, SENTRY_NO = f"{TRACE}-{SPAN}-1", f"{TRACE}-{SPAN}-0"
+W3C_YES, W3C_NO = f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00"
+
+DECISIONS = [
+    # what comes in, at Sentry's rate; does Sentry keep the trace, does the file (rate 1)?
+    ("nobody decided, rate 1", {}, 1, True, True),
+    ("nobody decided, rate 0", {}, 0, False, True),
+    ("Sentry yes", {"sentry-trace": SENTRY_YES}, 0, True, True),
+    ("Sentry no", {"sentry-trace": SENTRY_NO}, 1, False, False),
+    ("Sentry left open, rate 1", {"sentry-trace": f"{TRACE}-{SPAN}"}, 1, True, True),
+    ("Sentry left open, rate 0", {"sentry-trace": f"{TRACE}-{SPAN}"}, 0, False, True),
+    ("W3C yes, rate 1", {"traceparent": W3C_YES}, 1, True, True),
+    ("W3C yes, rate 0", {"traceparent": W3C_YES}, 0, False, True),
+    ("W3C no", {"traceparent": W3C_NO}, 1, False, False),
+    ("both yes", {"traceparent": W3C_YES, "sentry-trace": SENTRY_YES}, 0, True, True),
+    ("both no", {"traceparent": W3C_NO, "sentry-trace": SENTRY_NO}, 1, False, False),
+    ("W3C yes, Sentry no", {"traceparent": W3C_YES, "sentry-trace": SENTRY_NO}, 1, False, True),
+    ("W3C no, Sentry yes", {"traceparent": W3C_NO, "sentry-trace": SENTRY_YES}, 0, True, False),
+    (
+        "another trace in sentry-trace",
+        {"traceparent": f"00-{OTHER}-{SPAN}-01", "sentry-trace": SENTRY_NO},
+        1,
+        True,
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_every_combination_of_headers_leads_to_its_decision(
+    receiver: Receiver, rate: int, tmp_path: object
+) -> None:
+    rows = [row for row in DECISIONS if row[2] == rate]
+    answers = ask(
+        receiver,
+        *(row[1] for row in rows),
+        SENTRY_TRACES_SAMPLE_RATE=str(rate),
+        SPANBRIDGE_DESTINATIONS="sentry,file",
+        SPANBRIDGE_FILE_PATH=f"{tmp_path}/told.jsonl",
+    )
+
+    with open(f"{tmp_path}/told.jsonl") as file:
+        in_file = [json.loads(line)["span_id"] for line in file]
+    at_sentry = [item.payload["contexts"]["trace"]["span_id"] for item in receiver.transactions]
+    for (name, incoming, _, sentry_keeps, file_keeps), answer in zip(rows, answers, strict=True):
+        span_id = answer.headers["traceparent"].split("-")[2]
+        assert answer.sentry_flag == str(int(sentry_keeps)), name
+        assert answer.is_sampled == (sentry_keeps or file_keeps), name
+        assert at_sentry.count(span_id) == int(sentry_keeps), name
+        assert in_file.count(span_id) == int(file_keeps), name
+        assert answer.parent == (SPAN if incoming else None), name
+    assert len(at_sentry) == sum(row[3] for row in rows)
+
+
+def test_the_incoming_random_number_decides_like_everywhere_else(receiver: Receiver) -> None:
+    def incoming(number: int) -> dict[str, str]:
+        trace_id = f"{TRACE[:-2]}{number:02x}"
+        return {
+            "sentry-trace": f"{trace_id}-{SPAN}",
+            "baggage": f"sentry-sample_rand=0.{number:02}",
+        }
+
+    answers = ask(
+        receiver, *(incoming(number) for number in range(100)), SENTRY_TRACES_SAMPLE_RATE="0.3"
+    )
+
+    assert [answer.sentry_flag for answer in answers] == ["1"] * 30 + ["0"] * 70
+    assert len(receiver.transactions) == 30

@@ -1,0 +1,127 @@
+"""The console shows what a person wants to see: a tree, marks, times, and the line that raised."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from spanbridge.destinations.console import ConsoleDestination, tree_lines
+from spanbridge.destinations.shape import Finished
+from spanbridge.model.failure import ExceptionRecord, Issue, StackFrame
+from spanbridge.model.span import SpanRecord
+from spanbridge.model.trace import Segment
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.settings import ConsoleOptions
+from tests.support.spans import TRACE_ID, exception_event, local_trace, record
+
+
+def shown(*spans: SpanRecord, issues: tuple[Issue, ...] = ()) -> tuple[str, ConsoleDestination]:
+    stream = io.StringIO()
+    to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
+    local = local_trace(1)
+    to.accept_spans([Finished(local, span) for span in spans], 0.0)
+    to.advance(0.0)
+    for issue in issues:
+        to.accept_issue(issue, local)
+    to.release(0.0)
+    assert to.close(5)
+    return stream.getvalue(), to
+
+
+def test_a_trace_is_a_tree_in_order_of_start() -> None:
+    text, to = shown(
+        record(4, 3, name="deep", status="ok"),
+        record(3, 1, name="second", status="error"),
+        record(2, 1, name="first"),
+        record(1, name="root"),
+    )
+
+    assert text.splitlines() == [
+        f"trace {TRACE_ID:032x}",
+        "· root  1.0 ms",
+        "  · first  1.0 ms",
+        "  ✗ second  1.0 ms",
+        "    ✓ deep  1.0 ms",
+    ]
+    assert to.ledger.snapshot().outcomes == {"span": {"delivered": 4}}
+
+
+def test_attributes_and_events_are_short_and_on_one_line() -> None:
+    attributes = {f"key{n}": "a\nb" if n == 0 else "x" * 200 for n in range(9)}
+    text, _ = shown(record(1, attributes=attributes, events=(exception_event(),)))
+
+    _, span, event = text.splitlines()
+    assert "key0=a b" in span
+    assert span.endswith("+3 more")
+    assert len(span) < 600
+    assert re.search(r"@-?\d+\.\d ms exception  exception.type=ValueError", event)
+    assert "Traceback" not in text
+
+
+def test_an_issue_shows_its_line_and_the_spans_it_crossed() -> None:
+    frames = (
+        StackFrame("handler", "app/main.py", lineno=3, context_line="    run()", in_app=True),
+        StackFrame("get", "lib/dict.py", lineno=9, context_line="    raise", in_app=False),
+    )
+    text, to = shown(
+        issues=(
+            Issue(
+                event_id="0" * 32,
+                time_ns=1,
+                exceptions=(ExceptionRecord("KeyError", "'x'", frames=frames),),
+                is_handled=False,
+                mechanism="auto.otel.span",
+                span=record(2, 1),
+                local_root=None,
+                root_name="GET /",
+                span_path=("GET /", "look up"),
+            ),
+        )
+    )
+
+    assert text.splitlines() == [
+        "ISSUE KeyError: 'x'  (unhandled, GET /)",
+        "  app/main.py:3 in handler",
+        "    run()",
+        "  spans: GET / › look up",
+    ]
+    assert to.ledger.snapshot().outcomes["error"] == {"delivered": 1}
+
+
+def test_a_span_whose_parent_is_not_there_stands_below_the_root() -> None:
+    segment = Segment(record(1, name="root"), (record(5, 4, name="orphan"),), is_follow_up=True)
+
+    assert [line.split("  ")[-2] for line in list(tree_lines(segment))[1:]] == [
+        "· root",
+        "· orphan",
+    ]
+    assert next(tree_lines(segment)).endswith("(continued)")
+
+
+def test_spans_with_equal_or_circular_ids_are_shown_and_end() -> None:
+    circle = Segment(record(1), (record(2, 3), record(3, 2), record(1, 1)))
+
+    assert len(list(tree_lines(circle))) <= 8
+
+
+def test_a_terminal_that_knows_ascii_alone_still_gets_the_tree() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
+    to.accept_spans([Finished(local_trace(1), record(1, name="grün"))], 0.0)
+    to.advance(0.0)
+    assert to.close(5)
+
+    assert b"? gr?n" in raw.getvalue()
+
+
+def test_spans_that_wait_for_their_root_are_counted_as_queued() -> None:
+    to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, io.StringIO())
+    to.accept_spans([Finished(local_trace(1, 1), record(2, 1))], 0.0)
+    to.advance(0.0)
+
+    assert to.status().queued == 1
+    to.release(0.0)
+    assert to.close(5)
+    assert to.status().queued == 0
+    assert to.ledger.snapshot().is_closed

@@ -1,0 +1,109 @@
+"""Lines in a file: JSON, one per item, also under odd circumstances."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanbridge.destinations import outbox as outbox_module
+from spanbridge.destinations.file import FileDestination
+from spanbridge.destinations.shape import Finished
+from spanbridge.model.failure import ExceptionRecord, Issue
+from spanbridge.model.span import SpanRecord
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.runtime.guard import Guard
+from spanbridge.settings import FileOptions
+from tests.support.spans import exception_event, local_trace, record
+
+
+def destination(path: Path) -> FileDestination:
+    return FileDestination(FileOptions(path=str(path)), PrivacyPolicy())
+
+
+def accept(to: FileDestination, *spans: SpanRecord) -> None:
+    to.accept_spans([Finished(local_trace(), span) for span in spans], 0.0)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def issue() -> Issue:
+    return Issue(
+        event_id="0" * 32,
+        time_ns=1,
+        exceptions=(ExceptionRecord("ValueError", "boom"),),
+        is_handled=False,
+        mechanism="auto.otel.span",
+        span=record(2, 1),
+        local_root=record(1),
+        root_name="root",
+    )
+
+
+def test_spans_and_issues_are_lines_that_say_what_they_are(tmp_path: Path) -> None:
+    to = destination(path := tmp_path / "told.jsonl")
+    accept(to, record(1, events=(exception_event(),), attributes={"text": "line\nbreak"}))
+    to.accept_issue(issue(), local_trace())
+    assert to.close(5)
+
+    span, failure = lines(path)
+    assert (span["type"], span["name"]) == ("span", "span 1")
+    assert span["attributes"] == {"text": "line\nbreak"}
+    assert span["events"][0]["name"] == "exception"
+    assert (failure["type"], failure["exceptions"][0]["value"]) == ("issue", "boom")
+    snapshot = to.ledger.snapshot()
+    assert snapshot.outcomes == {"span": {"delivered": 1}, "error": {"delivered": 1}}
+
+
+def test_the_file_is_appended_to_and_may_be_moved_away_meanwhile(tmp_path: Path) -> None:
+    path, moved = tmp_path / "told.jsonl", tmp_path / "told.1.jsonl"
+    path.write_text('{"type":"span","name":"of an earlier run"}\n')
+    to = destination(path)
+    accept(to, record(1))
+    assert to.flush(5)
+    path.rename(moved)
+    accept(to, record(2))
+    assert to.close(5)
+
+    assert [line["name"] for line in lines(moved)] == ["of an earlier run", "span 1"]
+    assert [line["name"] for line in lines(path)] == ["span 2"]
+
+
+def test_what_utf8_cannot_hold_is_replaced_and_every_line_stays_json(tmp_path: Path) -> None:
+    to = destination(path := tmp_path / "told.jsonl")
+    attributes: dict[str, Any] = {"bad \udcff": ["\udcff", {"deep": "\udcff"}], "bytes": b"\x00"}
+    accept(to, record(1, name="bad \udcff", attributes=attributes), record(2))
+    assert to.close(5)
+
+    first, second = lines(path)
+    assert (first["name"], second["name"]) == ("bad ?", "span 2")
+    assert first["attributes"]["bad ?"] == ["?", {"deep": "?"}]
+    assert to.ledger.snapshot().outcomes == {"span": {"delivered": 2}}
+
+
+def test_a_folder_that_vanished_is_a_counted_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = Guard(reraise=False)
+    monkeypatch.setattr(outbox_module, "GUARD", guard)
+    to = destination(tmp_path / "gone" / "told.jsonl")
+    accept(to, record(1), record(2))
+    assert to.close(5)
+
+    snapshot = to.ledger.snapshot()
+    assert snapshot.outcomes == {"span": {"failed": 2}}
+    assert snapshot.reasons == {"failed: FileNotFoundError": 2}
+    assert to.status().last_error == "FileNotFoundError"
+    assert guard.counts == {"file: FileNotFoundError": 1}
+
+
+def test_what_is_left_out_is_counted_as_sampled_out(tmp_path: Path) -> None:
+    to = destination(tmp_path / "told.jsonl")
+    to.sampled_out(5, 2)
+
+    assert to.ledger.snapshot().outcomes == {"span": {"sampled_out": 5}}
+    assert to.close(1)
