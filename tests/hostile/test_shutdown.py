@@ -47,6 +47,8 @@ print("LEAVING", time.time(), flush=True)
 def test_a_server_that_is_told_to_stop_delivers_every_request(
     receiver: Receiver, tmp_path: Path, number: signal.Signals, options: tuple[str, ...]
 ) -> None:
+    # So that much still waits when the signal comes.
+    receiver.fault("slow", delay_s=1.0, times=2)
     with serving(tmp_path, MINIMAL, *options, SENTRY_DSN=receiver.dsn) as service:
         with httpx.Client(base_url=service.url) as http:
             for request in range(60):

@@ -18,7 +18,7 @@ SPAN = "b7ad6b7169203331"
 
 SERVICE = """
 import json, sys, spanbridge
-from opentelemetry import context, propagate, trace
+from opentelemetry import baggage, context, propagate, trace
 
 spanbridge.configure()
 tracer = trace.get_tracer("service")
@@ -27,7 +27,7 @@ for incoming in json.loads(sys.argv[1]):
     token = context.attach(propagate.extract(incoming))
     with tracer.start_as_current_span("GET /", kind=trace.SpanKind.SERVER) as span:
         outgoing = {}
-        propagate.inject(outgoing)
+        propagate.inject(outgoing, baggage.set_baggage("set-here", "value"))
     context.detach(token)
     parent = getattr(span, "parent", None)
     answers.append({"headers": outgoing, "parent": parent and f"{parent.span_id:016x}"})
@@ -134,6 +134,7 @@ def test_the_headers_of_others_are_as_if_we_were_not_there(
     theirs = [m for m in ours.members if not m.startswith("sentry-")]
     assert theirs == [m for m in bare.members if m and not m.startswith("sentry-")]
     assert len([m for m in theirs if "tenant" in m]) == (0 if propagators == "tracecontext" else 1)
+    assert ("set-here=value" in theirs) == (propagators != "tracecontext")
 
 
 FROZEN = {
@@ -166,7 +167,7 @@ def test_a_frozen_context_is_continued_unchanged_to_the_server_and_to_the_next(
     assert (answer.trace_id, answer.parent) == (TRACE, SPAN)
     assert answer.dsc == {**FROZEN, "future": "kept"}
     assert answer.members.count("tenant=acme") == 1
-    assert len(answer.members) == len(set(answer.members)) == len(FROZEN) + 2
+    assert len(answer.members) == len(set(answer.members)) == len(FROZEN) + 3
     [transaction] = receiver.transactions
     assert transaction.envelope_header["trace"] == FROZEN
     assert transaction.payload["contexts"]["trace"]["parent_span_id"] == SPAN

@@ -78,7 +78,7 @@ class EnvelopeSender:
 
         If the queue is full, the oldest envelopes of the lowest priority are evicted and counted.
         """
-        with self._changed:
+        with self._lock:
             if not self._is_stopped:
                 for envelope in envelopes:
                     self._dispatch.add(envelope)
@@ -97,7 +97,7 @@ class EnvelopeSender:
             quantity: How many.
         """
         if self._dispatch.reports.add(reason, category, quantity):
-            with self._changed:
+            with self._lock:
                 if not self._is_stopped:
                     self._wake()
 
@@ -110,7 +110,7 @@ class EnvelopeSender:
         Returns:
             Whether nothing of it is left waiting.
         """
-        with self._changed:
+        with self._lock:
             return self._hurry(self._clock() + timeout_s)
 
     def close(self, timeout_s: float) -> bool:
@@ -124,7 +124,7 @@ class EnvelopeSender:
             Whether nothing was left.
         """
         deadline_s = self._clock() + timeout_s
-        with self._changed:
+        with self._lock:
             if self._is_stopped:
                 return True
             self._is_closing = True
@@ -133,6 +133,7 @@ class EnvelopeSender:
             left = self._dispatch.abandon("shutdown")
             thread = self._thread
             self._changed.notify_all()
+            self._settled.notify_all()
         if thread is not None:
             self._client.interrupt()
             thread.join(max(_JOIN_AT_LEAST_S, deadline_s - self._clock()))
@@ -140,11 +141,17 @@ class EnvelopeSender:
 
     def status(self) -> SenderStatus:
         """How delivery fares."""
-        with self._changed:
+        with self._lock:
             return self._dispatch.status()
 
     def _start_empty(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        """There may be work for the thread, or it is to stop."""
+        self._settled = threading.Condition(self._lock)
+        """Something that is awaited may have met its fate."""
+        self._awaited: list[int] = []
+        """How many arrivals each waiting :meth:`flush` wants settled."""
         self._thread: threading.Thread | None = None
         self._dispatch = Dispatch(
             self._ledger,
@@ -177,6 +184,13 @@ class EnvelopeSender:
         if self._dispatch.is_settled(arrivals):
             return True
         self._wake()
+        self._awaited.append(arrivals)
+        try:
+            return self._wait_until_settled(arrivals, deadline_s)
+        finally:
+            self._awaited.remove(arrivals)
+
+    def _wait_until_settled(self, arrivals: int, deadline_s: float) -> bool:
         while not self._dispatch.is_settled(arrivals):
             left_s = deadline_s - self._clock()
             is_hopeless = self._is_closing and self._dispatch.is_hopeless
@@ -184,7 +198,7 @@ class EnvelopeSender:
                 return False
             if self._dispatch.is_stuck_beyond(deadline_s):
                 return False
-            self._changed.wait(left_s)
+            self._settled.wait(left_s)
         return True
 
     def _run(self) -> None:
@@ -201,12 +215,12 @@ class EnvelopeSender:
 
     def _wait_for_work(self) -> Work | None:
         """Sleep until there is something to send; ``None`` once stopped."""
-        with self._changed:
+        with self._lock:
             while not self._is_stopped:
                 work = self._dispatch.take()
                 if work is not None:
                     return work
-                self._changed.notify_all()  # limits may have emptied the queue
+                self._settled.notify_all()  # limits may have emptied the queue
                 self._changed.wait(self._dispatch.wake_in_s())
             return None
 
@@ -217,6 +231,9 @@ class EnvelopeSender:
         except Exception as error:
             GUARD.caught("deliver.sender", error)
         finally:
-            with self._changed:
+            with self._lock:
                 self._dispatch.conclude(work, attempt)
-                self._changed.notify_all()
+                # Waking whoever waits after each envelope would cost as much as sending it.
+                is_failure = attempt.verdict is Verdict.RETRY
+                if is_failure or any(map(self._dispatch.is_settled, self._awaited)):
+                    self._settled.notify_all()

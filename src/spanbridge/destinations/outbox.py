@@ -98,16 +98,22 @@ class Outbox(Generic[T]):
             room = self._take_room(items)
             self._items.extend(items[:room])
             if self._thread is None and room:
-                self._thread = threading.Thread(
-                    target=self._run, name=f"spanbridge-{self._name}", daemon=True
-                )
-                self._thread.start()
+                self._start_thread()
             self._changed.notify_all()
             is_closing = self._is_closing
         if is_closing:
             self._settle(items, Outcome.FAILED, "closed")
         elif len(items) > room:
             self._settle(items[room:], Outcome.EVICTED, "queue full")
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"spanbridge-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the interpreter is going down, or out of threads
+            GUARD.report(f"{self._name}: no thread", str(error))
+            return
+        self._thread = thread
 
     def _take_room(self, items: Sequence[T]) -> int:
         """How many of ``items`` find a place, which is taken then."""
@@ -124,6 +130,8 @@ class Outbox(Generic[T]):
     def flush(self, timeout_s: float) -> bool:
         """Wait until all items are settled; false if the deadline passed first."""
         with self._changed:
+            if self._thread is None:
+                return not len(self)  # nobody to wait for
             return self._changed.wait_for(lambda: not len(self), timeout_s)
 
     def close(self, timeout_s: float, interrupt: Callable[[], None]) -> bool:
@@ -155,7 +163,7 @@ class Outbox(Generic[T]):
         if left:
             self._settle(left, Outcome.FAILED, "shutdown deadline")
             GUARD.report(
-                f"{self._name}: shutdown deadline", f"{len(left)} items left after {timeout_s} s"
+                f"{self._name}: shutdown deadline", f"{len(left)} items left after {timeout_s:.1f} s"
             )
         return in_time
 

@@ -222,6 +222,31 @@ def test_our_own_requests_are_hidden_from_instrumentations(peer: Peer) -> None:
     assert seen == [False]
 
 
+def test_without_a_thread_to_be_had_items_wait_for_one_and_have_failed_at_the_end(
+    peer: Peer, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    outbox = peer.outbox()
+    with monkeypatch.context() as starving:
+        starving.setattr(threading.Thread, "start", refuse)
+        outbox.put(items(1, 2))
+        began = time.monotonic()
+        assert not outbox.flush(5)
+        assert time.monotonic() - began < 1
+    outbox.put(items(3))
+    assert outbox.flush(5)
+    assert peer.fates == {(Outcome.DELIVERED, ""): 3}
+
+    other = peer.outbox()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    other.put(items(4))
+    assert not close(other)
+    assert peer.fates[Outcome.FAILED, "shutdown deadline"] == 1
+    assert guard.counts["tested: no thread"] == 2
+
+
 def test_threads_that_put_at_once_lose_nothing(peer: Peer) -> None:
     outbox = peer.outbox()
 

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from spanbridge.process.intake import WAKE_AT, Ended, Intake
+
+LONG_S = 30.0
 
 
 def ended(number: int) -> Ended:
     return cast(Ended, number)
 
 
-def woken(intake: Intake) -> bool:
-    return intake._is_signalled
+def taken(intake: Intake, limit: int = 10) -> list[object]:
+    return list(intake.take(limit))
+
+
+@contextmanager
+def sleeping_worker(intake: Intake) -> Iterator[threading.Thread]:
+    """A worker that sleeps until something wakes it."""
+    worker = threading.Thread(target=intake.wait, args=(LONG_S, lambda: False), daemon=True)
+    worker.start()
+    while intake._is_signalled and worker.is_alive():
+        pass
+    try:
+        yield worker
+    finally:
+        intake.wake()
+        worker.join(LONG_S)
 
 
 def test_items_come_out_in_order_and_at_most_as_many_as_asked() -> None:
@@ -20,9 +39,9 @@ def test_items_come_out_in_order_and_at_most_as_many_as_asked() -> None:
     for number in range(5):
         intake.put(ended(number), wakes=False)
 
-    assert intake.take(3) == [0, 1, 2]
-    assert intake.take(3) == [3, 4]
-    assert intake.take(3) == []
+    assert taken(intake, 3) == [0, 1, 2]
+    assert taken(intake, 3) == [3, 4]
+    assert taken(intake, 3) == []
 
 
 def test_what_does_not_fit_is_refused_and_counted_once() -> None:
@@ -30,23 +49,37 @@ def test_what_does_not_fit_is_refused_and_counted_once() -> None:
     for number in range(5):
         intake.put(ended(number), wakes=False)
 
-    assert intake.take(10) == [0, 1]
+    assert taken(intake) == [0, 1]
     assert (intake.take_refused(), intake.take_refused()) == (3, 0)
 
 
-def test_the_worker_is_woken_when_told_or_when_much_waits() -> None:
-    intake = Intake(10_000)
-    for number in range(WAKE_AT):
-        intake.put(ended(number), wakes=False)
-    assert not woken(intake)
-    intake.put(ended(0), wakes=False)
-    assert woken(intake)
+def test_an_item_that_wakes_ends_the_workers_sleep() -> None:
+    intake = Intake(10)
+    with sleeping_worker(intake) as worker:
+        intake.put(ended(1), wakes=True)
+        worker.join(5)
+        assert not worker.is_alive()
 
-    intake.wait(0)
-    assert not woken(intake)
-    intake.take(10_000)
-    intake.put(ended(0), wakes=True)
-    assert woken(intake)
+
+def test_other_items_wake_the_worker_only_when_many_wait() -> None:
+    intake = Intake(10_000)
+    with sleeping_worker(intake) as worker:
+        for number in range(WAKE_AT):
+            intake.put(ended(number), wakes=False)
+        worker.join(0.1)
+        assert worker.is_alive()
+        intake.put(ended(0), wakes=False)
+        worker.join(5)
+        assert not worker.is_alive()
+
+
+def test_the_worker_does_not_sleep_while_something_waits() -> None:
+    intake = Intake(10)
+    intake.put(ended(1), wakes=False)
+
+    intake.wait(LONG_S, lambda: False)
+    taken(intake)
+    intake.wait(LONG_S, lambda: True)  # returns at once, or the test takes half a minute
 
 
 def test_an_heir_gets_what_is_left_and_what_still_comes() -> None:
@@ -55,12 +88,14 @@ def test_an_heir_gets_what_is_left_and_what_still_comes() -> None:
     old.bequeath(new)
     old.put(ended(2), wakes=False)  # by a thread that looked the old one up before the exchange
 
-    assert new.take(10) == [1, 2]
-    assert woken(new)
+    assert taken(new) == [1, 2]
 
     new.bequeath(newest)
-    old.put(ended(3), wakes=False)
-    assert newest.take(10) == [3]
+    with sleeping_worker(newest) as worker:
+        old.put(ended(3), wakes=False)
+        worker.join(5)
+        assert not worker.is_alive()
+    assert taken(newest) == [3]
     assert (len(old), len(new)) == (0, 0)
 
 
@@ -70,5 +105,4 @@ def test_a_child_starts_empty() -> None:
         intake.put(ended(number), wakes=True)
     intake.reset()
 
-    assert (intake.take(10), intake.take_refused()) == ([], 0)
-    assert not woken(intake)
+    assert (taken(intake), intake.take_refused()) == ([], 0)

@@ -21,7 +21,7 @@ ENVIRONMENT = re.compile(r"[^/\n]{1,64}")
 MONITOR_SLUG = re.compile(r"[a-z0-9_-]{1,50}")
 CHECK_IN_ID = re.compile(r"[0-9a-f]{32}")
 
-RESERVED_TAGS = frozenset({"release", "environment", "dist", "user"})
+RESERVED_TAGS = frozenset({"release", "environment", "dist", "user", "filename", "function"})
 FORBIDDEN_RELEASES = frozenset({".", "..", "latest"})
 EVENT_LEVELS = frozenset({"fatal", "error", "warning", "info", "debug"})
 LOG_LEVELS = frozenset({"trace", "debug", "info", "warn", "error", "fatal"})

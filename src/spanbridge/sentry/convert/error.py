@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from spanbridge.model.failure import Breadcrumb, Issue
 from spanbridge.model.span import Attributes, SpanRecord
@@ -20,7 +17,7 @@ from spanbridge.sentry.convert.shape import MAX_TAGS
 from spanbridge.sentry.convert.tags import tag_key, tag_value
 from spanbridge.sentry.convert.times import MAX_NS
 from spanbridge.sentry.strict_json import encode_json
-from spanbridge.sentry.wire import Meta, MetaAnnotation, Request, TransactionInfo, TransactionSource
+from spanbridge.sentry.wire import Meta, MetaAnnotation, TransactionInfo, TransactionSource
 from spanbridge.sentry.wire_error import (
     BreadcrumbValues,
     ErrorContexts,
@@ -42,8 +39,6 @@ MAX_CONTEXT_VALUE_CHARS: Final = 1_000
 MAX_PATH_SPANS: Final = 30
 MAX_MODULES: Final = 500
 
-# Relay refuses any other request method; the attribute itself stays in the "otel" context.
-_METHOD: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _RESOURCE_CONTEXTS: Final = {"otel": "otel_resource", "otel_resource": "otel_resource_rest"}
 _NO_MODULES: Final[Mapping[str, str]] = {}
 
@@ -99,7 +94,7 @@ def convert_error(
         fingerprint=_fingerprint(issue),
         tags=_tags(issue, span, root),
         user=user_of(span.data) or (user_of(root.data) if root else None),
-        request=_request(root_record, root.data) if root and root_record else None,
+        request=request_of(root_record, root.data) if root and root_record else None,
         breadcrumbs=breadcrumbs,
         modules=dict(list(modules.items())[:MAX_MODULES]),
         meta=meta,
@@ -195,13 +190,6 @@ def _tags(issue: Issue, span: DescribedSpan, root: DescribedSpan | None) -> dict
         if key is not None and value is not None:
             tags[key] = value
     return dict(list(tags.items())[-MAX_TAGS:])
-
-
-def _request(root: SpanRecord, data: Attributes) -> Request | None:
-    request = request_of(root, data)
-    if request is None or _METHOD.fullmatch(request.method or ""):
-        return request
-    return msgspec.structs.replace(request, method=None)
 
 
 def _fingerprint(issue: Issue) -> list[str]:

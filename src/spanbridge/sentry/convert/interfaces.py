@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
 
 from spanbridge.model.span import Attributes, SpanRecord
@@ -16,6 +17,8 @@ MAX_USER_CHARS: Final = 128
 MAX_URL_CHARS: Final = 256
 MAX_QUERY_CHARS: Final = 1024
 MAX_HEADERS_CHARS: Final = 7000
+# Relay refuses any other request method; the attribute itself stays with the span.
+_METHOD: Final = re.compile(r"[A-Za-z_-]{1,32}")
 
 USER_ATTRIBUTES: Final = frozenset(
     {
@@ -52,9 +55,10 @@ def request_of(span: SpanRecord, data: Attributes) -> Request | None:
     """The HTTP request a server span answered."""
     if span.kind != "server" or "http.request.method" not in data:
         return None
+    method = text_of(data["http.request.method"])
     return Request(
         url=request_url(data)[:MAX_URL_CHARS] or None,
-        method=text_of(data["http.request.method"]),
+        method=method if _METHOD.fullmatch(method) else None,
         query_string=_limited(data, "url.query", MAX_QUERY_CHARS),
         headers=_headers(data),
     )

@@ -12,7 +12,7 @@ from spanbridge.sentry.convert.attributes import json_text
 MAX_TAG_CHARS: Final = 200
 """Limit of a key and of a value; Relay cuts longer values and drops longer keys."""
 
-RESERVED: Final = frozenset({"release", "environment", "dist", "user"})
+RESERVED: Final = frozenset({"release", "environment", "dist", "user", "filename", "function"})
 """Keys Relay removes, because fields of these names exist."""
 
 _FORBIDDEN_IN_KEY: Final = re.compile(r"[^a-zA-Z0-9_.:\-]")
