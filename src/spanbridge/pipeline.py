@@ -83,11 +83,13 @@ class Pipeline:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the worker, now and in every forked child."""
-        self._start_worker()
+        """Start the threads, now and in every forked child."""
+        self._start_threads()
         after_fork_in_child(self._after_fork)
 
-    def _start_worker(self) -> None:
+    def _start_threads(self) -> None:
+        for destination in self.destinations:
+            destination.start()
         self._thread = threading.Thread(target=self._run, name="spanbridge-worker", daemon=True)
         self._thread.start()
 
@@ -98,7 +100,7 @@ class Pipeline:
         self._start_empty()
         for destination in self.destinations:
             destination.after_fork()
-        self._start_worker()
+        self._start_threads()
 
     @property
     def held_failures(self) -> int:

@@ -9,10 +9,11 @@ import socket
 import sys
 
 import uvicorn
-from examples.governance.app import create_app
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+from examples.governance.app import create_app
 
 
 def serve(listener: socket.socket, spans_path: str) -> None:

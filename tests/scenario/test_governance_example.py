@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from examples.governance.traffic import SCENARIOS, TrafficReport, send_traffic
 
 REPOSITORY = Path(__file__).parents[2]

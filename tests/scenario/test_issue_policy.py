@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode
+
 from tests.support.bridged import Bridged, bridged
 
 

@@ -237,10 +237,10 @@ def test_the_application_keeps_its_own_exception(trees: Trees) -> None:
 
     raised = Hostile()
     tracer = trees.tracer
-    with pytest.raises(Hostile) as caught:
-        with tracer.start_as_current_span(
-            "a", record_exception=False, set_status_on_exception=False
-        ):
-            raise raised
+    with (
+        pytest.raises(Hostile) as caught,
+        tracer.start_as_current_span("a", record_exception=False, set_status_on_exception=False),
+    ):
+        raise raised
     assert caught.value is raised
     assert trace.get_current_span().get_span_context().is_valid is False

@@ -24,13 +24,16 @@ class Released(NamedTuple):
 
 
 class _Held:
-    __slots__ = ("root", "root_id", "since_s", "spans")
+    __slots__ = ("root", "root_id", "since_s", "size_bytes", "spans", "weighed")
 
     def __init__(self, root_id: str, since_s: float) -> None:
         self.root_id = root_id
         self.root: SpanRecord | None = None
         self.spans: list[SpanRecord] = []
         self.since_s = since_s
+        self.weighed = 0
+        """How many of ``spans`` are part of ``size_bytes``."""
+        self.size_bytes = 0
 
 
 class Assembler:
@@ -73,7 +76,6 @@ class Assembler:
         else:
             held.spans.append(span)
         self._count += 1
-        self._size_bytes += span.size_bytes
         self._touched[local] = None
 
     def ready(self, now_s: float) -> list[Released]:
@@ -91,6 +93,8 @@ class Assembler:
                 segments.append(Released(local, self._release_root(local, held.root, held)))
             elif local in self._root_left and not local.open:
                 segments += self.release(local)
+            else:
+                self._weigh(held)
         while self._count > self._max_spans or self._size_bytes > self._max_bytes:
             segments += self.release(next(iter(self._held)))
         if now_s - self._looked_at_s >= 1.0:
@@ -106,7 +110,7 @@ class Assembler:
         held = self._held.pop(local, None)
         if held is None:
             return []
-        self._forget(held.spans)
+        self._forget(held, len(held.spans))
         return [Released(local, segment) for segment in follow_ups(held.spans)]
 
     def release_all(self, now_s: float) -> list[Released]:
@@ -120,13 +124,20 @@ class Assembler:
         limit_s = LATE_HOLD_S if local in self._root_left else self._max_hold_s
         return now_s - held.since_s >= limit_s
 
-    def _forget(self, spans: list[SpanRecord]) -> None:
-        self._count -= len(spans)
-        self._size_bytes -= sum([span.size_bytes for span in spans])
+    def _weigh(self, held: _Held) -> None:
+        """Count the memory of spans that stay; most leave at once and are never weighed."""
+        size_bytes = sum([span.size_bytes for span in held.spans[held.weighed :]])
+        held.weighed = len(held.spans)
+        held.size_bytes += size_bytes
+        self._size_bytes += size_bytes
+
+    def _forget(self, held: _Held, spans: int) -> None:
+        self._count -= spans
+        self._size_bytes -= held.size_bytes
 
     def _release_root(self, local: LocalTrace, root: SpanRecord, held: _Held) -> Segment:
         del self._held[local]
-        self._forget([root, *held.spans])
+        self._forget(held, 1 + len(held.spans))
         if local.open:
             self._root_left.add(local)
         return root_segment(root, held.spans)

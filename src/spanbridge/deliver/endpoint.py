@@ -138,7 +138,7 @@ def _present_certificate(context: ssl.SSLContext, cert_file: str, key_file: str 
             cert_file,
             f"it cannot be used as a client certificate ({error.strerror or error})",
             "Name a readable PEM file, and its key with key_file.",
-        ) from error
+        ) from None
 
 
 def _context_trusting_only(ca_certs: str) -> ssl.SSLContext:
@@ -152,4 +152,4 @@ def _context_trusting_only(ca_certs: str) -> ssl.SSLContext:
             ca_certs,
             f"it cannot be read as PEM certificates ({error.strerror or error})",
             "Name a readable PEM file or a directory of hashed certificates.",
-        ) from error
+        ) from None

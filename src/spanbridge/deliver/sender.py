@@ -73,6 +73,16 @@ class EnvelopeSender:
         self._start_empty()
         after_fork_in_child(self._start_anew_in_child)
 
+    def start(self) -> None:
+        """Start the thread now rather than with the first envelope.
+
+        Python 3.12 and later start none while the interpreter goes down, which is when the only
+        span of a short program may end.
+        """
+        with self._changed:
+            if not self._is_stopped:
+                self._wake()
+
     def offer(self, *envelopes: OutgoingEnvelope) -> None:
         """Take envelopes for delivery. Never waits for the network.
 

@@ -90,6 +90,16 @@ class Outbox(Generic[T]):
     def __len__(self) -> int:
         return len(self._items) + len(self._under_way)
 
+    def start(self) -> None:
+        """Start the thread now rather than with the first item.
+
+        Python 3.12 and later start none while the interpreter goes down, which is when the only
+        span of a short program may end.
+        """
+        with self._changed:
+            if self._thread is None and not self._is_closing:
+                self._start_thread()
+
     def put(self, items: Sequence[T]) -> None:
         """Queue ``items``; never blocks on sending."""
         if not items:
@@ -163,7 +173,8 @@ class Outbox(Generic[T]):
         if left:
             self._settle(left, Outcome.FAILED, "shutdown deadline")
             GUARD.report(
-                f"{self._name}: shutdown deadline", f"{len(left)} items left after {timeout_s:.1f} s"
+                f"{self._name}: shutdown deadline",
+                f"{len(left)} items left after {timeout_s:.1f} s",
             )
         return in_time
 

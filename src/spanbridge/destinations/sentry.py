@@ -107,6 +107,10 @@ class SentryDestination:
             queue_max_bytes=self._options.queue_max_bytes,
         )
 
+    def start(self) -> None:
+        """Start the sender's thread."""
+        self._sender.start()
+
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Hold spans until their tree is complete."""
         self.ledger.accept(Signal.SPAN, len(batch))

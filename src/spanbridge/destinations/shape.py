@@ -42,6 +42,9 @@ class Destination(Protocol):
     def dsc_source(self) -> DscSource | None:
         """Makes the sampling context of Sentry's headers; ``None`` if it propagates nothing."""
 
+    def start(self) -> None:
+        """Start its thread, in this process or in a forked child."""
+
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Take finished spans of traces this destination keeps. ``now_s`` is monotonic."""
 

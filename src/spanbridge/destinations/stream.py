@@ -65,6 +65,10 @@ class StreamDestination(ABC, Generic[T]):
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Take finished spans."""
 
+    def start(self) -> None:
+        """Start the outbox's thread."""
+        self._outbox.start()
+
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Nothing to do: the failure is an event on its span here."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,10 @@ AttributeValue: TypeAlias = (
 Attributes: TypeAlias = dict[str, AttributeValue]
 SpanKind: TypeAlias = Literal["internal", "server", "client", "producer", "consumer"]
 SpanStatus: TypeAlias = Literal["unset", "ok", "error"]
+
+
+SPAN_BYTES: Final = 1024
+"""What a span takes beside the texts of its attributes, about."""
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False):
@@ -80,5 +84,19 @@ class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
-    size_bytes: int = 0
-    """About how much memory it takes, for the bounds of queues."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes, for the bounds of queues.
+
+        Only texts count, as nothing else is large in practice. It is worked out at each call, as
+        most spans leave before anybody has to know.
+        """
+        chars = _text_chars(self.attributes)
+        if self.events:
+            chars += sum([_text_chars(event.attributes) for event in self.events])
+        return SPAN_BYTES + chars
+
+
+def _text_chars(attributes: Attributes) -> int:
+    return sum([len(value) for value in attributes.values() if type(value) is str])

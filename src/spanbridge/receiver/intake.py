@@ -158,7 +158,7 @@ class Intake:
     def _store_envelope(
         self, envelope: Envelope, auth_key: str, project_id: str, encoding: str, now: float
     ) -> None:
-        of_envelope = check_envelope(envelope, auth_key)
+        of_envelope = check_envelope(envelope)
         rows = [
             ItemRow(
                 kind=item.kind,

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link
 
-SPAN_BYTES: Final = 1024
-"""What a span takes beside the texts of its attributes, about."""
 _NO_SCOPE: Final = Scope("")
 
 
@@ -39,34 +37,32 @@ def read_span(span: ReadableSpan) -> SpanRecord:
     status = span.status
     state = context.trace_state
     end_ns = span.end_time or 0
-    attributes = _attributes(span.attributes)
     events = span.events if _may_hold(span, "_events") else ()
     links = span.links if _may_hold(span, "_links") else ()
-    size_bytes = SPAN_BYTES + _text_bytes(attributes)
-    if events:
-        size_bytes += sum([_text_bytes(event.attributes or {}) for event in events])
+    scope = span.instrumentation_scope
+    # By position, since naming so many fields takes longer (1.0 us) than all else about a record
+    # (0.2 us); "%" formats an id in half the time of an f-string.
     return SpanRecord(
-        trace_id=f"{context.trace_id:032x}",
-        span_id=f"{context.span_id:016x}",
-        parent_span_id=f"{parent.span_id:016x}" if parent is not None else None,
-        name=span.name,
-        kind=_kind(span.kind),
-        start_ns=span.start_time or end_ns,
-        end_ns=end_ns,
-        status=_status(status.status_code),
-        status_message=status.description,
-        attributes=attributes,
-        events=tuple([_event(event, end_ns) for event in events]) if events else (),
-        links=tuple([_link(link) for link in links]) if links else (),
-        scope=_scope(scope) if (scope := span.instrumentation_scope) else _NO_SCOPE,
-        resource=_resource(span.resource),
-        is_local_root=parent is None or parent.is_remote,
-        is_sampled=bool(context.trace_flags & 1),
-        trace_state=state.to_header() if state else "",
-        dropped_attributes=span.dropped_attributes,
-        dropped_events=span.dropped_events,
-        dropped_links=span.dropped_links,
-        size_bytes=size_bytes,
+        "%032x" % context.trace_id,
+        "%016x" % context.span_id,
+        "%016x" % parent.span_id if parent is not None else None,
+        span.name,
+        _kind(span.kind),
+        span.start_time or end_ns,
+        end_ns,
+        _status(status.status_code),
+        status.description,
+        _attributes(span.attributes),
+        tuple([_event(event, end_ns) for event in events]) if events else (),
+        tuple([_link(link) for link in links]) if links else (),
+        _scope(scope) if scope is not None else _NO_SCOPE,
+        _resource(span.resource),
+        parent is None or parent.is_remote,
+        bool(context.trace_flags & 1),
+        state.to_header() if state else "",
+        span.dropped_attributes,
+        span.dropped_events,
+        span.dropped_links,
     )
 
 
@@ -80,20 +76,29 @@ def _may_hold(span: ReadableSpan, field: str) -> bool:
 
 
 # Comparing identities: hashing an enumeration's member to look it up costs several times as much.
+_INTERNAL, _CLIENT, _SERVER, _PRODUCER = (
+    OtelKind.INTERNAL,
+    OtelKind.CLIENT,
+    OtelKind.SERVER,
+    OtelKind.PRODUCER,
+)
+_UNSET, _ERROR = StatusCode.UNSET, StatusCode.ERROR
+
+
 def _kind(kind: OtelKind) -> SpanKind:
-    if kind is OtelKind.INTERNAL:
+    if kind is _INTERNAL:
         return "internal"
-    if kind is OtelKind.CLIENT:
+    if kind is _CLIENT:
         return "client"
-    if kind is OtelKind.SERVER:
+    if kind is _SERVER:
         return "server"
-    return "producer" if kind is OtelKind.PRODUCER else "consumer"
+    return "producer" if kind is _PRODUCER else "consumer"
 
 
 def _status(code: StatusCode) -> SpanStatus:
-    if code is StatusCode.UNSET:
+    if code is _UNSET:
         return "unset"
-    return "error" if code is StatusCode.ERROR else "ok"
+    return "error" if code is _ERROR else "ok"
 
 
 def _event(event: Event, end_ns: int) -> SpanEvent:
@@ -112,16 +117,11 @@ def _link(link: Link) -> SpanLink:
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> Attributes:
-    if not attributes:
+    if attributes is None:
         return {}
     # The SDK's mapping copies itself at once; dict() would walk it in Python, key by key.
     copy = getattr(attributes, "copy", None)
     return copy() if copy is not None else dict(attributes)
-
-
-def _text_bytes(attributes: Mapping[str, Any]) -> int:
-    # Only texts can be large in practice; nested values count as if they were small.
-    return sum([len(value) for value in attributes.values() if type(value) is str])
 
 
 # A process has a handful of scopes and resources, shared by all of its spans. They are kept by

@@ -222,7 +222,7 @@ def envelope_of(
 def rules(body: bytes) -> set[str]:
     """The rules an envelope breaks."""
     envelope = parse_envelope(body)
-    found = [*check_envelope(envelope, KEY)]
+    found = [*check_envelope(envelope)]
     for item in envelope.items:
         found += check_item(item, envelope.header, time.time())
     return {violation.rule for violation in found}

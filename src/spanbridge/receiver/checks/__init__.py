@@ -28,17 +28,16 @@ _OPAQUE_KINDS = frozenset(
 )
 
 
-def check_envelope(envelope: Envelope, auth_key: str) -> tuple[Violation, ...]:
+def check_envelope(envelope: Envelope) -> tuple[Violation, ...]:
     """What the envelope breaks as a whole.
 
     Args:
         envelope: The envelope.
-        auth_key: Public key the request was sent with.
     """
     return (
         *envelope.violations,
         *check_composition(envelope),
-        *_check_trace_header(envelope, auth_key),
+        *_check_trace_header(envelope),
     )
 
 
@@ -82,7 +81,7 @@ def _check_payload(item: EnvelopeItem, header: JsonObject, now: float) -> Iterat
             return iter(())
 
 
-def _check_trace_header(envelope: Envelope, auth_key: str) -> Iterator[Violation]:
+def _check_trace_header(envelope: Envelope) -> Iterator[Violation]:
     kinds = {item.kind for item in envelope.items}
     trace = envelope.header.get("trace")
     if trace is None:
@@ -97,7 +96,7 @@ def _check_trace_header(envelope: Envelope, auth_key: str) -> Iterator[Violation
             "dsc.mixed_traces", "envelope header trace", "is given, but the items mix traces"
         )
         return
-    yield from check_sampling_context(trace, auth_key, trace_ids)
+    yield from check_sampling_context(trace, trace_ids)
 
 
 def _trace_ids(item: EnvelopeItem) -> frozenset[str]:

@@ -17,14 +17,11 @@ _WHERE = "envelope header trace."
 _SAMPLE_RAND = re.compile(r"0(\.\d{1,6})?")
 
 
-def check_sampling_context(
-    trace: Json, auth_key: str, trace_ids: frozenset[str]
-) -> Iterator[Violation]:
+def check_sampling_context(trace: Json, trace_ids: frozenset[str]) -> Iterator[Violation]:
     """The ``trace`` header is well-formed and belongs to what the envelope holds.
 
     Args:
         trace: The header's value.
-        auth_key: Public key the request was sent with.
         trace_ids: Trace ids of the items it speaks for.
     """
     if not isinstance(trace, dict):
@@ -36,11 +33,14 @@ def check_sampling_context(
     yield from check_trace_id(trace, "dsc", _WHERE)
     for trace_id in sorted(trace_ids - {trace.get("trace_id")}):
         yield Violation("dsc.trace_id", _WHERE + "trace_id", f"an item belongs to {trace_id}")
-    public_key = trace.get("public_key")
-    if public_key != auth_key:
-        yield Violation(
-            "dsc.public_key", _WHERE + "public_key", f"is {public_key!r}, sent with {auth_key!r}"
-        )
+    # It is the key of the project at the head of the trace, which need not be the one sent to.
+    yield from check_pattern(
+        trace.get("public_key"),
+        words.PUBLIC_KEY,
+        "dsc.public_key",
+        _WHERE + "public_key",
+        "32 hex characters",
+    )
     yield from _check_decision(trace)
     if trace.get("release") is not None:
         yield from check_pattern(

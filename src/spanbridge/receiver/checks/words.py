@@ -19,6 +19,7 @@ METRIC_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
 RELEASE = re.compile(r"[^/\\\n\t]{1,200}")
 ENVIRONMENT = re.compile(r"[^/\n]{1,64}")
 MONITOR_SLUG = re.compile(r"[a-z0-9_-]{1,50}")
+PUBLIC_KEY = re.compile(r"[0-9a-fA-F]{32}")
 CHECK_IN_ID = re.compile(r"[0-9a-f]{32}")
 
 RESERVED_TAGS = frozenset({"release", "environment", "dist", "user", "filename", "function"})
