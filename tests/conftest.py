@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-
 import pytest
 
 # Read when spanbridge is imported: a failure inside spanbridge is an error in every test.
@@ -14,8 +12,7 @@ _OURS = ("SPANBRIDGE_", "SENTRY_", "OTEL_", "ENVIRONMENT")
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) and name != "SPANBRIDGE_RERAISE":
             monkeypatch.delenv(name)
-    yield

@@ -73,7 +73,8 @@ class Finished:
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment of this process without any word on telemetry, plus ``variables``."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(TELEMETRY_VARIABLES)}
-    kept.pop("PYTHONWARNINGS", None)
+    # From 3.12 on Python warns of every fork of a process with threads, ours or not.
+    kept["PYTHONWARNINGS"] = "ignore:This process"
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables}
 
 

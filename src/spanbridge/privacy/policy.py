@@ -20,6 +20,9 @@ from spanbridge.privacy.keys import Treatment, event_treatment, is_denied, treat
 from spanbridge.privacy.text import REDACTED, scrub_query, scrub_text
 
 _KEEP: Final = Treatment.KEEP
+# Looked up by exact type: ``isinstance`` with ``int | float`` makes a union object each time and
+# took a third of the whole scrubbing.
+_NUMBERS: Final = frozenset({int, float, bool})
 MAX_DEPTH: Final = 32
 """Values nested deeper are redacted: what is not looked at must not leave."""
 
@@ -105,7 +108,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
                     if not ("://" in value or " " in value or "?" in value):
                         continue
                     left = scrub_text(value)
-                elif isinstance(value, int | float):
+                elif type(value) in _NUMBERS:
                     continue
                 else:
                     left = self._nested(value, 0)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _NO_SCOPE: Final = Scope("")
 
+# Half the time of an f-string (0.1 us).
+_trace_id_text: Final = "%032x".__mod__
+_span_id_text: Final = "%016x".__mod__
+
 
 def read_span(span: ReadableSpan) -> SpanRecord:
     """Copy what ``span`` says, so that nothing of the SDK is referred to any longer."""
@@ -40,12 +44,11 @@ def read_span(span: ReadableSpan) -> SpanRecord:
     events = span.events if _may_hold(span, "_events") else ()
     links = span.links if _may_hold(span, "_links") else ()
     scope = span.instrumentation_scope
-    # By position, since naming so many fields takes longer (1.0 us) than all else about a record
-    # (0.2 us); "%" formats an id in half the time of an f-string.
+    # By position: naming so many fields takes 1.1 us, six times as long as making the record.
     return SpanRecord(
-        "%032x" % context.trace_id,
-        "%016x" % context.span_id,
-        "%016x" % parent.span_id if parent is not None else None,
+        _trace_id_text(context.trace_id),
+        _span_id_text(context.span_id),
+        _span_id_text(parent.span_id) if parent is not None else None,
         span.name,
         _kind(span.kind),
         span.start_time or end_ns,

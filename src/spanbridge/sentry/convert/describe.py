@@ -13,7 +13,7 @@ from spanbridge.sentry.convert.naming.name import SpanName, text_of
 from spanbridge.sentry.convert.origin import custom_origin, origin_of
 from spanbridge.sentry.convert.otel_facts import add_own_facts, constant_facts, links_of
 from spanbridge.sentry.convert.renames import add_url_parts
-from spanbridge.sentry.convert.shape import MEASUREMENT_PREFIX, TAG_PREFIX, Shape, shape_of
+from spanbridge.sentry.convert.shape import Shape, shape_of
 from spanbridge.sentry.convert.status import status_word
 from spanbridge.sentry.convert.tags import tag_value
 from spanbridge.sentry.convert.times import times_of
@@ -127,7 +127,7 @@ def _tags(shape: Shape, data: Attributes) -> dict[str, str]:
         value = tag_value(data[source.attribute])
         if value is not None:
             tags[source.key] = value
-            if source.attribute.startswith(TAG_PREFIX) and value == data[source.attribute]:
+            if source.is_own and value == data[source.attribute]:
                 del data[source.attribute]
     return tags
 
@@ -138,7 +138,7 @@ def _measurements(shape: Shape, data: Attributes) -> dict[str, Measurement]:
         measured = measurement(data[source.attribute], source.unit)
         if measured is not None:
             measurements[source.name] = measured
-            if source.attribute.startswith(MEASUREMENT_PREFIX):
+            if source.is_own:
                 del data[source.attribute]
     return measurements
 

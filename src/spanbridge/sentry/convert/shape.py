@@ -7,6 +7,7 @@ the search for renamed, overriding, tagged and measured attributes is done per s
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -40,6 +41,8 @@ class TagSource(msgspec.Struct, frozen=True, gc=False):
 
     attribute: str
     key: str
+    is_own: bool
+    """Named so by the application: the attribute is nothing but this tag."""
 
 
 class MeasurementSource(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +51,8 @@ class MeasurementSource(msgspec.Struct, frozen=True, gc=False):
     attribute: str
     name: str
     unit: str
+    is_own: bool
+    """Named so by the application: the attribute is nothing but this measurement."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -108,9 +113,9 @@ def _tags(keys: tuple[str, ...]) -> tuple[TagSource, ...]:
             continue
         key = tag_key(wanted)
         if key is not None:
-            sources.append(TagSource(attribute, key))
+            sources.append(TagSource(attribute, key, attribute.startswith(TAG_PREFIX)))
     # The application's own come last, so they win.
-    return tuple(sorted(sources, key=_is_explicit)[-MAX_TAGS:])
+    return tuple(sorted(sources, key=attrgetter("is_own"))[-MAX_TAGS:])
 
 
 def _measurements(keys: tuple[str, ...]) -> tuple[MeasurementSource, ...]:
@@ -123,9 +128,6 @@ def _measurements(keys: tuple[str, ...]) -> tuple[MeasurementSource, ...]:
         else:
             continue
         if name:
-            sources.append(MeasurementSource(attribute, measurement_name(name), unit))
-    return tuple(sorted(sources, key=_is_explicit)[-MAX_MEASUREMENTS:])
-
-
-def _is_explicit(source: TagSource | MeasurementSource) -> bool:
-    return source.attribute.startswith((TAG_PREFIX, MEASUREMENT_PREFIX))
+            is_own = attribute.startswith(MEASUREMENT_PREFIX)
+            sources.append(MeasurementSource(attribute, measurement_name(name), unit, is_own))
+    return tuple(sorted(sources, key=attrgetter("is_own"))[-MAX_MEASUREMENTS:])

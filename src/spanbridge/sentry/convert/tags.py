@@ -32,9 +32,21 @@ def tag_value(value: AttributeValue) -> str | None:
     """``value`` as a tag value, or ``None`` if nothing is left of it."""
     if type(value) is bool:
         return "true" if value else "false"
+    if type(value) is str and _is_clean(value):  # half the time of what follows, 0.3 us
+        return value
     text = " ".join(json_text(value)[:_MAX_READ_CHARS].split())
     if not text.isprintable():
         text = _UNPRINTABLE.sub("", text)
     if len(text) > MAX_TAG_CHARS:
         text = f"{text[: MAX_TAG_CHARS - 3]}..."
     return text or None
+
+
+def _is_clean(text: str) -> bool:
+    """Whether nothing has to be done to ``text``."""
+    return (
+        0 < len(text) <= MAX_TAG_CHARS
+        and text.isprintable()
+        and "  " not in text
+        and text.strip() == text
+    )

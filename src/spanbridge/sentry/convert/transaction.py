@@ -171,7 +171,8 @@ def _raised(
                 disputed.add(key)
     for key in disputed:
         del agreed[key]
-    return dict(itertools.islice({**own, **agreed, **own}.items(), limit))
+    raised = {**own, **agreed, **own}
+    return raised if len(raised) <= limit else dict(itertools.islice(raised.items(), limit))
 
 
 def _take_level(data: Attributes) -> Level | None:

@@ -48,6 +48,8 @@ INCLUSIVE_TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Totals Sentry takes costs from, and the parts that must be included in them."""
 
+_COMPLETED: Final = frozenset((*GEN_AI_TEXTS, *INCLUSIVE_TOKENS))
+
 
 def name_gen_ai(span: SpanRecord, data: Attributes) -> SpanName:
     """``operation target``, for example ``chat gpt-5`` or ``invoke_agent ethics``."""
@@ -55,11 +57,11 @@ def name_gen_ai(span: SpanRecord, data: Attributes) -> SpanName:
     if not operation:
         first_word = span.name.partition(" ")[0]
         operation = first_word if first_word in GEN_AI_TARGETS else ""
-    targets = GEN_AI_TARGETS.get(operation, ())
-    target = next((text_of(data[key]) for key in targets if data.get(key)), "")
+    target = _first_of(data, GEN_AI_TARGETS.get(operation, ()))
     # A hand-off's own name tells both sides.
     name = f"{operation} {target}" if target and operation != "handoff" else span.name
-    _complete_gen_ai(data)
+    if not _COMPLETED.isdisjoint(data):  # of the spans of an agent only some call a model
+        _complete_gen_ai(data)
     return SpanName(f"gen_ai.{operation}" if operation else "gen_ai", name, name, "custom")
 
 
@@ -67,7 +69,7 @@ def name_mcp(span: SpanRecord, data: Attributes) -> SpanName:
     """``method target``, the target being a tool, a prompt or a resource."""
     method = text_of(data["mcp.method.name"])
     targets = ("gen_ai.tool.name", "gen_ai.prompt.name", "mcp.prompt.name", "mcp.resource.uri")
-    target = next((text_of(data[key]) for key in targets if data.get(key)), "")
+    target = _first_of(data, targets)
     name = f"{method} {target}" if target else method
     if not method.startswith("notifications/"):
         op = "mcp.server"
@@ -87,6 +89,13 @@ def name_coordination(span: SpanRecord, data: Attributes) -> SpanName:
     return SpanName(None, span.name, span.name, "custom")
 
 
+def _first_of(data: Attributes, keys: tuple[str, ...]) -> str:
+    for key in keys:
+        if value := data.get(key):
+            return text_of(value)
+    return ""
+
+
 def _complete_gen_ai(data: Attributes) -> None:
     for key in GEN_AI_TEXTS:
         value = data.get(key)
@@ -94,9 +103,11 @@ def _complete_gen_ai(data: Attributes) -> None:
             data[key] = json_text(value)
     for total_key, part_keys in INCLUSIVE_TOKENS.items():
         total = data.get(total_key)
-        parts = sum(_count(data.get(key)) for key in part_keys)
+        if not isinstance(total, int):
+            continue
+        parts = sum([_count(data[key]) for key in part_keys if key in data])
         # Some libraries count cached and reasoning tokens apart; only then can a part be larger.
-        if isinstance(total, int) and parts > total:
+        if parts > total:
             data[total_key] = total + parts
     total_input = data.get("gen_ai.usage.input_tokens")
     total_output = data.get("gen_ai.usage.output_tokens")
