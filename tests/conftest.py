@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 import pytest
 
 # Read when spanbridge is imported: a failure inside spanbridge is an error in every test.

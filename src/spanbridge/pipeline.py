@@ -70,6 +70,7 @@ class Pipeline:
             for policy in {d.policy: None for d in self.destinations}
         }
         """Names of the destinations by privacy level: what is equal is scrubbed once."""
+        self._names = frozenset(destination.name for destination in self.destinations)
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self.is_closed = False
@@ -97,6 +98,7 @@ class Pipeline:
         if self.is_closed:
             return
         self.intake.reset()
+        self._traces.forget_lost(time.monotonic(), at_once=True)  # the parent counts them
         self._start_empty()
         for destination in self.destinations:
             destination.after_fork()
@@ -191,21 +193,30 @@ class Pipeline:
             request.set()
 
     def _drain(self, now_s: float, *, is_flush: bool) -> None:
-        while len(self.intake):
-            self._process(self.intake.take(BATCH), now_s)
-        self._count_refused(self.intake.take_refused())
+        # What waits now and no more: under a load the worker cannot match, new spans would keep
+        # it here for ever, and nothing would be sent, decided or bounded meanwhile.
+        waiting = len(self.intake)
+        while waiting > 0:
+            self._process(self.intake.take(min(waiting, BATCH)), now_s)
+            self._advance(now_s)
+            waiting -= BATCH
+        self._count_refused(*self.intake.take_refused())
         self._give_up_lost(now_s, at_once=is_flush)
+        self._advance(now_s)
+
+    def _advance(self, now_s: float) -> None:
         for destination in self.destinations:
             destination.advance(now_s)
 
     def _process(self, batch: Iterable[Ended], now_s: float) -> None:
-        accepted: dict[str, list[Finished]] = {d.name: [] for d in self.destinations}
-        left_out: dict[str, list[int]] = {d.name: [0, 0] for d in self.destinations}
+        names = self._names
+        accepted: dict[str, list[Finished]] = {name: [] for name in names}
+        left_out = {name: [0, 0] for name in names}
         for span, local, in_flight in batch:
             keepers = local.keepers
-            if len(keepers) < len(accepted):
+            if not names <= keepers:
                 is_root = (parent := span.parent) is None or parent.is_remote
-                for name in accepted.keys() - keepers:
+                for name in names - keepers:
                     left_out[name][0] += 1
                     left_out[name][1] += is_root
             if not keepers and not self._may_matter(span, local, in_flight):
@@ -218,8 +229,8 @@ class Pipeline:
                 self._fail(keepers, Outcome.FAILED, "record")
                 GUARD.caught("record.span", error)
                 continue
-            for policy, names in self._levels.items():
-                keeping = names if names <= keepers else names & keepers
+            for policy, level in self._levels.items():
+                keeping = level if level <= keepers else level & keepers
                 if not keeping:
                     continue
                 try:
@@ -284,8 +295,7 @@ class Pipeline:
     @staticmethod
     def _lose_issue(takers: Sequence[Destination], outcome: Outcome, reason: str) -> None:
         for destination in takers:
-            destination.ledger.accept(Signal.ERROR)
-            destination.ledger.settle(Signal.ERROR, outcome, 1, reason)
+            destination.give_up(Signal.ERROR, outcome, 1, reason)
 
     def _issue(self, decided: DecidedFailure) -> Issue:
         root = decided.root
@@ -313,10 +323,14 @@ class Pipeline:
         attributes = decided.event.attributes if decided.event else {}
         return read_exception_event(attributes, self._source, self._in_app)
 
-    def _count_refused(self, refused: int) -> None:
-        if refused:
-            self._fail({d.name for d in self.destinations}, Outcome.EVICTED, "intake full", refused)
-            GUARD.report("intake full", f"{refused} spans were dropped, counted as evicted")
+    def _count_refused(self, spans: int, errors: int) -> None:
+        if not spans:
+            return
+        self._fail(self._names, Outcome.EVICTED, "intake full", spans)
+        for destination in self.destinations:
+            if errors and destination.takes_issues:
+                destination.give_up(Signal.ERROR, Outcome.EVICTED, errors, "intake full")
+        GUARD.report("intake full", f"{spans} spans were dropped, counted as evicted")
 
     def _give_up_lost(self, now_s: float, *, at_once: bool) -> None:
         for reference in self._traces.forget_lost(now_s, at_once=at_once):
@@ -328,13 +342,10 @@ class Pipeline:
                 for destination in self.destinations:
                     destination.lose(local)
 
-    def _fail(
-        self, names: frozenset[str] | set[str], outcome: Outcome, reason: str, count: int = 1
-    ) -> None:
+    def _fail(self, names: frozenset[str], outcome: Outcome, reason: str, count: int = 1) -> None:
         for destination in self.destinations:
             if destination.name in names:
-                destination.ledger.accept(Signal.SPAN, count)
-                destination.ledger.settle(Signal.SPAN, outcome, count, reason)
+                destination.give_up(Signal.SPAN, outcome, count, reason)
 
 
 def _make_destinations(

@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.status import Status
 from spanbridge.settings import Settings, load, start_line
@@ -23,9 +24,14 @@ class Telemetry:
     """What :func:`spanbridge.configure` returns: the process's telemetry."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._renew_lock()
+        after_fork_in_child(self._renew_lock)
         self._settings: Settings | None = None
         self._bridge: Bridge | None = None
+
+    def _renew_lock(self) -> None:
+        # In a forked child it may be held by a thread that exists in the parent only.
+        self._lock = threading.RLock()
 
     def configure(self, settings: Settings) -> None:
         """Take ``settings``: nothing to do if they equal the current ones.

@@ -377,6 +377,25 @@ def test_a_flush_waits_only_for_what_was_there_before_it() -> None:
         flood.join()
 
 
+def test_a_flush_ends_when_what_it_waits_for_is_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spanbridge.deliver.retry.FIRST_DELAY_S", 20.0)
+    peer = Peer([answer(503), answer(503)], otherwise=hang)
+    with sending(peer, queue_max_items=10) as one:
+        one.trace("evicted")
+        while one.sender.status().retries == 0:
+            time.sleep(0.001)
+        flushed: list[bool] = []
+        flush = threading.Thread(target=lambda: flushed.append(one.sender.flush(60)))
+        flush.start()
+        peer.await_requests(2)
+        one.error("hangs")
+        peer.await_requests(3)
+        one.trace("evicts")
+        flush.join(2)
+        assert flushed == [True]
+        assert one.books.outcomes["span"] == {"evicted": 9}
+
+
 def test_losses_elsewhere_are_reported_when_flushing() -> None:
     peer = Peer()
     with sending(peer) as one:

@@ -78,7 +78,7 @@ def test_a_context_with_ids_only_finds_the_open_trace(trees: Trees) -> None:
 def test_a_task_that_outlives_its_request_follows_in_the_same_trace(trees: Trees) -> None:
     async def late() -> None:
         with trees.tracer.start_as_current_span("spawned"):
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.3)
             with trees.tracer.start_as_current_span("inner"):
                 pass
 
@@ -158,11 +158,8 @@ def test_finished_children_of_a_root_that_is_garbage_collected_still_leave(trees
     abandon()
     gc.collect()
 
-    assert sorted(segment.root.name for segment in trees.collect()) == [
-        "child 0",
-        "child 1",
-        "child 2",
-    ]
+    [segment] = trees.collect()
+    assert names(segment) == ["child 0", "child 1", "child 2"]
     assert trees.under_test.ledger("console").outcomes["span"] == {
         "delivered": 3,
         "never_ended": 1,

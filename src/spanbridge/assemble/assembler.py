@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakSet
 
-from spanbridge.assemble.tree import follow_ups, root_segment
+from spanbridge.assemble.tree import follow_up, root_segment
 
 if TYPE_CHECKING:
     from spanbridge.model.span import SpanRecord
@@ -39,8 +39,8 @@ class _Held:
 class Assembler:
     """Puts the spans of each local trace together as segments.
 
-    A segment leaves when the local root ends. What ends later leaves as follow-up segments, whose
-    roots are real spans, when nothing of the trace is open any more. Spans whose root does not end
+    A segment leaves when the local root ends. What ends later leaves as a follow-up segment, whose
+    root is a real span, when nothing of the trace is open any more. Spans whose root does not end
     leave without it: when it is garbage-collected, after ``max_hold_s``, or when more than
     ``max_spans`` or ``max_bytes`` are held. Each span leaves exactly once.
 
@@ -111,7 +111,7 @@ class Assembler:
         if held is None:
             return []
         self._forget(held, len(held.spans))
-        return [Released(local, segment) for segment in follow_ups(held.spans)]
+        return [Released(local, follow_up(held.spans))] if held.spans else []
 
     def release_all(self, now_s: float) -> list[Released]:
         """Everything held, for a flush or shutdown."""

@@ -1,4 +1,4 @@
-"""Spans by their parents: one segment under a known root, or as many as there are trees."""
+"""Spans that leave together as one segment, under their local root or without it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spanbridge.model.trace import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from spanbridge.model.span import SpanRecord
 
@@ -17,38 +17,17 @@ def root_segment(root: SpanRecord, others: Iterable[SpanRecord]) -> Segment:
     return Segment(root, _by_start(others))
 
 
-def follow_ups(spans: Iterable[SpanRecord]) -> list[Segment]:
-    """The trees among ``spans``; a span whose parent is not among them is a root of its own."""
-    members = list(spans)
-    by_id = {span.span_id: span for span in members}
-    trees: dict[str, list[SpanRecord]] = {}
-    roots: dict[str, str] = {}
-    for span in members:
-        root_id = _root_id(span, by_id, roots)
-        tree = trees.setdefault(root_id, [])
-        if span is not by_id[root_id]:
-            tree.append(span)
-    return [
-        Segment(by_id[root_id], _by_start(tree), is_follow_up=True)
-        for root_id, tree in trees.items()
-    ]
+def follow_up(spans: Sequence[SpanRecord]) -> Segment:
+    """What leaves without its local root, as one segment.
 
-
-def _root_id(span: SpanRecord, by_id: dict[str, SpanRecord], roots: dict[str, str]) -> str:
-    """The id of the topmost known ancestor; ``roots`` remembers the answers on the way."""
-    path: dict[str, None] = {}  # ordered, and quick to search: ids may be equal or form a circle
-    current = span
-    while current.span_id not in roots:
-        path[current.span_id] = None
-        parent = by_id.get(current.parent_span_id or "")
-        if parent is None or parent.span_id in path:
-            roots[current.span_id] = current.span_id
-            break
-        current = parent
-    root_id = roots[current.span_id]
-    for span_id in path:
-        roots[span_id] = root_id
-    return root_id
+    Its root is a real span: the first to start among those whose parent is not here. All others
+    keep their true parents, so the trace is whole again where it arrives; one segment for each
+    sibling would be as many transactions as there are siblings.
+    """
+    ids = {span.span_id for span in spans}
+    tops = [span for span in spans if span.parent_span_id not in ids]
+    root = min(tops or spans, key=lambda span: span.start_ns)
+    return Segment(root, _by_start(span for span in spans if span is not root), is_follow_up=True)
 
 
 def _by_start(spans: Iterable[SpanRecord]) -> tuple[SpanRecord, ...]:

@@ -87,8 +87,11 @@ class AnswerReader:
             self.status,
             self._text(b"x-sentry-rate-limits"),
             self._text(b"retry-after"),
-            "".join(filter(str.isprintable, self._detail.decode("utf-8", "replace"))),
+            self._printable_detail() if self._detail else "",
         )
+
+    def _printable_detail(self) -> str:
+        return "".join(filter(str.isprintable, self._detail.decode("utf-8", "replace")))
 
     def on_message_begin(self) -> None:
         """The first byte of an answer, a prelude or something unasked for."""

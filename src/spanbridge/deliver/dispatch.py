@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,8 @@ from spanbridge.runtime.ledger import Ledger
 
 HOPELESS_FAILURES = 2
 """This many failures in a row, the last of them since :meth:`Dispatch.hurry`, are hopeless."""
+
+_NOTHING: Final[Discards] = Counter()
 
 
 class Work(msgspec.Struct, frozen=True, eq=False):
@@ -107,7 +110,7 @@ class Dispatch:
 
     def add(self, envelope: OutgoingEnvelope) -> None:
         """Queue ``envelope``, evicting what the bounds demand."""
-        entry = QueuedEnvelope(envelope, self._arrivals)
+        entry = QueuedEnvelope(envelope, self._arrivals, envelope.items)
         self._arrivals += 1
         self._evict(self._queue.put(entry))
 
@@ -120,7 +123,7 @@ class Dispatch:
             not self._is_report_suspect
             and (self._is_report_wanted or self.reports.is_due(PIGGYBACK_AFTER_S))
         )
-        self._under_way = Work(entry, self.reports.take() if carries_report else Counter())
+        self._under_way = Work(entry, self.reports.take() if carries_report else _NOTHING)
         return self._under_way
 
     def wake_in_s(self) -> float | None:

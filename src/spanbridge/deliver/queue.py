@@ -16,6 +16,8 @@ class QueuedEnvelope(msgspec.Struct, eq=False):
     envelope: OutgoingEnvelope
     arrival: int
     """How many came before it."""
+    items: int
+    """How many items it takes of the bound."""
     attempts: int = 0
     first_failure_s: float | None = None
 
@@ -36,14 +38,13 @@ class DeliveryQueue:
     def __init__(self, max_items: int, max_bytes: int) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._lanes: dict[Priority, deque[QueuedEnvelope]] = {
-            priority: deque() for priority in sorted(Priority)
-        }
+        # By the number of the priority: an enumeration's member is hashed by Python code.
+        self._lanes: list[deque[QueuedEnvelope]] = [deque() for _ in Priority]
         self._items = 0
         self._bytes = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes.values()))
+        return sum(map(len, self._lanes))
 
     @property
     def items(self) -> int:
@@ -63,7 +64,7 @@ class DeliveryQueue:
             It may be ``entry`` itself.
         """
         envelope = entry.envelope
-        if len(envelope.body) > self._max_bytes or envelope.items > self._max_items:
+        if len(envelope.body) > self._max_bytes or entry.items > self._max_items:
             return [entry]  # it alone breaks the bound: nothing else should leave for it
         self._lanes[entry.priority].append(entry)
         self._count(entry, 1)
@@ -81,7 +82,7 @@ class DeliveryQueue:
         Args:
             more_urgent_than: Leave this priority and lower ones where they are.
         """
-        for priority, lane in self._lanes.items():
+        for priority, lane in enumerate(self._lanes):
             if more_urgent_than is not None and priority >= more_urgent_than:
                 return None
             if lane:
@@ -96,7 +97,7 @@ class DeliveryQueue:
 
     def oldest_arrival(self) -> int | None:
         """The arrival of the envelope that has waited longest."""
-        return min((lane[0].arrival for lane in self._lanes.values() if lane), default=None)
+        return min((lane[0].arrival for lane in self._lanes if lane), default=None)
 
     def _drain(self) -> Iterator[QueuedEnvelope]:
         while (entry := self.take()) is not None:
@@ -105,12 +106,12 @@ class DeliveryQueue:
     def _evict_excess(self) -> list[QueuedEnvelope]:
         evicted = []
         while self._bytes > self._max_bytes or self._items > self._max_items:
-            lane = next(lane for lane in reversed(self._lanes.values()) if lane)
+            lane = next(lane for lane in reversed(self._lanes) if lane)
             entry = lane.popleft()
             self._count(entry, -1)
             evicted.append(entry)
         return evicted
 
     def _count(self, entry: QueuedEnvelope, sign: int) -> None:
-        self._items += sign * entry.envelope.items
+        self._items += sign * entry.items
         self._bytes += sign * len(entry.envelope.body)

@@ -88,6 +88,8 @@ class Backoff:
 
     def held_from(self) -> Priority | None:
         """The most urgent priority that has to wait, if any."""
+        if not self._held_until_s:
+            return None
         now = self._clock()
         return min((p for p, until in self._held_until_s.items() if until > now), default=None)
 

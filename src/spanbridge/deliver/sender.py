@@ -93,6 +93,7 @@ class EnvelopeSender:
                 for envelope in envelopes:
                     self._dispatch.add(envelope)
                 self._wake()
+                self._tell_waiting()  # what they wait for may have been evicted
                 return
         for envelope in envelopes:
             for signal, count in envelope.counts:
@@ -243,7 +244,12 @@ class EnvelopeSender:
         finally:
             with self._lock:
                 self._dispatch.conclude(work, attempt)
-                # Waking whoever waits after each envelope would cost as much as sending it.
-                is_failure = attempt.verdict is Verdict.RETRY
-                if is_failure or any(map(self._dispatch.is_settled, self._awaited)):
-                    self._settled.notify_all()
+                if attempt.verdict is Verdict.RETRY:
+                    self._settled.notify_all()  # waiting any longer may be in vain
+                else:
+                    self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        # Only if it is of use: a wake-up after each envelope made sending it a quarter dearer.
+        if any(map(self._dispatch.is_settled, self._awaited)):
+            self._settled.notify_all()

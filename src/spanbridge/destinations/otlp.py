@@ -7,6 +7,7 @@ import encodings.idna  # noqa: F401
 import logging
 import netrc  # noqa: F401
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -30,9 +31,10 @@ from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.outcome import Signal
 from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
+from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.settings import OtlpOptions
@@ -55,6 +57,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         # Made here and not on the sending thread: it imports its HTTP client, and a fork in the
         # middle of an import leaves the child with a lock that nobody releases.
         self._exporter: SpanExporter | None = _make_exporter(options)
+        self._is_retrying = False
 
     @property
     def address(self) -> str:
@@ -74,10 +77,22 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def _send(self, items: Sequence[SpanRecord]) -> None:
         if self._exporter is None:
             self._exporter = _make_exporter(self._options)
-        with _OVERHEARD as said:
+        self._is_retrying = False
+        with _OVERHEARD.by(self._hear):
             result = self._exporter.export([rebuild_span(record) for record in items])
         if result is not SpanExportResult.SUCCESS:
-            raise NotDeliveredError("export failed", f"{self.address}: {said.last}")
+            raise NotDeliveredError("export failed", f"{self.address}: {self._last_error}")
+        self._is_retrying = False
+
+    def _hear(self, words: str) -> None:
+        """The exporter met trouble and tries again, for up to ten seconds: say so at once."""
+        if not self._is_retrying:
+            self._last_error = words
+            self._is_retrying = True
+            GUARD.report(f"{self.name}: export failed", f"{self.address}: {words}")
+
+    def _is_hopeless(self) -> bool:
+        return self._is_retrying
 
     def _interrupt(self) -> None:
         if self._exporter is not None:
@@ -103,23 +118,24 @@ class _Overheard(threading.local):
     """What the exporter logs on this thread while we call it.
 
     It writes a line for every retry of every batch. We write one line per cause and minute, and
-    take its last words as the detail. Other threads' use of the same exporter is not touched.
+    take its words as the detail. Other threads' use of the same exporter is not touched.
     """
 
-    is_listening = False
-    last = ""
+    listener: Callable[[str], None] | None = None
 
-    def __enter__(self) -> _Overheard:
-        self.is_listening, self.last = True, ""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_listening = False
+    @contextmanager
+    def by(self, listener: Callable[[str], None]) -> Iterator[None]:
+        self.listener = listener
+        try:
+            yield
+        finally:
+            self.listener = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self.is_listening:
-            self.last = record.getMessage()
-        return not self.is_listening
+        if self.listener is None:
+            return True
+        self.listener(record.getMessage())
+        return False
 
 
 _OVERHEARD: Final = _Overheard()

@@ -31,6 +31,7 @@ class Sized(Protocol):
 
 T = TypeVar("T", bound=Sized)
 
+HOPE_CHECK_S: Final = 0.05
 MAX_BATCH: Final = 512
 """Items handed to one call of ``send``; OpenTelemetry's default export batch."""
 
@@ -144,18 +145,27 @@ class Outbox(Generic[T]):
                 return not len(self)  # nobody to wait for
             return self._changed.wait_for(lambda: not len(self), timeout_s)
 
-    def close(self, timeout_s: float, interrupt: Callable[[], None]) -> bool:
+    def close(
+        self,
+        timeout_s: float,
+        interrupt: Callable[[], None],
+        is_hopeless: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Send what is queued, then stop the thread. What is left at the deadline has failed.
 
         Args:
             timeout_s: Deadline for all of it, in seconds.
             interrupt: Ends a ``send`` that is still blocked when the deadline is near.
+            is_hopeless: Whether sending fails just now. The wait ends then: an unreachable server
+                must not hold up the end of the process.
 
         Returns:
             Whether everything was settled in time.
         """
         deadline = time.monotonic() + timeout_s
-        in_time = self.flush(max(0.0, timeout_s * 0.9))
+        in_time = False
+        while not in_time and time.monotonic() < deadline - 0.1 * timeout_s and not is_hopeless():
+            in_time = self.flush(min(HOPE_CHECK_S, timeout_s))
         with self._changed:
             self._is_closing = True
             left = list(self._items)

@@ -24,7 +24,7 @@ from spanbridge.runtime.status import DestinationStatus
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error
 from spanbridge.sentry.dsc import DscSource
-from spanbridge.sentry.encode import encode_envelope, trace_header
+from spanbridge.sentry.encode import encode_envelope
 from spanbridge.sentry.transactions import EncodedTransaction, encode_transactions
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
 
@@ -126,7 +126,7 @@ class SentryDestination:
                 msgspec.structs.replace(issue, is_sampled=is_sampled), self._context, self._modules
             )
             dsc = self.dsc_source.of(local, None)
-            body = self._envelope(Item("event", event), issue.event_id, dsc)
+            body = self._envelope(Item("event", event), issue.event_id, dsc, _now_text())
         except Exception as error:
             self._lose_in_conversion(error, Signal.ERROR, 1)
             return
@@ -141,6 +141,14 @@ class SentryDestination:
         self._sender.discarded("sample_rate", "span", spans)
         if roots:
             self._sender.discarded("sample_rate", "transaction", roots)
+
+    def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
+        """Count items that are lost before they get here, also in Sentry's client reports."""
+        self.ledger.accept(signal, count)
+        self.ledger.settle(signal, outcome, count, reason)
+        if outcome is not Outcome.NEVER_ENDED:  # the application's doing, no discard of ours
+            discarded = "queue_overflow" if outcome is Outcome.EVICTED else "internal_sdk_error"
+            self._sender.discarded(discarded, signal.value, count)
 
     def lose(self, local: LocalTrace) -> None:
         """Send what there is of a trace whose root will never end."""
@@ -182,13 +190,15 @@ class SentryDestination:
 
     def _send_segments(self, released: Sequence[Released]) -> None:
         envelopes: list[OutgoingEnvelope] = []
+        # One time for the whole round: it serves to find clocks that are minutes off.
+        sent_at = _now_text()
         for local, segment in released:
             spans = 1 + len(segment.children)
             try:
                 encoded = encode_transactions(
                     segment, self._context, new_event_id=lambda: uuid.uuid4().hex
                 )
-                parts = [self._transaction_envelope(local, part) for part in encoded]
+                parts = [self._transaction_envelope(local, part, sent_at) for part in encoded]
             except Exception as error:
                 self._lose_in_conversion(error, Signal.SPAN, spans)
                 continue
@@ -197,23 +207,20 @@ class SentryDestination:
             self._sender.offer(*envelopes)
 
     def _transaction_envelope(
-        self, local: LocalTrace, encoded: EncodedTransaction
+        self, local: LocalTrace, encoded: EncodedTransaction, sent_at: str
     ) -> OutgoingEnvelope:
         dsc = self.dsc_source.of(local, encoded.dsc_name)
         return OutgoingEnvelope(
-            self._envelope(encoded.item, encoded.event_id, dsc),
+            self._envelope(encoded.item, encoded.event_id, dsc, sent_at),
             Priority.TRACE,
             (("transaction", 1), ("span", encoded.span_count)),
             ((Signal.SPAN, encoded.span_count),),
         )
 
-    def _envelope(self, item: Item, event_id: str, dsc: DynamicSamplingContext) -> bytes:
-        header = EnvelopeHeader(
-            event_id=event_id,
-            sent_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            trace=trace_header(dsc),
-            sdk=self._sdk,
-        )
+    def _envelope(
+        self, item: Item, event_id: str, dsc: DynamicSamplingContext, sent_at: str
+    ) -> bytes:
+        header = EnvelopeHeader(event_id=event_id, sent_at=sent_at, trace=dsc, sdk=self._sdk)
         body = encode_envelope(header, [item])
         logger.debug("spanbridge: %s sends %s", self.name, body)
         return body
@@ -224,3 +231,7 @@ class SentryDestination:
             self._sender.discarded("internal_sdk_error", "transaction", 1)
         self._sender.discarded("internal_sdk_error", signal.value, count)
         GUARD.caught("sentry.convert", error)
+
+
+def _now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

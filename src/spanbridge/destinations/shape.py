@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spanbridge.model.failure import Issue
+    from spanbridge.model.outcome import Outcome, Signal
     from spanbridge.model.span import SpanRecord
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.local_trace import LocalTrace
@@ -53,6 +54,9 @@ class Destination(Protocol):
 
     def sampled_out(self, spans: int, roots: int) -> None:
         """Note spans, ``roots`` local roots among them, of traces this destination leaves out."""
+
+    def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
+        """Count items that were owed to this destination and are lost before they reach it."""
 
     def lose(self, local: LocalTrace) -> None:
         """The root of ``local`` will never end."""

@@ -77,6 +77,11 @@ class StreamDestination(ABC, Generic[T]):
         self.ledger.accept(Signal.SPAN, spans)
         self.ledger.settle(Signal.SPAN, Outcome.SAMPLED_OUT, spans)
 
+    def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
+        """Count items that are lost before they get here."""
+        self.ledger.accept(signal, count)
+        self.ledger.settle(signal, outcome, count, reason)
+
     def lose(self, local: LocalTrace) -> None:
         """Nothing waits for a root here."""
 
@@ -92,7 +97,7 @@ class StreamDestination(ABC, Generic[T]):
 
     def close(self, timeout_s: float) -> bool:
         """Send what is queued within the deadline, then stop."""
-        return self._outbox.close(timeout_s, self._interrupt)
+        return self._outbox.close(timeout_s, self._interrupt, self._is_hopeless)
 
     def after_fork(self) -> None:
         """The outbox empties itself; the child counts from zero."""
@@ -109,6 +114,10 @@ class StreamDestination(ABC, Generic[T]):
             ledger=self.ledger.snapshot(),
             last_error=self._last_error,
         )
+
+    def _is_hopeless(self) -> bool:
+        """Whether sending fails just now."""
+        return False
 
     def _interrupt(self) -> None:
         """End a send that is still blocked; nothing to end by default."""

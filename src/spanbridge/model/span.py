@@ -89,14 +89,23 @@ class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     def size_bytes(self) -> int:
         """About how much memory it takes, for the bounds of queues.
 
-        Only texts count, as nothing else is large in practice. It is worked out at each call, as
-        most spans leave before anybody has to know.
+        It is worked out at each call, as most spans leave before anybody has to know.
         """
-        chars = _text_chars(self.attributes)
-        if self.events:
-            chars += sum([_text_chars(event.attributes) for event in self.events])
-        return SPAN_BYTES + chars
+        size_bytes = SPAN_BYTES + _bytes_of(self.attributes)
+        for event in self.events:
+            size_bytes += SPAN_BYTES // 4 + _bytes_of(event.attributes)
+        for link in self.links:
+            size_bytes += SPAN_BYTES // 4 + _bytes_of(link.attributes)
+        return size_bytes
 
 
-def _text_chars(attributes: Attributes) -> int:
-    return sum([len(value) for value in attributes.values() if type(value) is str])
+def _bytes_of(value: AttributeValue) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if value is None or isinstance(value, int | float):
+        return 0
+    if isinstance(value, Mapping):
+        return 64 * len(value) + sum([_bytes_of(inner) for inner in value.values()])
+    # Numbers are not looked at one by one: an embedding has thousands.
+    is_flat = len(value) == 0 or isinstance(value[0], int | float)
+    return 32 * len(value) + (0 if is_flat else sum([_bytes_of(inner) for inner in value]))

@@ -7,7 +7,7 @@ import msgspec
 from spanbridge.model.span import SpanRecord
 
 
-class DynamicSamplingContext(msgspec.Struct, frozen=True, gc=False):
+class DynamicSamplingContext(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Sentry's ``trace`` header and ``sentry-*`` baggage; every value is text.
 
     Source: Sentry develop docs, "Dynamic Sampling Context".

@@ -20,8 +20,7 @@ from spanbridge.privacy.keys import Treatment, event_treatment, is_denied, treat
 from spanbridge.privacy.text import REDACTED, scrub_query, scrub_text
 
 _KEEP: Final = Treatment.KEEP
-# Looked up by exact type: ``isinstance`` with ``int | float`` makes a union object each time and
-# took a third of the whole scrubbing.
+# Looked up by exact type: ``isinstance`` with ``int | float`` takes five times as long.
 _NUMBERS: Final = frozenset({int, float, bool})
 MAX_DEPTH: Final = 32
 """Values nested deeper are redacted: what is not looked at must not leave."""

@@ -35,15 +35,9 @@ def scrub_text(text: str) -> str:
 
 def _may_authorize(text: str) -> bool:
     # Literals first: the pattern costs ten times as much on a text without any of them.
+    lowered = text.lower()
     return (
-        "earer" in text
-        or "asic" in text
-        or "igest" in text
-        or "egotiate" in text
-        or "EARER" in text
-        or "ASIC" in text
-        or "IGEST" in text
-        or "EGOTIATE" in text
+        "bearer" in lowered or "basic" in lowered or "digest" in lowered or "negotiate" in lowered
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from spanbridge.process.in_flight import InFlight
     from spanbridge.process.local_trace import LocalTrace
 
+RESERVED_FOR_ERRORS = 1024
+"""Places beyond the bound for spans that an exception is leaving."""
 WAKE_AT = 512
 """Ended spans that wake the worker even if no local trace closed."""
 
@@ -38,7 +40,7 @@ class Intake:
     def reset(self) -> None:
         """Start empty, as a forked child must: what is queued belongs to the parent."""
         self._items: deque[Ended] = deque()
-        self._refused: deque[None] = deque()
+        self._refused: deque[bool] = deque()
         # SimpleQueue.put is re-entrant by contract, Event.set and Condition are not.
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._is_signalled = True
@@ -50,8 +52,8 @@ class Intake:
         """Queue a finished span, or count it as refused if the queue is full."""
         items = self._items
         waiting = len(items)
-        if waiting >= self._max_items:
-            self._refused.append(None)
+        if waiting >= self._max_items and not self._has_reserved_place(item):
+            self._refused.append(item[2] is not None)
             return
         items.append(item)
         if (heir := self._heir) is not None:
@@ -107,9 +109,14 @@ class Intake:
             while True:
                 heir.put(self._items.popleft(), wakes=True)
 
-    def take_refused(self) -> int:
-        """How many spans were refused since the last call. Called by the worker only."""
-        refused = len(self._refused)
-        for _ in range(refused):
-            self._refused.popleft()
-        return refused
+    def take_refused(self) -> tuple[int, int]:
+        """How many spans were refused since the last call, and how many of them told of an error.
+
+        Called by the worker only.
+        """
+        refused = [self._refused.popleft() for _ in range(len(self._refused))]
+        return len(refused), sum(refused)
+
+    def _has_reserved_place(self, item: Ended) -> bool:
+        """Errors are worth more than traces: a few places are theirs alone."""
+        return item[2] is not None and len(self._items) < self._max_items + RESERVED_FOR_ERRORS

@@ -10,7 +10,7 @@ from spanbridge.process.sampling import NOBODY
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, TraceState
 
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.process.upstream import Upstream
@@ -36,17 +36,20 @@ class LocalTrace:
         root_id: int,
         keepers: frozenset[str] = NOBODY,
         upstream: Upstream | None = None,
+        trace_state: TraceState | None = None,
     ) -> None:
         self.trace_id = trace_id
         self.root_id = root_id
         self.keepers = keepers
         """Names of the destinations that keep this trace."""
         self.upstream = upstream
+        self.trace_state = trace_state
+        """The caller's, for the random number in it."""
         self.open: set[int] = set()
         """Ids of spans that started and have not ended."""
         self.root: SpanReference | None = None
-        self.dsc: DynamicSamplingContext | None = None
-        """Frozen when it first leaves the process."""
+        self.dsc: dict[str, DynamicSamplingContext] = {}
+        """By destination name, frozen when it first leaves the process."""
 
 
 class SpanReference(weakref.ref["Span"]):
@@ -145,7 +148,11 @@ class LocalTraces:
         return reference.local if reference is not None else self._by_trace_id.get(trace_id)
 
     def close(self, local: LocalTrace) -> None:
-        """Forget the trace id of a local trace whose root ended."""
+        """Forget the trace id of a local trace whose root ended, and the root itself.
+
+        Each refers to the other, so one link has to go for both to be freed at once.
+        """
+        local.root = None
         if self._by_trace_id.get(local.trace_id) is local:
             self._by_trace_id.pop(local.trace_id, None)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from math import ceil
 from typing import Final
 
 from opentelemetry.context import Context
@@ -21,6 +24,8 @@ from spanbridge.runtime.guard import GUARD
 
 _RANGE: Final = 1 << 56
 _MASK: Final = _RANGE - 1
+_MILLION: Final = 1_000_000
+_RV: Final = re.compile(r"rv:([0-9a-f]{14})")
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -37,17 +42,30 @@ def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream
         return _MASK - min(int(rand * _RANGE), _MASK)
     if trace_state and (members := trace_state.get("ot")):
         for member in members.split(";"):
-            if member.startswith("rv:") and len(member) == 17:
-                try:
-                    return int(member[3:], 16)
-                except ValueError:
-                    break
+            if (match := _RV.fullmatch(member)) is not None:
+                return int(match[1], 16)
     return trace_id & _MASK
 
 
-def sample_rand(trace_id: int) -> str:
-    """Sentry's ``sample_rand`` of a trace that starts here: six decimals, never rounded up to 1."""
-    return f"{(_MASK - (trace_id & _MASK)) * 1_000_000 // _RANGE / 1_000_000:.6f}"
+def sample_rand(r: int, rate: float, is_kept: bool) -> str:
+    """Sentry's ``sample_rand`` of a trace that starts here: six decimals, never rounded up to 1.
+
+    Sentry's rule "kept if and only if ``sample_rand`` < ``sample_rate``" holds also where six
+    decimals cannot tell the number from the rate. It cannot hold if the rate did not decide, as
+    where a W3C caller said no; the number is left as it is then.
+
+    Args:
+        r: The trace's :func:`randomness`.
+        rate: The rate as it is written beside it.
+        is_kept: The decision.
+    """
+    millionths = (_MASK - r) * _MILLION // _RANGE
+    first_left_out = ceil(Decimal(str(rate)) * _MILLION)
+    if is_kept and millionths == first_left_out:
+        millionths -= 1
+    elif not is_kept and millionths == first_left_out - 1 < _MILLION - 1:
+        millionths += 1
+    return f"{millionths / _MILLION:.6f}"
 
 
 class SamplingPolicy:
@@ -77,7 +95,7 @@ class SamplingPolicy:
             parent: The remote parent, if there is one.
             context: The context the root is started in, for what the caller decided.
         """
-        upstream = upstream_of(context)
+        upstream = upstream_of(context, trace_id)
         if parent is None and upstream is None and self._keeps_everything:
             return self._everybody
         if parent is not None and not parent.trace_flags.sampled:

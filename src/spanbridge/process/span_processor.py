@@ -54,7 +54,11 @@ class BridgeProcessor(SpanProcessor):
             if context.trace_flags & 1:
                 keepers = policy.keepers(context.trace_id, parent, parent_context)
             local = LocalTrace(
-                context.trace_id, context.span_id, keepers, upstream_of(parent_context)
+                context.trace_id,
+                context.span_id,
+                keepers,
+                upstream_of(parent_context, context.trace_id),
+                parent.trace_state if parent is not None else None,
             )
             self._traces.open(span, local)
         except Exception as error:
@@ -62,14 +66,14 @@ class BridgeProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a finished span, with the exception in flight if it is the recorded one."""
-        if (intake := self.intake) is None:
-            return
         try:
             context = span.get_span_context()
             if context is None:
                 return
             span_id = context.span_id
             local = self._traces.end(context.trace_id, span_id)
+            if (intake := self.intake) is None:
+                return
             if local is None:  # started before we were configured
                 local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
             exception: InFlight | None = None

@@ -21,6 +21,16 @@ class Upstream(NamedTuple):
     """The flag of ``sentry-trace``; ``None`` if the decision was left to us."""
     dsc: Mapping[str, str]
     """The frozen ``sentry-*`` baggage members without their prefix; empty if there were none."""
+    trace_id: int
+    """The trace it speaks of. A context passes it on to whatever starts in it, other traces too."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the sampling context is the head's and must not be changed any more.
+
+        A caller that decided but sent no sampling context froze an empty one.
+        """
+        return bool(self.dsc) or self.is_sampled is not None
 
     @property
     def sample_rand(self) -> float | None:
@@ -37,7 +47,12 @@ def with_upstream(context: Context, upstream: Upstream) -> Context:
     return otel_context.set_value(_KEY, upstream, context)
 
 
-def upstream_of(context: Context | None) -> Upstream | None:
-    """What the caller decided, if its headers said so; ``None`` means the current context."""
+def upstream_of(context: Context | None, trace_id: int) -> Upstream | None:
+    """What the caller decided on a trace, if its headers said so.
+
+    Args:
+        context: Where to look; ``None`` means the current context.
+        trace_id: The trace asked about.
+    """
     value = otel_context.get_value(_KEY, context)
-    return value if isinstance(value, Upstream) else None
+    return value if isinstance(value, Upstream) and value.trace_id == trace_id else None

@@ -38,7 +38,7 @@ def encode_item(item: Item) -> bytes:
 
 
 def trace_header(context: DynamicSamplingContext | None) -> dict[str, str]:
-    """The known keys of a dynamic sampling context, for :class:`EnvelopeHeader`."""
+    """The known keys of a dynamic sampling context, for headers of other protocols."""
     if context is None:
         return {}
     pairs = zip(context.__struct_fields__, msgspec.structs.astuple(context), strict=True)

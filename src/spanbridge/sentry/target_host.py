@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+_CALLING: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _URLS: Final = ("url.full", "http.url")
 _HOSTS: Final = ("server.address", "net.peer.name", "http.host")
 
@@ -21,16 +23,18 @@ def target_host(context: Context | None) -> str | None:
 
     OpenTelemetry's propagators are not told the target, so it is read from the attributes of the
     current span, which HTTP instrumentations set before they inject. Old and new conventions.
+    Only a span that calls somebody names a target: on a server's span they name the server.
     """
-    attributes = getattr(trace.get_current_span(context), "attributes", None)
-    if not isinstance(attributes, Mapping):
+    span = trace.get_current_span(context)
+    attributes = getattr(span, "attributes", None)
+    if getattr(span, "kind", None) not in _CALLING or not isinstance(attributes, Mapping):
         return None
     for name in _URLS:
-        if isinstance(url := attributes.get(name), str) and (host := urlsplit(url).hostname):
+        if isinstance(url := attributes.get(name), str) and (host := _host_of(url)):
             return host
     for name in _HOSTS:
         if isinstance(host := attributes.get(name), str) and host:
-            return urlsplit(f"//{host}").hostname
+            return _host_of(f"//{host}")
     return None
 
 
@@ -45,3 +49,10 @@ def is_allowed(host: str | None, allowed: Sequence[str] | None) -> bool:
     if allowed is None or host is None:
         return True
     return any(fnmatchcase(host, pattern.lower()) for pattern in allowed)
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # e.g. half an IPv6 address
+        return None

@@ -14,6 +14,7 @@ import msgspec
 
 from spanbridge.model.failure import Level
 from spanbridge.model.span import Attributes
+from spanbridge.model.trace import DynamicSamplingContext
 
 SpanStatusWord: TypeAlias = Literal[
     "ok",
@@ -183,12 +184,12 @@ class EnvelopeHeader(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The first line of an envelope.
 
     ``sent_at`` is RFC 3339 in UTC; the server corrects clock drift with it. ``trace`` is the
-    dynamic sampling context with the keys that are known, see :func:`trace_header`.
+    dynamic sampling context; only the keys that are known appear.
     """
 
     event_id: str | None = None
     sent_at: str | None = None
-    trace: dict[str, str] = {}
+    trace: DynamicSamplingContext | None = None
     sdk: SdkInfo | None = None
 
 

@@ -11,6 +11,31 @@ Installed with the extra ``receiver``, the pytest plugin offers one fixture::
 
 from __future__ import annotations
 
-from spanbridge.receiver import Fault, Receiver, StoredItem, StoredSpan, StoredViolation, Violation
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spanbridge.receiver import (
+        Fault,
+        Receiver,
+        StoredItem,
+        StoredSpan,
+        StoredViolation,
+        Violation,
+    )
 
 __all__ = ["Fault", "Receiver", "StoredItem", "StoredSpan", "StoredViolation", "Violation"]
+
+
+def __getattr__(name: str) -> Any:
+    # pytest imports this package, for its plugin, into every test run of whoever has spanbridge
+    # installed, with or without the extra: only those who use it pay, and need, the server.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from spanbridge import receiver
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            f"spanbridge.testing needs {missing.name}. Run: pip install 'spanbridge[receiver]'",
+            name=missing.name,
+        ) from None
+    return getattr(receiver, name)

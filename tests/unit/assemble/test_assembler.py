@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbridge.assemble.assembler import LATE_HOLD_S, Assembler
-from spanbridge.assemble.tree import follow_ups
+from spanbridge.assemble.tree import follow_up
 from spanbridge.model.trace import Segment
 from tests.support.spans import local_trace, record
 
@@ -53,6 +53,26 @@ def test_spans_that_end_later_leave_as_one_tree_when_nothing_is_open_any_more() 
     assert released.segment.is_follow_up
 
 
+def test_only_spans_that_stay_count_towards_the_byte_limit() -> None:
+    large = {"text": "x" * 10_000}
+    assembler = Assembler(300, 100, max_bytes=25_000)
+    staying = local_trace(1, 1)
+    assembler.add(staying, record(2, 1, attributes=large), 0)
+    assembler.add(staying, record(3, 1, attributes=large), 0)
+    assert assembler.ready(0) == []
+    leaving = local_trace(11)
+    for span in (record(12, 11, attributes=large), record(11, attributes=large)):
+        assembler.add(leaving, span, 0)
+    assert [released.local for released in assembler.ready(0)] == [leaving]
+
+    assembler.add(staying, record(4, 1, attributes=large), 0)
+
+    assert {released.local for released in assembler.ready(0)} == {staying}
+    assembler.add(staying, record(5, 1, attributes=large), 0)
+    assert assembler.ready(0) == []
+    assert assembler.held == 1
+
+
 def test_late_spans_do_not_wait_long_for_parents_that_stay_open() -> None:
     assembler, local = Assembler(300, 100), local_trace(1, 2)
     assembler.add(local, record(1), 10)
@@ -87,18 +107,24 @@ def test_the_oldest_trace_leaves_when_too_many_spans_are_held() -> None:
 
     released = assembler.ready(0)
 
-    assert [names(item.segment) for item in released] == [("span 2",), ("span 3",)]
+    assert [names(item.segment) for item in released] == [("span 2", "span 3")]
     assert assembler.held == 2
 
 
-@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), max_size=40))
-def test_every_span_is_in_exactly_one_tree_whatever_the_ids(ids: list[tuple[int, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=40))
+def test_every_span_is_in_the_follow_up_once_whatever_the_ids(ids: list[tuple[int, int]]) -> None:
     spans = [record(span_id, parent_id) for span_id, parent_id in ids]
 
-    segments = follow_ups(spans)
+    segment = follow_up(spans)
 
-    leaving = [span for segment in segments for span in (segment.root, *segment.children)]
-    assert sorted(map(id, leaving)) == sorted(map(id, spans))
+    assert sorted(map(id, (segment.root, *segment.children))) == sorted(map(id, spans))
+
+
+def test_siblings_without_their_parent_leave_as_one_segment_with_their_true_parents() -> None:
+    segment = follow_up([record(4, 3), record(3, 1), record(2, 1)])
+
+    assert names(segment) == ("span 2", "span 3", "span 4")
+    assert [child.parent_span_id for child in segment.children] == [f"{1:016x}", f"{3:016x}"]
 
 
 @given(st.randoms(use_true_random=False))

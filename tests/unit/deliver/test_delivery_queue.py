@@ -12,6 +12,7 @@ def entry(priority: Priority, arrival: int = 0, size: int = 10, spans: int = 1) 
     return QueuedEnvelope(
         OutgoingEnvelope(b"x" * size, priority, (("span", spans),), ((Signal.SPAN, spans),)),
         arrival,
+        spans,
     )
 
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from spanbridge.process.intake import WAKE_AT, Ended, Intake
+from spanbridge.process.intake import RESERVED_FOR_ERRORS, WAKE_AT, Ended, Intake
 
 LONG_S = 30.0
 
 
-def ended(number: int) -> Ended:
-    return cast(Ended, number)
+def ended(number: int, in_flight: object = None) -> Ended:
+    return cast(Ended, (number, None, in_flight))
 
 
 def taken(intake: Intake, limit: int = 10) -> list[object]:
-    return list(intake.take(limit))
+    return [item[0] for item in intake.take(limit)]
 
 
 @contextmanager
@@ -50,7 +50,17 @@ def test_what_does_not_fit_is_refused_and_counted_once() -> None:
         intake.put(ended(number), wakes=False)
 
     assert taken(intake) == [0, 1]
-    assert (intake.take_refused(), intake.take_refused()) == (3, 0)
+    assert (intake.take_refused(), intake.take_refused()) == ((3, 0), (0, 0))
+
+
+def test_a_few_places_are_for_errors_alone_and_refused_errors_are_told_apart() -> None:
+    intake = Intake(1)
+    for number in range(RESERVED_FOR_ERRORS + 3):
+        intake.put(ended(number, in_flight="exception"), wakes=False)
+    intake.put(ended(-1), wakes=False)
+
+    assert len(intake) == 1 + RESERVED_FOR_ERRORS
+    assert intake.take_refused() == (3, 2)
 
 
 def test_an_item_that_wakes_ends_the_workers_sleep() -> None:
@@ -105,4 +115,4 @@ def test_a_child_starts_empty() -> None:
         intake.put(ended(number), wakes=True)
     intake.reset()
 
-    assert (taken(intake), intake.take_refused()) == ([], 0)
+    assert (taken(intake), intake.take_refused()) == ([], (0, 0))

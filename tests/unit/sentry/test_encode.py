@@ -34,7 +34,7 @@ def test_an_envelope_reads_back() -> None:
     header = EnvelopeHeader(
         event_id="e" * 32,
         sent_at="2026-11-22T00:00:00Z",
-        trace=trace_header(DynamicSamplingContext("a" * 32, "key", sample_rate="0.1")),
+        trace=DynamicSamplingContext("a" * 32, "key", sample_rate="0.1"),
         sdk=SdkInfo("spanbridge", "1"),
     )
     payload = msgspec.json.encode({"text": "ä\n"})
@@ -69,7 +69,8 @@ def test_a_container_says_how_many_items_it_holds() -> None:
 
 
 def test_no_sampling_context_means_no_trace_header() -> None:
-    assert parsed(encode_envelope(EnvelopeHeader(trace=trace_header(None)), []))[0] == {}
+    assert parsed(encode_envelope(EnvelopeHeader(trace=None), []))[0] == {}
+    assert trace_header(None) == {}
 
 
 @pytest.mark.parametrize(
