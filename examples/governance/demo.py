@@ -22,7 +22,15 @@ import msgspec
 from rich.console import Console
 
 from examples.governance.demo_checks import Evidence, check_destination, check_ledger
-from examples.governance.demo_view import show_checks, show_console, show_ledger, show_sentry
+from examples.governance.demo_view import (
+    WIDTH,
+    show_checks,
+    show_console,
+    show_file,
+    show_ledger,
+    show_otlp,
+    show_sentry,
+)
 from examples.governance.traffic import TrafficReport, send_traffic
 from spanbridge import Status
 from spanbridge.receiver import Receiver
@@ -52,7 +60,8 @@ def main() -> None:
     destinations = [name for name in names if name and name != "none"]
     if unknown := [name for name in destinations if name not in KNOWN]:
         sys.exit(f"unknown destination {unknown[0]!r}: choose among {', '.join(KNOWN)} or none")
-    console = Console(highlight=False, width=110 if not sys.stdout.isatty() else None)
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     with Receiver() as receiver, TemporaryDirectory() as folder:
         run = _run(receiver, destinations, Path(folder))
         evidence = Evidence(
@@ -148,13 +157,9 @@ def _show(console: Console, destinations: list[str], run: Run, evidence: Evidenc
     if "console" in destinations:
         show_console(console, run.printed)
     if "file" in destinations:
-        console.rule("file")
-        console.print(f"{len(run.lines)} lines, the first one:")
-        console.print(run.lines[0] if run.lines else "(none)", markup=False)
+        show_file(console, [msgspec.json.decode(line) for line in run.lines])
     if "otlp" in destinations:
-        console.rule("OTLP")
-        roots = sum(span.parent_span_id is None for span in evidence.spans)
-        console.print(f"{len(evidence.spans)} spans, {roots} of them roots")
+        show_otlp(console, evidence.spans)
     show_ledger(console, run.status)
 
 

@@ -1,20 +1,22 @@
 """What the demo prints."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.tree import Tree
 
 from examples.governance.demo_checks import Check
+from examples.governance.demo_trees import otlp_tree, transaction_tree
 from examples.governance.traffic import TrafficReport
 from spanbridge import Status
-from spanbridge.receiver import StoredItem
+from spanbridge.receiver import StoredItem, StoredSpan
 
-_STATUS_STYLE = {"ok": "green", None: "green"}
-_CONSOLE_LINES_SHOWN = 60
+WIDTH = 100
+"""Columns of all that is printed; a narrower terminal gets less."""
+_TREES_SHOWN = 3
 
 
 def show_sentry(
@@ -25,54 +27,102 @@ def show_sentry(
     for title, events in _grouped(issues, _title).items():
         _show_issue(console, title, events)
     console.rule("Sentry: transactions")
-    for (name, status), items in _grouped(transactions, _shape).items():
-        console.print(f"[bold]{len(items)} x[/] {escape(name)} [dim]{status}[/]")
+    shapes = _grouped(transactions, _shape)
+    for (name, status), items in shapes.items():
+        console.print(f"[bold]{len(items)} x[/] {escape(name)} [dim]{escape(status)}[/]")
     console.print()
-    shown = _grouped(transactions, _shape).values()
-    for items in sorted(shown, key=lambda items: -len(items[0].payload["spans"]))[:3]:
-        console.print(_transaction_tree(items[0].payload))
+    largest = sorted(shapes.values(), key=lambda items: -len(items[0].payload["spans"]))
+    for items in largest[:_TREES_SHOWN]:
+        console.print(transaction_tree(items[0].payload, console.width))
 
 
 def show_console(console: Console, printed: str) -> None:
-    """What the console destination printed, the beginning of it."""
+    """One tree and one issue of each kind out of what the console destination printed."""
     console.rule("console")
-    lines = printed.splitlines()
-    for line in lines[:_CONSOLE_LINES_SHOWN]:
-        console.print(line, markup=False, soft_wrap=True)
-    if len(lines) > _CONSOLE_LINES_SHOWN:
-        console.print(f"… and {len(lines) - _CONSOLE_LINES_SHOWN} more lines")
+    trees, issues = _console_blocks(printed)
+    by_title: dict[str, list[str]] = {}
+    for block in issues:
+        by_title.setdefault(block[0], block)
+    for block in [*sorted(trees, key=len)[-1:], *by_title.values()]:
+        for line in block:
+            _print_line(console, line)
+        console.print()
+    console.print(f"These are out of {len(trees)} trees and {len(issues)} issues.")
+
+
+def show_otlp(console: Console, spans: Sequence[StoredSpan]) -> None:
+    """The largest trace in which something was raised."""
+    console.rule("OTLP")
+    traces = list(_grouped(spans, lambda span: span.trace_id).values())
+    raised = [trace for trace in traces if any(_is_raised_in(span) for span in trace)]
+    for trace in sorted(raised or traces, key=len)[-1:]:
+        console.print(otlp_tree(trace, console.width))
+    console.print(f"\nThis is one of {len(traces)} traces, {len(spans)} spans in all.")
+
+
+def show_file(console: Console, lines: Sequence[Mapping[str, Any]]) -> None:
+    """One span and one issue out of the file, each field on a line of its own."""
+    console.rule("file")
+    for kind in ("span", "issue"):
+        for line in [line for line in lines if line["type"] == kind][:1]:
+            _show_fields(console, line)
+            console.print()
+    console.print(f"These are 2 of {len(lines)} lines." if lines else "(no lines)")
 
 
 def show_ledger(console: Console, status: Status) -> None:
     """The closed ledger: what was owed to each destination and what became of it."""
     console.rule("ledger")
-    table = Table("destination", "address", "signal", "accepted", "fates", "pending")
+    if not status.destinations:
+        console.print("nothing was sent, as asked")
+        return
+    table = Table("destination", "signal", "accepted", "fates", "pending")
     for name, destination in status.destinations.items():
         for signal, accepted in destination.ledger.accepted.items():
             fates = ", ".join(
-                f"{fate} {count}" for fate, count in destination.ledger.outcomes[signal].items()
+                f"{fate} {count}"
+                for fate, count in sorted(destination.ledger.outcomes[signal].items())
             )
             pending = str(destination.ledger.pending[signal])
-            table.add_row(name, destination.address, signal, str(accepted), fates, pending)
-    console.print(table if table.row_count else "nothing was sent anywhere")
+            table.add_row(name, signal, str(accepted), fates, pending)
+    console.print(table)
 
 
 def show_checks(console: Console, report: TrafficReport, checks: Sequence[Check]) -> None:
     """One line per destination: everything it was owed, or what is missing."""
     console.rule("result")
     sent = ", ".join(f"{kind} {count}" for kind, count in report.sent.items())
-    console.print(f"{len(report.answers)} requests: {sent}")
+    _print_hanging(console, f"{len(report.answers)} requests: {sent}")
     for check in checks:
         verdict = (
             "[green]got all it was owed[/]" if check.passed else "[red]is missing something[/]"
         )
         console.print(f"{check.name}: {verdict}")
         for complaint in check.complaints[:10]:
-            console.print(f"  {escape(complaint)}")
+            _print_hanging(console, complaint, indent="  ")
 
 
-def _grouped(items: Sequence[StoredItem], key: Any) -> dict[Any, list[StoredItem]]:
-    groups: dict[Any, list[StoredItem]] = {}
+def _print_hanging(console: Console, text: str, indent: str = "", style: str = "") -> None:
+    """Print ``text`` with its further lines indented, broken between words alone."""
+    lines = textwrap.wrap(
+        text,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def _print_line(console: Console, line: str, style: str = "") -> None:
+    cut = line if len(line) <= console.width else f"{line[: console.width - 1]}…"
+    console.print(cut, style=style, markup=False, soft_wrap=True)
+
+
+def _grouped(items: Iterable[Any], key: Any) -> dict[Any, list[Any]]:
+    groups: dict[Any, list[Any]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
@@ -87,20 +137,25 @@ def _show_issue(console: Console, title: str, events: Sequence[StoredItem]) -> N
     payload = events[0].payload
     outermost = payload["exception"]["values"][-1]
     handled = "handled" if outermost["mechanism"]["handled"] else "unhandled"
-    console.print(f"[bold red]{escape(title)}[/]", soft_wrap=True)
-    console.print(
-        f"  {len(events)} x, level {payload['level']}, {handled}, in {payload['transaction']}"
+    _print_hanging(console, title, style="bold red")
+    _print_line(
+        console,
+        f"  {len(events)} x, level {payload['level']}, {handled}, in {payload['transaction']}",
     )
     frames = outermost.get("stacktrace", {}).get("frames", [])
     in_app = [frame for frame in frames if frame.get("in_app")] or frames
     if in_app:
         frame = in_app[-1]
-        console.print(f"  {frame['filename']}:{frame['lineno']} in {frame['function']}")
-        console.print(f"    {escape((frame.get('context_line') or '').strip())}")
+        _print_line(console, f"  {frame['filename']}:{frame['lineno']} in {frame['function']}")
+        _print_line(console, f"    {(frame.get('context_line') or '').strip()}")
     tags = " ".join(f"{key}={value}" for key, value in sorted(payload.get("tags", {}).items()))
-    console.print(f"  [dim]{escape(tags)}[/]", soft_wrap=True)
+    if tags:
+        _print_line(
+            console, f"  {textwrap.shorten(tags, console.width - 2, placeholder=' …')}", "dim"
+        )
     trace = payload["contexts"]["trace"]
-    console.print(f"  [dim]trace {trace['trace_id']} span {trace['span_id']}[/]\n")
+    _print_line(console, f"  trace {trace['trace_id']} span {trace['span_id']}", "dim")
+    console.print()
 
 
 def _shape(transaction: StoredItem) -> tuple[str, str]:
@@ -108,38 +163,41 @@ def _shape(transaction: StoredItem) -> tuple[str, str]:
     return payload["transaction"], payload["contexts"]["trace"].get("status", "ok")
 
 
-def _transaction_tree(payload: dict[str, Any]) -> Tree:
-    trace = payload["contexts"]["trace"]
-    root = {
-        **trace,
-        "description": payload["transaction"],
-        "start_timestamp": payload["start_timestamp"],
-        "timestamp": payload["timestamp"],
-        "measurements": payload.get("measurements", {}),
-    }
-    tree = Tree(_span_label(root))
-    branches = {trace["span_id"]: tree}
-    waiting = list(payload["spans"])
-    while waiting:
-        placed = [span for span in waiting if span["parent_span_id"] in branches]
-        if not placed:
-            break
-        for span in placed:
-            branches[span["span_id"]] = branches[span["parent_span_id"]].add(_span_label(span))
-        waiting = [span for span in waiting if span["span_id"] not in branches]
-    return tree
+def _console_blocks(printed: str) -> tuple[list[list[str]], list[list[str]]]:
+    """The trees and the issues, each as its lines."""
+    trees: list[list[str]] = []
+    issues: list[list[str]] = []
+    block: list[str] = []
+    for line in printed.splitlines():
+        if line.startswith(("trace ", "ISSUE ")):
+            block = []
+            (trees if line.startswith("trace ") else issues).append(block)
+        block.append(line)
+    return trees, issues
 
 
-def _span_label(span: dict[str, Any]) -> str:
-    duration_ms = (span["timestamp"] - span["start_timestamp"]) * 1000
-    style = _STATUS_STYLE.get(span.get("status"), "red")
-    description = " ".join(str(span.get("description", "")).split())
-    measured = " ".join(
-        f"{name}={entry['value']:g}" + ("" if entry["unit"] == "none" else f" {entry['unit']}")
-        for name, entry in span.get("measurements", {}).items()
-    )
-    return (
-        f"[cyan]{escape(span.get('op', ''))}[/] {escape(description[:70])} "
-        f"[dim]{duration_ms:.1f} ms[/] [{style}]{span.get('status', 'ok')}[/] "
-        f"[magenta]{escape(measured)}[/]"
-    )
+def _is_raised_in(span: StoredSpan) -> bool:
+    return any(event.name == "exception" for event in span.events)
+
+
+def _show_fields(console: Console, line: Mapping[str, Any]) -> None:
+    width = max(map(len, line))
+    for key, value in line.items():
+        if value or value is False:
+            _print_line(console, f"  {key:<{width}}  {_brief(value)}")
+
+
+def _brief(value: Any) -> str:
+    match value:
+        case {"type": kind, "value": text}:
+            return f"{kind}: {text}"
+        case {"name": name, "span_id": span_id}:
+            return f"{name} ({span_id})"
+        case {"name": name, "version": version}:
+            return f"{name} {version}"
+        case dict():
+            return " ".join(f"{key}={_brief(inner)}" for key, inner in value.items())
+        case list():
+            return ", ".join(map(_brief, value))
+        case _:
+            return str(value)

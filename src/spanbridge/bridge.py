@@ -9,7 +9,6 @@ from spanbridge.process.local_trace import LocalTraces
 from spanbridge.process.sampling import DelegatingSampler
 from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
 from spanbridge.runtime.fork import before_forked_process_ends
-from spanbridge.sentry.encode import trace_header
 from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ class Bridge:
         self.processor = BridgeProcessor(self._traces)
         self.processor.flushes = self.flush
         self.processor.closes = self._close_with_provider
+        self.decides_alone = True
+        """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
         before_forked_process_ends(self._close_with_provider)
 
@@ -42,6 +43,9 @@ class Bridge:
         old = self._pipeline
         new = Pipeline(settings, self._traces) if settings.destinations else None
         if new is not None:
+            for destination in new.destinations:
+                if (source := destination.dsc_source) is not None:
+                    source.decides_alone = self.decides_alone
             new.start()
         self._lead_to(new)
         if old is not None:
@@ -107,10 +111,7 @@ class Bridge:
             local = current_local_trace(traces, context)
             if local is None:
                 return None
-            # It leaves the process now: from here on every service must see the same one.
-            local.dsc = source.of(local, None)
-            # The head's items pass unchanged, also those we know nothing of.
-            head = local.upstream.dsc if local.upstream is not None else {}
-            return Outgoing(source.destination in local.keepers, head or trace_header(local.dsc))
+            is_sampled = source.destination in local.keepers
+            return Outgoing(is_sampled, source.for_next_service(local))
 
         return outgoing

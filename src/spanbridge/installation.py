@@ -6,13 +6,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from opentelemetry import propagate, trace
-from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
     from spanbridge.bridge import Bridge
     from spanbridge.settings import Settings
 
@@ -20,25 +21,37 @@ if TYPE_CHECKING:
 def install(bridge: Bridge, settings: Settings) -> None:
     """Make the process's spans and headers pass the bridge.
 
-    A provider that somebody set before stays, with its sampler and resource; so do the
-    propagators that are set, and ours comes last.
+    A provider that somebody set before stays, with its sampler and resource, also one that only
+    wraps the SDK's; so do the propagators that are set, and ours adds to what they write.
     """
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
         provider = TracerProvider(sampler=bridge.sampler, resource=_resource(settings))
         provider.add_span_processor(bridge.processor)
         trace.set_tracer_provider(provider)
-    elif isinstance(provider, TracerProvider):
-        provider.add_span_processor(bridge.processor)
+    elif _takes(provider, bridge.processor):
+        bridge.decides_alone = False
     else:
         GUARD.report(
             "tracer provider without processors",
             f"{type(provider).__name__} was set before spanbridge.configure() and takes no span "
             "processors, so no span is seen; call configure() first",
         )
-    existing = propagate.get_global_textmap()
-    bridge.propagator.carries_baggage = "baggage" in existing.fields
-    propagate.set_global_textmap(CompositePropagator([existing, bridge.propagator]))
+    bridge.propagator.beside = propagate.get_global_textmap()
+    propagate.set_global_textmap(bridge.propagator)
+
+
+def _takes(provider: trace.TracerProvider, processor: SpanProcessor) -> bool:
+    # OpenTelemetry's interface of a provider has no such method; the SDK's and its wrappers have.
+    add_span_processor = getattr(provider, "add_span_processor", None)
+    if not callable(add_span_processor):
+        return False
+    try:
+        add_span_processor(processor)
+    except Exception as error:
+        GUARD.caught("installation", error)
+        return False
+    return True
 
 
 def _resource(settings: Settings) -> Resource:

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from tests.support.bridged import Bridged, bridged
-
-
-class Told:
-    """A bridged provider and the issues it told of."""
-
-    def __init__(self, under_test: Bridged, path: Path) -> None:
-        self.under_test = under_test
-        self.tracer = under_test.tracer
-        self._path = path
-
-    @property
-    def issues(self) -> list[dict[str, Any]]:
-        self.under_test.flush()
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        return [item for item in map(json.loads, lines) if item["type"] == "issue"]
-
-    @property
-    def errors(self) -> dict[str, int]:
-        self.under_test.flush()
-        snapshot = self.under_test.ledger("file")
-        assert snapshot.is_closed
-        return snapshot.outcomes.get("error", {})
+from tests.support.bridged import bridged
+from tests.support.told import Told, telling
 
 
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[Told]:
-    path = tmp_path / "told.jsonl"
-    with bridged(destinations={"file": {"path": str(path)}}) as under_test:
-        yield Told(under_test, path)
+    with telling(tmp_path / "told.jsonl") as told:
+        yield told
 
 
 def test_an_exception_that_leaves_its_local_root_is_an_unhandled_issue(told: Told) -> None:
@@ -277,8 +254,6 @@ def test_a_failure_whose_catcher_stays_open_is_reported_after_the_decision_time(
                     raise TimeoutError("early")
             except TimeoutError:
                 pass
-            import time
-
             time.sleep(0.1)
             [issue] = told.issues
             assert issue["is_handled"]

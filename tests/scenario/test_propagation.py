@@ -241,3 +241,160 @@ def test_the_incoming_random_number_decides_like_everywhere_else(receiver: Recei
 
     assert [answer.sentry_flag for answer in answers] == ["1"] * 30 + ["0"] * 70
     assert len(receiver.transactions) == 30
+
+
+OPERATIONS = """
+import json, sys, spanbridge
+from opentelemetry import context, propagate, trace
+from opentelemetry.sdk.trace import TracerProvider
+
+class Wrapper(trace.TracerProvider):
+    def __init__(self):
+        self._wrapped = TracerProvider()
+    def get_tracer(self, *args, **kwargs):
+        return self._wrapped.get_tracer(*args, **kwargs)
+    def add_span_processor(self, processor):
+        self._wrapped.add_span_processor(processor)
+
+if "their provider" in sys.argv:
+    trace.set_tracer_provider(TracerProvider())
+if "wrapper" in sys.argv:
+    trace.set_tracer_provider(Wrapper())
+spanbridge.configure()
+token = context.attach(propagate.extract(json.loads(sys.argv[1])))
+tracer = trace.get_tracer("service")
+nothing = trace.set_span_in_context(trace.INVALID_SPAN)
+with tracer.start_as_current_span("request", kind=trace.SpanKind.SERVER):
+    apart = nothing if "new root" in sys.argv else None
+    with tracer.start_as_current_span("operation", context=apart):
+        outgoing = {}
+        propagate.inject(outgoing)
+context.detach(token)
+assert spanbridge.flush()
+print(json.dumps(outgoing))
+"""
+
+
+def run_operation(incoming: dict[str, str], *arguments: str, **variables: str) -> Answer:
+    done = run_program(
+        OPERATIONS,
+        json.dumps(incoming),
+        *arguments,
+        SENTRY_ENVIRONMENT="staging",
+        SENTRY_RELEASE="service@1",
+        SENTRY_TRACES_SAMPLE_RATE="1",
+        **variables,
+    )
+    assert (done.exit_code, done.stderr) == (0, "")
+    return Answer(json.loads(done.lines[0]), None)
+
+
+def test_a_new_root_inside_a_request_is_not_bound_by_the_requests_caller(
+    receiver: Receiver,
+) -> None:
+    incoming = {
+        "sentry-trace": f"{TRACE}-{SPAN}-0",
+        "baggage": f"sentry-trace_id={TRACE},sentry-public_key=theirs,sentry-sample_rate=0.1",
+    }
+    answer = run_operation(incoming, "new root", SENTRY_DSN=receiver.dsn)
+
+    assert answer.trace_id != TRACE
+    assert answer.sentry_flag == "1"
+    assert (answer.dsc["trace_id"], answer.dsc["public_key"]) == (answer.trace_id, PUBLIC_KEY)
+    [transaction] = receiver.transactions
+    assert transaction.envelope_header["trace"] == answer.dsc
+
+
+def test_an_empty_context_of_the_caller_stays_empty(receiver: Receiver) -> None:
+    answer = run_operation({"sentry-trace": f"{TRACE}-{SPAN}-1"}, SENTRY_DSN=receiver.dsn)
+
+    assert answer.sentry_flag == "1"
+    assert "baggage" not in answer.headers
+    [transaction] = receiver.transactions
+    assert transaction.envelope_header["trace"] == {"trace_id": TRACE, "public_key": PUBLIC_KEY}
+
+
+@pytest.mark.parametrize("provider", ["their provider", "wrapper"])
+def test_behind_somebody_elses_sampler_no_rate_is_told(receiver: Receiver, provider: str) -> None:
+    answer = run_operation({}, provider, SENTRY_DSN=receiver.dsn)
+
+    assert answer.sentry_flag == "1"
+    assert set(answer.dsc) == {"trace_id", "public_key", "sampled", "release", "environment"}
+    [transaction] = receiver.transactions
+    assert transaction.envelope_header["trace"] == answer.dsc
+
+
+def test_without_sentry_no_trace_of_sentrys_starts_but_one_that_came_in_passes(
+    tmp_path: object,
+) -> None:
+    variables = {"SPANBRIDGE_DESTINATIONS": "file", "SPANBRIDGE_FILE_PATH": f"{tmp_path}/a.jsonl"}
+
+    started = run_operation({}, **variables)
+    passed = run_operation(
+        {"sentry-trace": f"{TRACE}-{SPAN}-0", "baggage": "sentry-release=theirs"}, **variables
+    )
+
+    assert set(started.headers) == {"traceparent"}
+    assert passed.headers["sentry-trace"].startswith(f"{TRACE}-")
+    assert passed.sentry_flag == "0"
+    assert passed.dsc == {"release": "theirs"}
+
+
+def test_each_sentry_destination_is_told_its_own_rate_and_key(tmp_path: object) -> None:
+    with Receiver() as first, Receiver() as second:
+        config = f"{tmp_path}/spanbridge.toml"
+        other = second.dsn.replace(PUBLIC_KEY, "b" * 32)
+        with open(config, "w") as file:
+            file.write(
+                f'[destinations.sentry]\ndsn = "{first.dsn}"\nsample_rate = 0.0\n'
+                f'[destinations.audit]\nkind = "sentry"\ndsn = "{other}"\nsample_rate = 1.0\n'
+            )
+        done = run_program(
+            OPERATIONS,
+            "{}",
+            SENTRY_ENVIRONMENT="staging",
+            SPANBRIDGE_CONFIG=config,
+            SPANBRIDGE_DESTINATIONS="sentry,audit",
+        )
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert first.transactions == []
+        [transaction] = second.transactions
+    answer = Answer(json.loads(done.lines[0]), None)
+    assert (answer.dsc["public_key"], answer.dsc["sample_rate"]) == (PUBLIC_KEY, "0")
+    assert answer.sentry_flag == "0"
+    told = transaction.envelope_header["trace"]
+    assert (told["public_key"], told["sample_rate"], told["sampled"]) == ("b" * 32, "1", "true")
+    assert told["sample_rand"] == answer.dsc["sample_rand"]
+
+
+def test_the_number_told_agrees_with_a_decision_by_the_callers_tracestate(
+    receiver: Receiver,
+) -> None:
+    def incoming(rv: str, low_bits: str) -> dict[str, str]:
+        parent = f"00-{TRACE[:18]}{low_bits}-{SPAN}-01"
+        return {"traceparent": parent, "tracestate": f"ot=rv:{rv}"}
+
+    answers = ask(
+        receiver,
+        incoming("f" * 14, "0" * 14),
+        incoming("0" * 14, "f" * 14),
+        SENTRY_TRACES_SAMPLE_RATE="0.1",
+    )
+
+    assert [answer.sentry_flag for answer in answers] == ["1", "0"]
+    for answer in answers:
+        is_below = float(answer.dsc["sample_rand"]) < float(answer.dsc["sample_rate"])
+        assert is_below == (answer.sentry_flag == "1")
+
+
+def test_a_request_goes_out_whatever_baggage_came_in(receiver: Receiver) -> None:
+    members = ["sentry-€=1", "sentry-\xe9=1", "sentry-a b=1", "sentry-a\x01b=1", "sentry-release=1"]
+
+    [answer] = ask(
+        receiver,
+        {"sentry-trace": f"{TRACE}-{SPAN}-1", "baggage": ",".join(members)},
+        OTEL_PROPAGATORS="tracecontext",  # W3C's own would log what it leaves out
+    )
+
+    assert answer.dsc == {"release": "1"}
+    assert all(value.isascii() and value.isprintable() for value in answer.headers.values())

@@ -9,6 +9,7 @@ from spanbridge.decide.failure import DecidedFailure, Failure, Verdicts
 from spanbridge.model.failure import Breadcrumb
 
 if TYPE_CHECKING:
+    from spanbridge.model.failure import CapturedException
     from spanbridge.model.span import SpanEvent, SpanRecord
     from spanbridge.process.in_flight import InFlight
     from spanbridge.process.local_trace import LocalTrace
@@ -19,8 +20,12 @@ NOT_FAILURES: Final = frozenset({
     "asyncio.exceptions.CancelledError", "concurrent.futures._base.CancelledError",
     "asyncio.CancelledError", "CancelledError", "GeneratorExit", "StopIteration",
     "StopAsyncIteration", "KeyboardInterrupt", "SystemExit", "trio.Cancelled",
-    "starlette.requests.ClientDisconnect", "anyio.ClosedResourceError",
-    "anyio.EndOfStream", "anyio.BrokenResourceError",
+    "starlette.requests.ClientDisconnect", "starlette.websockets.WebSocketDisconnect",
+    "uvicorn.protocols.utils.ClientDisconnected", "werkzeug.exceptions.ClientDisconnected",
+    "django.http.request.UnreadablePostError", "websockets.exceptions.ConnectionClosedOK",
+    "simple_websocket.errors.ConnectionClosed", "channels.exceptions.StopConsumer",
+    "anyio.ClosedResourceError", "anyio.EndOfStream", "anyio.BrokenResourceError",
+    "trio.ClosedResourceError", "trio.EndOfChannel",
 })  # fmt: skip
 """Cancellation, disconnection and orderly exits are outcomes, not errors."""
 
@@ -32,13 +37,19 @@ MAX_BREADCRUMBS: Final = 50
 class _Trace:
     """The failures of one local trace."""
 
-    __slots__ = ("breadcrumbs", "pending", "reported", "root")
+    __slots__ = ("breadcrumbs", "is_root_well", "pending", "reported", "root")
 
     def __init__(self) -> None:
         self.pending: list[Failure] = []
         self.reported: list[Failure] = []
         self.breadcrumbs: list[Breadcrumb] = []
         self.root: SpanRecord | None = None
+        self.is_root_well = False
+        """Whether the root ended well, or because of another failure than what it caught."""
+
+    def find(self, matches: Callable[[Failure], bool]) -> Failure | None:
+        """The first failure that matches, rather one under decision than a reported one."""
+        return next(filter(matches, (*self.pending, *self.reported)), None)
 
 
 class IssuePolicy:
@@ -50,6 +61,7 @@ class IssuePolicy:
     leaves its local root, also if the framework answers 500      issue, not handled
     caught, but the local root ends as ERROR                      issue, handled
     recorded by hand on a span that ends as ERROR                 issue, handled
+    reported already, perhaps through another local trace         merged
     a framework's handler turned it into a 5xx                    issue, handled
     the span that caught it ends as OK or UNSET                   recovered
     the span that caught it is open for ``decision_s``            issue, handled
@@ -57,7 +69,8 @@ class IssuePolicy:
     ============================================================  =====================
 
     Args:
-        mode: ``unhandled`` as in the table, ``all`` reports at first sight, ``none`` nothing.
+        mode: ``unhandled`` as in the table; ``all`` reports at first sight, however the spans
+            end; ``none`` nothing.
         decision_s: How long to wait for the catching span, in seconds.
     """
 
@@ -85,7 +98,7 @@ class IssuePolicy:
         Args:
             local: Its local trace.
             span: The finished span.
-            in_flight: The exception that was leaving it.
+            in_flight: The exception that was in flight then, if the span speaks of it.
             now_s: Monotonic time.
         """
         events = [event for event in span.events if event.name == "exception"]
@@ -98,15 +111,19 @@ class IssuePolicy:
         leaving: Failure | None = None
         is_explained = False
         for event in events:
+            live = in_flight if in_flight and _tells_of_the_same(event, events[-1]) else None
             if str(event.attributes.get("exception.type")) in NOT_FAILURES:
                 self._verdicts.recovered += 1
-            elif in_flight is not None and _tells_of_the_same(event, events[-1]):
-                leaving = self._leave(trace, leaving, span, event, in_flight, now_s)
+            elif live is not None and live.is_leaving:
+                leaving = self._leave(trace, leaving, span, event, live, now_s)
             else:
-                is_explained |= self._recorded_by_hand(trace, local, span, event, now_s)
+                is_explained |= self._recorded_by_hand(trace, local, span, event, live, now_s)
         if in_flight is not None and not events:
             self._handled_by_framework(trace, local, span, in_flight, now_s)
-        if span.status != "error" or is_explained or leaving is not None:
+        is_well = span.status != "error" or is_explained or leaving is not None
+        if is_root:
+            trace.is_root_well = is_well
+        if is_well:
             # It ended well, or because of another failure: what it had caught was recovered from.
             for failure in self._caught_by(trace, span, leaving):
                 self._recover(trace, failure)
@@ -116,6 +133,7 @@ class IssuePolicy:
                     self._report(trace, local, failure, is_handled=True)
                 else:  # its parent decides: an agent that reports failure may still be retried
                     failure.crosses(span)
+                    failure.precedes_root = trace.root is None
         if leaving is not None and leaving not in trace.reported:
             if is_root:
                 self._report(trace, local, leaving, is_handled=False)
@@ -129,8 +147,13 @@ class IssuePolicy:
         self._round += 1
         for local, trace in list(self._traces.items()):
             for failure in list(trace.pending):
-                if self._left_a_detached_task(local, failure):
-                    self._report(trace, local, failure, is_handled=False)
+                if self._is_out_of_reach(local, failure):
+                    if failure.is_orphan or trace.root is None or not failure.precedes_root:
+                        self._report(trace, local, failure, is_handled=False)
+                    elif trace.is_root_well:
+                        self._recover(trace, failure)
+                    else:
+                        self._report(trace, local, failure, is_handled=True)
                 elif now_s - failure.noticed_s >= self._decision_s:
                     self._report(trace, local, failure, is_handled=True)
             if not trace.pending and not local.open:
@@ -154,9 +177,7 @@ class IssuePolicy:
         in_flight: InFlight,
         now_s: float,
     ) -> Failure:
-        known = leaving or _find(
-            [*trace.pending, *trace.reported], lambda f: f.sighting is in_flight.sighting
-        )
+        known = leaving or self._known(trace, in_flight)
         if known is None:
             known = Failure(span, event, in_flight.sighting, now_s)
             trace.pending.append(known)
@@ -164,36 +185,70 @@ class IssuePolicy:
             self._seen_again(trace, known)
             if known is not leaving:
                 known.crosses(span)
-        for inner in [f for f in trace.pending if f.sighting in in_flight.inner and f is not known]:
-            trace.pending.remove(inner)  # a cause, or a member of its group
-            known.sightings += inner.sightings
-        known.captured = in_flight.exceptions
+        self._take(trace, known, in_flight)
+        known.is_orphan = in_flight.has_ended_parent
+        known.precedes_root = trace.root is None
         return known
 
+    @staticmethod
+    def _known(trace: _Trace, in_flight: InFlight) -> Failure | None:
+        """The failure that an exception belongs to.
+
+        By its own identity, which causes and members share, or because it was raised while
+        another one was handled about which nothing is decided yet.
+        """
+        known = trace.find(lambda failure: failure.is_seen_as(in_flight.sighting))
+        if known is not None:
+            return known
+        contexts = [f for f in trace.pending if any(map(f.is_seen_as, in_flight.inner))]
+        return contexts[0] if contexts else None
+
+    def _take(self, trace: _Trace, known: Failure, in_flight: InFlight) -> None:
+        """Let a failure be what is in flight, and everything inside that is undecided."""
+        known.becomes(in_flight.sighting)
+        known.captured = in_flight.exceptions
+        for inner in [f for f in trace.pending if any(map(f.is_seen_as, in_flight.inner))]:
+            if inner is known:
+                continue
+            trace.pending.remove(inner)
+            for sighting in inner.identities:
+                known.becomes(sighting)
+            if known in trace.reported:
+                self._verdicts.merged += inner.sightings
+            else:
+                known.sightings += inner.sightings
+
     def _recorded_by_hand(
-        self, trace: _Trace, local: LocalTrace, span: SpanRecord, event: SpanEvent, now_s: float
+        self,
+        trace: _Trace,
+        local: LocalTrace,
+        span: SpanRecord,
+        event: SpanEvent,
+        in_flight: InFlight | None,
+        now_s: float,
     ) -> bool:
         """Take an exception that was not leaving ``span``; true if it explains its status."""
-        recorded = Failure(span, event, None, now_s)
-        known = _find(
-            [*trace.pending, *trace.reported],
+        sighting = in_flight.sighting if in_flight else None
+        recorded = Failure(span, event, sighting, now_s)
+        known = self._known(trace, in_flight) if in_flight else None
+        known = known or trace.find(
             lambda f: (
                 (f.type, f.message) == (recorded.type, recorded.message)
                 and span.span_id in (f.catcher, f.span.span_id)
-            ),
+            )
         )
         if known is None:
             known = recorded
             trace.pending.append(known)
         else:
             self._seen_again(trace, known)
-        if span.status != "error":
-            known.catcher = span.span_id
-            return False
-        known.catcher = span.parent_span_id
-        if known in trace.pending:
+        if in_flight is not None:
+            self._take(trace, known, in_flight)
+        is_error = span.status == "error"
+        known.catcher = span.parent_span_id if is_error else span.span_id
+        if known in trace.pending and (is_error or self._mode == "all"):
             self._report(trace, local, known, is_handled=True)
-        return True
+        return is_error
 
     def _handled_by_framework(
         self,
@@ -203,13 +258,16 @@ class IssuePolicy:
         in_flight: InFlight,
         now_s: float,
     ) -> None:
-        known = _find([*trace.pending, *trace.reported], lambda f: f.sighting is in_flight.sighting)
+        if _name_of(in_flight.exceptions) in NOT_FAILURES:
+            self._verdicts.recovered += 1
+            return
+        known = self._known(trace, in_flight)
         if known is None:
             known = Failure(span, None, in_flight.sighting, now_s)
             trace.pending.append(known)
         if known in trace.pending:
-            known.captured = in_flight.exceptions
-            self._report(trace, local, known, is_handled=True)
+            self._take(trace, known, in_flight)
+            self._report(trace, local, known, is_handled=not in_flight.is_leaving)
 
     @staticmethod
     def _caught_by(trace: _Trace, span: SpanRecord, leaving: Failure | None) -> list[Failure]:
@@ -221,12 +279,20 @@ class IssuePolicy:
         else:
             failure.sightings += 1
 
-    def _left_a_detached_task(self, local: LocalTrace, failure: Failure) -> bool:
-        """Whether the span that could have caught it had ended before the failure left."""
+    def _is_out_of_reach(self, local: LocalTrace, failure: Failure) -> bool:
+        """Whether no span is left whose end could tell more of the failure.
+
+        A catcher that nobody saw (of another provider, or dropped by its sampler) is neither open
+        nor known to have ended: the local root answers for it.
+        """
+        if failure.is_orphan:
+            return True
         if failure.catcher is not None and int(failure.catcher, 16) in local.open:
             return False
+        if local.root_id in local.open:
+            return False
         if failure.round == 0:
-            # Its catcher's end may still be queued; the next drained batch will show it.
+            # An end may still be queued; the next drained batch will show it.
             failure.round = self._round
             return False
         return failure.round < self._round
@@ -239,6 +305,11 @@ class IssuePolicy:
         if self._mode == "none":
             self._verdicts.recovered += failure.sightings
             return
+        if failure.is_reported_elsewhere:
+            self._verdicts.merged += failure.sightings
+            return
+        for sighting in failure.identities:
+            sighting.is_reported = True
         self._verdicts.merged += failure.sightings - 1
         self._verdicts.reported.append(
             DecidedFailure(
@@ -271,12 +342,32 @@ class IssuePolicy:
 
 
 def _tells_of_the_same(event: SpanEvent, last: SpanEvent) -> bool:
-    """Whether two events of one span record the same exception, e.g. by hand and when it left."""
-    return event is last or all(
-        event.attributes.get(key) == last.attributes.get(key)
-        for key in ("exception.type", "exception.message")
-    )
+    """Whether two events of one span record the same exception, e.g. by hand and when it left.
+
+    The message of one may be the caller's own, but stack traces end with the raising line.
+    """
+    if event is last:
+        return True
+    one, other = event.attributes, last.attributes
+    if one.get("exception.type") != other.get("exception.type"):
+        return False
+    if one.get("exception.message") == other.get("exception.message"):
+        return True
+    raised = _raising_line(one.get("exception.stacktrace"))
+    return raised != "" and raised == _raising_line(other.get("exception.stacktrace"))
 
 
-def _find(failures: list[Failure], matches: Callable[[Failure], bool]) -> Failure | None:
-    return next((failure for failure in failures if matches(failure)), None)
+def _raising_line(stacktrace: object) -> str:
+    """The innermost frame of a Python stack trace and what follows it; empty if there is none."""
+    if not isinstance(stacktrace, str):
+        return ""
+    start = stacktrace.rfind('\n  File "')
+    return stacktrace[start:] if start >= 0 else ""
+
+
+def _name_of(captured: tuple[CapturedException, ...]) -> str:
+    """The qualified name of the outermost exception, as ``exception.type`` has it."""
+    if not captured:
+        return ""
+    outermost = captured[0]
+    return f"{outermost.module}.{outermost.type}" if outermost.module else outermost.type

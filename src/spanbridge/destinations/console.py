@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
@@ -25,9 +27,69 @@ if TYPE_CHECKING:
 
 Printable: TypeAlias = "Segment | Issue"
 
+MAX_LINE: Final = 110
+"""Characters of a line of a tree; what is longer is cut."""
 MAX_SHOWN_ATTRIBUTES: Final = 6
 MAX_SHOWN_TEXT: Final = 60
+_MAX_INDENT: Final = 40
+_SHORTEST_CUT: Final = 24
 _MARKS: Final = {"ok": "✓", "unset": "·", "error": "✗"}
+
+_FIRST: Final = (
+    "http.response.status_code",
+    "http.status_code",
+    "http.request.method",
+    "http.method",
+    "error.type",
+    "url.full",
+    "http.url",
+    "url.path",
+    "http.target",
+    "db.query.text",
+    "db.statement",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+)
+_RANKS: Final = {key: rank for rank, key in enumerate(_FIRST)}
+# Whatever the convention, these say how the work ended.
+_FIRST_ENDINGS: Final = (".outcome", ".verdict")
+_HIDDEN: Final = frozenset(
+    {
+        "http.flavor",
+        "http.scheme",
+        "net.host.name",
+        "net.host.port",
+        "network.peer.port",
+        "network.protocol.name",
+        "network.protocol.version",
+        "network.transport",
+        "server.port",
+        "url.scheme",
+    }
+)
+# What a server says of itself and its peer is the same for every request.
+_HIDDEN_ON_SERVERS: Final = frozenset(
+    {
+        "client.port",
+        "http.host",
+        "http.server_name",
+        "http.url",
+        "http.user_agent",
+        "net.peer.ip",
+        "net.peer.port",
+        "server.address",
+        "url.full",
+        "user_agent.original",
+    }
+)
+_GREEN, _RED, _BOLD_RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[1;31m", "\x1b[0m"
+_COLOURED: Final = (
+    (re.compile(r"^( *)(✓)"), _GREEN),
+    (re.compile(r"^( *)(✗)"), _RED),
+    (re.compile(r"^()(ISSUE)"), _BOLD_RED),
+)
 
 
 class ConsoleDestination(StreamDestination["Printable"]):
@@ -93,9 +155,14 @@ class ConsoleDestination(StreamDestination["Printable"]):
 
     def _send(self, items: Sequence[Printable]) -> None:
         stream = self._stream or sys.stdout
+        is_terminal = stream.isatty()
         for item in items:
             lines = _issue_lines(item) if isinstance(item, Issue) else tree_lines(item)
+            if is_terminal and _wants_colours():
+                lines = map(_coloured, lines)
             text = "\n".join(lines) + "\n"
+            if is_terminal and isinstance(item, Segment):
+                text = f"\n{text}"  # whatever else writes there may have left a line unfinished
             encoding = getattr(stream, "encoding", None) or "utf-8"
             stream.write(text.encode(encoding, "replace").decode(encoding))
         stream.flush()
@@ -128,26 +195,55 @@ def tree_lines(segment: Segment) -> Iterator[str]:
 
 def _span_line(span: SpanRecord, depth: int) -> str:
     duration_ms = (span.end_ns - span.start_ns) / 1e6
-    attributes = " ".join(
-        f"{key}={_short(value)}"
-        for key, value in list(span.attributes.items())[:MAX_SHOWN_ATTRIBUTES]
-    )
-    more = len(span.attributes) - MAX_SHOWN_ATTRIBUTES
-    return (
-        f"{'  ' * depth}{_MARKS[span.status]} {span.name}  {duration_ms:.1f} ms  {attributes}"
-        + (f" +{more} more" if more > 0 else "")
-    ).rstrip()
+    took = f"  {duration_ms:.1f} ms"
+    head = f"{_indent(depth)}{_MARKS[span.status]} {_plain(span.name)}"
+    return _with_pairs(f"{_cut(head, MAX_LINE - len(took))}{took}", _shown_pairs(span))
 
 
 def _event_lines(span: SpanRecord, depth: int) -> Iterator[str]:
     for event in span.events:
         offset_ms = (event.time_ns - span.start_ns) / 1e6
-        detail = " ".join(
+        pairs = [
             f"{key}={_short(value)}"
             for key, value in event.attributes.items()
             if key not in ("exception.stacktrace", "exception.escaped")
-        )
-        yield f"{'  ' * depth}    @{offset_ms:.1f} ms {event.name}  {detail}".rstrip()
+        ]
+        head = f"{_indent(depth)}    @{offset_ms:.1f} ms {_plain(event.name)}"
+        yield _with_pairs(_cut(head, MAX_LINE), pairs)
+
+
+def _shown_pairs(span: SpanRecord) -> list[str]:
+    """The attributes as text, those first that tell most, without those that tell nothing."""
+    hidden = _HIDDEN | _HIDDEN_ON_SERVERS if span.kind == "server" else _HIDDEN
+    name = f" {span.name} "
+    shown = [
+        (key, value)
+        for key, value in span.attributes.items()
+        if key not in hidden and not (isinstance(value, str) and f" {value} " in name)
+    ]
+    return [
+        f"{key}={_short(value)}" for key, value in sorted(shown, key=lambda pair: _rank(pair[0]))
+    ]
+
+
+def _rank(key: str) -> int:
+    return _RANKS.get(key, len(_FIRST) + (not key.endswith(_FIRST_ENDINGS)))
+
+
+def _with_pairs(line: str, pairs: Sequence[str]) -> str:
+    """``line`` with as many of ``pairs`` as it has room for, and how many more there are."""
+    shown = 0
+    separator = "  "
+    for pair in pairs[:MAX_SHOWN_ATTRIBUTES]:
+        left = len(pairs) - shown - 1
+        room = MAX_LINE - len(line) - len(separator) - (len(f" +{left} more") if left else 0)
+        if len(pair) > room < _SHORTEST_CUT:
+            break
+        line += separator + _cut(pair, room)
+        shown += 1
+        separator = " "
+    more = f" +{len(pairs) - shown} more" if shown < len(pairs) else ""
+    return line + more if len(line) + len(more) <= MAX_LINE else line
 
 
 def _issue_lines(issue: Issue) -> Iterator[str]:
@@ -161,10 +257,38 @@ def _issue_lines(issue: Issue) -> Iterator[str]:
         top = frames[-1]
         yield f"  {top.filename}:{top.lineno} in {top.function}"
         if top.context_line:
-            yield f"    {top.context_line.strip()}"
-    yield f"  spans: {' › '.join(issue.span_path)}"
+            yield f"    {_printable(top.context_line.strip())}"
+    yield f"  spans: {' › '.join(map(_plain, issue.span_path))}"
+
+
+def _indent(depth: int) -> str:
+    return " " * min(2 * depth, _MAX_INDENT)
 
 
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= MAX_SHOWN_TEXT else f"{text[: MAX_SHOWN_TEXT - 1]}…"
+    return _cut(_plain(str(value)), MAX_SHOWN_TEXT)
+
+
+def _plain(text: str) -> str:
+    """``text`` on one line."""
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    """``text`` without what a terminal would obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _wants_colours() -> bool:
+    # https://no-color.org: any value but the empty one.
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(line: str) -> str:
+    for pattern, colour in _COLOURED:
+        line = pattern.sub(rf"\g<1>{colour}\g<2>{_PLAIN}", line)
+    return line

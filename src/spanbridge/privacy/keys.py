@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 
@@ -12,31 +13,56 @@ class Treatment(enum.Enum):
     """What happens to the value of an attribute."""
 
     KEEP = "keep"
-    """Kept; credentials inside URLs and headers are still cut out of its text."""
+    """Kept; credentials inside its text are still cut out."""
     REDACT = "redact"
     """Replaced by ``[REDACTED]``."""
     CONTENT = "content"
     """A prompt, an answer or a body: removed unless content capture is on."""
-    QUERY = "query"
-    """A bare URL query: sensitive parameters are redacted."""
+    STATEMENT = "statement"
+    """A database statement: its literals become ``?`` unless content capture is on."""
+    OMIT = "omit"
+    """Left out, because a redacted value would be taken for a real one."""
 
+
+DENIED_ANYWHERE: Final = frozenset({
+    "password", "passwords", "passwd", "pwd", "passphrase", "passcode", "secret", "secrets",
+    "credential", "credentials", "jwt", "apikey", "apikeys", "privatekey", "accesskey",
+    "creditcard", "csrf", "xsrf", "csrftoken", "cvv", "cvc", "ssn", "iban", "sessionid",
+    "jsessionid", "phpsessid",
+})  # fmt: skip
+"""A name is denied if one of its words is one of these: ``password_hash``, ``secret.value``."""
 
 DENIED_WORDS: Final = frozenset({
-    "password", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "authorization",
-    "cookie", "cookies", "credential", "credentials", "jwt", "bearer", "apikey", "privatekey",
-    "accesskey", "creditcard", "signature", "sig", "csrf", "xsrf", "email", "csrftoken",
-    "sessionid", "otp", "cvv", "cvc", "ssn", "iban",
+    "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
+    "otp",
 })  # fmt: skip
-"""A name is denied if its last word is one of these: ``db.password``, ``X-Auth-Token``."""
+"""A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``."""
 
-DENIED_ENDINGS: Final = frozenset({
-    ("api", "key"), ("private", "key"), ("access", "key"), ("secret", "key"), ("signing", "key"),
-    ("encryption", "key"), ("credit", "card"), ("card", "number"), ("set", "cookie"),
-    ("access", "key", "id"), ("security", "code"), ("auth", "code"), ("client", "ip"),
+DENIED_RUNS: Final = frozenset({
+    ("api", "key"), ("api", "keys"), ("private", "key"), ("access", "key"), ("secret", "key"),
+    ("signing", "key"), ("encryption", "key"), ("credit", "card"), ("card", "number"),
+    ("set", "cookie"), ("cookie", "value"), ("header", "cookie"), ("header", "authorization"),
+    ("security", "code"), ("auth", "code"), ("authorization", "code"), ("email", "address"),
+    ("access", "tokens"), ("refresh", "tokens"), ("auth", "tokens"), ("api", "tokens"),
+    ("id", "tokens"), ("session", "tokens"), ("token", "value"), ("token", "hash"),
+    ("access", "token"), ("refresh", "token"), ("auth", "token"), ("session", "token"),
+    # whoever called: see PEER_NAMES too
+    ("client", "ip"), ("client", "address"), ("real", "ip"), ("forwarded", "for"),
+    ("connecting", "ip"), ("header", "forwarded"),
 })  # fmt: skip
-"""A name is denied if its last words are one of these: ``x-api-key``, ``user.creditCard``."""
+"""A name is denied if these words follow each other in it: ``x-api-key``, ``creditCardNumber``."""
 
-ALLOWED_NAMES: Final = frozenset({"gen_ai.token.type", "error.code"})
+INNOCENT_ENDINGS: Final = frozenset({
+    "arn", "count", "counts", "enabled", "expired", "expires", "length", "required", "size", "ttl",
+    "type",
+})  # fmt: skip
+"""A name that ends in one of these tells about a secret, not the secret: ``access_token.count``."""
+
+PEER_NAMES: Final = frozenset({"network.peer.address", "net.peer.ip", "net.sock.peer.addr"})
+"""On the span of a request served they are the client's address, elsewhere the server's."""
+PEER_HOST_NAMES: Final = frozenset({"net.peer.name", "net.sock.peer.name"})
+"""Likewise its host name, which is read as the server's name where it is present."""
+OMITTED_NAMES: Final = frozenset({"user.email"})
 
 CONTENT_NAMES: Final = frozenset({
     # OpenTelemetry GenAI, current and former
@@ -82,17 +108,29 @@ EVENT_FIELDS: Final = frozenset({
     "content", "body", "message", "messages", "arguments", "result", "input", "output",
     "prompt", "completion", "tool_calls",
 })  # fmt: skip
-QUERY_NAMES: Final = frozenset({"url.query", "http.query", "http.target", "query_string"})
+STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"})
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
+@lru_cache(maxsize=4096)
 def is_denied(name: str) -> bool:
     """Whether a field, header or query parameter of this name holds a secret or an identity."""
-    words = tuple(word.lower() for word in _WORDS.findall(name))
-    if not words or name in ALLOWED_NAMES:
+    words = [word.lower() for word in _WORDS.findall(name)]
+    while words and words[-1].isdigit():  # token1, authorization.0
+        words.pop()
+    if not words or (words[-1] in INNOCENT_ENDINGS):
         return False
-    return words[-1] in DENIED_WORDS or words[-2:] in DENIED_ENDINGS or words[-3:] in DENIED_ENDINGS
+    if words[-1] in DENIED_WORDS or words[-1].endswith("token"):
+        return True
+    return any(map(_is_unambiguous, words)) or not DENIED_RUNS.isdisjoint(pairwise(words))
+
+
+def _is_unambiguous(word: str) -> bool:
+    # Written without a gap, as in dbpassword, clientsecret.
+    return (
+        word in DENIED_ANYWHERE or "passw" in word or word.endswith(("secret", "secrets", "apikey"))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -100,14 +138,22 @@ def treatment(name: str) -> Treatment:
     """What happens to an attribute of this name."""
     if name in CONTENT_NAMES or name.startswith(CONTENT_PREFIXES):
         return Treatment.CONTENT
+    if name in OMITTED_NAMES:
+        return Treatment.OMIT
     if is_denied(name):
         return Treatment.REDACT
-    return Treatment.QUERY if name in QUERY_NAMES else Treatment.KEEP
+    return Treatment.STATEMENT if name in STATEMENT_NAMES else Treatment.KEEP
 
 
 @lru_cache(maxsize=4096)
-def event_treatment(event: str, name: str) -> Treatment:
-    """What happens to an attribute of this name on an event of that name."""
-    if name in EVENT_FIELDS and event.startswith(CONTENT_EVENTS):
-        return Treatment.CONTENT
-    return treatment(name)
+def served_treatment(name: str) -> Treatment:
+    """What happens to an attribute of this name on the span of a request that was served."""
+    if name in PEER_NAMES:
+        return Treatment.REDACT
+    return Treatment.OMIT if name in PEER_HOST_NAMES else treatment(name)
+
+
+@lru_cache(maxsize=4096)
+def is_event_content(event: str, name: str) -> bool:
+    """Whether an attribute of this name on an event of that name holds a message."""
+    return name in EVENT_FIELDS and event.startswith(CONTENT_EVENTS)

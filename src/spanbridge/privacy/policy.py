@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFrame
+from spanbridge.model.failure import (
+    Breadcrumb,
+    ExceptionRecord,
+    Issue,
+    LocalVariables,
+    StackFrame,
+)
 from spanbridge.model.span import (
     Attributes,
     AttributeValue,
     Resource,
+    Scope,
     SpanEvent,
     SpanLink,
     SpanRecord,
 )
-from spanbridge.privacy.keys import Treatment, event_treatment, is_denied, treatment
-from spanbridge.privacy.text import REDACTED, scrub_query, scrub_text
+from spanbridge.privacy.keys import (
+    Treatment,
+    is_denied,
+    is_event_content,
+    served_treatment,
+    treatment,
+)
+from spanbridge.privacy.sql import without_values
+from spanbridge.privacy.text import REDACTED, scrub_source_line, scrub_text
 
 _KEEP: Final = Treatment.KEEP
 # Looked up by exact type: ``isinstance`` with ``int | float`` takes five times as long.
 _NUMBERS: Final = frozenset({int, float, bool})
+_Treat: TypeAlias = Callable[[str], Treatment]
+_Shared = TypeVar("_Shared", Resource, Scope)
 MAX_DEPTH: Final = 32
 """Values nested deeper are redacted: what is not looked at must not leave."""
 
@@ -41,17 +57,24 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
 
     def scrub_span(self, span: SpanRecord) -> SpanRecord:
         """The span as it may leave. Raises whatever goes wrong: the caller withholds the item."""
+        treat = served_treatment if span.kind == "server" else treatment
         name = scrub_text(span.name)
         message = scrub_text(span.status_message) if span.status_message else None
-        attributes = self._attributes(span.attributes, treatment)
-        events = tuple(map(self._event, span.events)) if span.events else ()
+        attributes = self._attributes(span.attributes, treat)
+        events = tuple([self._event(event, treat) for event in span.events]) if span.events else ()
         links = tuple(map(self._link, span.links)) if span.links else ()
-        resource = self.scrub_resource(span.resource)
+        trace_state = scrub_text(span.trace_state) if span.trace_state else ""
+        # Asked for here, as a call takes three times as long as the access.
+        known_scope = _scrubbed_scopes[self.keeps_content].get(id(span.scope))
+        scope = known_scope[1] if known_scope is not None else self._scope(span.scope)
+        known = _scrubbed_resources[self.keeps_content].get(id(span.resource))
+        resource = known[1] if known is not None else self._resource(span.resource)
         if (
             attributes is span.attributes
             and resource is span.resource
+            and scope is span.scope
             and name is span.name
-            and not (message or events or links)
+            and not (message or events or links or trace_state)
         ):
             return span
         return msgspec.structs.replace(
@@ -61,22 +84,10 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             attributes=attributes,
             events=events,
             links=links,
+            trace_state=trace_state,
+            scope=scope,
             resource=resource,
         )
-
-    def scrub_resource(self, resource: Resource) -> Resource:
-        """The resource as it may leave; the work is done once per resource object."""
-        known = _scrubbed_resources.get((id(resource), self))
-        if known is not None and known[0] is resource:
-            return known[1]
-        attributes = self._attributes(resource.attributes, treatment)
-        scrubbed = resource
-        if attributes is not resource.attributes:
-            scrubbed = msgspec.structs.replace(resource, attributes=attributes)
-        if len(_scrubbed_resources) >= 64:
-            _scrubbed_resources.clear()
-        _scrubbed_resources[id(resource), self] = (resource, scrubbed)
-        return scrubbed
 
     def scrub_issue(self, issue: Issue) -> Issue:
         """The issue as it may leave. Raises whatever goes wrong: the caller withholds the item."""
@@ -95,7 +106,24 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             breadcrumbs=tuple(map(self._breadcrumb, issue.breadcrumbs)),
         )
 
-    def _attributes(self, attributes: Attributes, treat: Callable[[str], Treatment]) -> Attributes:
+    def _resource(self, resource: Resource) -> Resource:
+        attributes = self._attributes(resource.attributes, treatment)
+        scrubbed = resource
+        if attributes is not resource.attributes:
+            scrubbed = msgspec.structs.replace(resource, attributes=attributes)
+        _remember(_scrubbed_resources[self.keeps_content], resource, scrubbed)
+        return scrubbed
+
+    def _scope(self, scope: Scope) -> Scope:
+        name = scrub_text(scope.name)
+        attributes = self._attributes(scope.attributes, treatment)
+        scrubbed = scope
+        if name is not scope.name or attributes is not scope.attributes:
+            scrubbed = msgspec.structs.replace(scope, name=name, attributes=attributes)
+        _remember(_scrubbed_scopes[self.keeps_content], scope, scrubbed)
+        return scrubbed
+
+    def _attributes(self, attributes: Attributes, treat: _Treat) -> Attributes:
         """``attributes`` themselves if nothing has to change, as is usual."""
         scrubbed: Attributes | None = None
         left: AttributeValue
@@ -104,7 +132,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             if kind is _KEEP:
                 if type(value) is str:
                     # The literal checks spare most values the call.
-                    if not ("://" in value or " " in value or "?" in value):
+                    if not (" " in value or ":" in value or "=" in value):
                         continue
                     left = scrub_text(value)
                 elif type(value) in _NUMBERS:
@@ -115,8 +143,10 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
                 left = REDACTED
             elif kind is Treatment.CONTENT:
                 left = self._nested(value, 0) if self.keeps_content else None
+            elif kind is Treatment.OMIT:
+                left = None
             else:
-                left = scrub_query(value) if isinstance(value, str) else self._nested(value, 0)
+                left = self._statement(value, attributes)
             if left is value:
                 continue
             if scrubbed is None:
@@ -126,6 +156,13 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             else:
                 scrubbed[key] = left
         return attributes if scrubbed is None else scrubbed
+
+    def _statement(self, value: AttributeValue, attributes: Attributes) -> AttributeValue:
+        if self.keeps_content or not isinstance(value, str):
+            return self._nested(value, 0)
+        system = attributes.get("db.system.name") or attributes.get("db.system")
+        parameterised = without_values(value, system if isinstance(system, str) else "")
+        return value if parameterised == value else parameterised
 
     def _nested(self, value: AttributeValue, depth: int) -> AttributeValue:
         if isinstance(value, str):
@@ -141,35 +178,52 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             }
         return tuple(self._nested(inner, depth + 1) for inner in value)
 
-    def _event(self, event: SpanEvent) -> SpanEvent:
+    def _event(self, event: SpanEvent, treat: _Treat) -> SpanEvent:
+        def treat_field(name: str) -> Treatment:
+            return Treatment.CONTENT if is_event_content(event.name, name) else treat(name)
+
         return SpanEvent(
-            scrub_text(event.name),
-            event.time_ns,
-            self._attributes(event.attributes, lambda key: event_treatment(event.name, key)),
+            scrub_text(event.name), event.time_ns, self._attributes(event.attributes, treat_field)
         )
 
     def _link(self, link: SpanLink) -> SpanLink:
         return msgspec.structs.replace(
-            link, attributes=self._attributes(link.attributes, treatment)
+            link,
+            attributes=self._attributes(link.attributes, treatment),
+            trace_state=scrub_text(link.trace_state),
         )
 
     def _exception(self, exception: ExceptionRecord) -> ExceptionRecord:
         return msgspec.structs.replace(
             exception,
+            type=scrub_text(exception.type),
             value=scrub_text(exception.value),
+            module=scrub_text(exception.module) if exception.module else exception.module,
             frames=tuple(map(self._frame, exception.frames)),
         )
 
     def _frame(self, frame: StackFrame) -> StackFrame:
-        if frame.vars is None:
+        before, after = _source(frame.pre_context), _source(frame.post_context)
+        line = frame.context_line and scrub_source_line(frame.context_line)
+        local_variables = self._locals(frame)
+        if (
+            before is frame.pre_context
+            and after is frame.post_context
+            and line == frame.context_line
+            and local_variables is frame.vars
+        ):
             return frame
-        if not self.keeps_locals:
-            return msgspec.structs.replace(frame, vars=None)
-        scrubbed = {
+        return msgspec.structs.replace(
+            frame, pre_context=before, context_line=line, post_context=after, vars=local_variables
+        )
+
+    def _locals(self, frame: StackFrame) -> LocalVariables | None:
+        if frame.vars is None or not self.keeps_locals:
+            return None
+        return {
             name: REDACTED if is_denied(name) else scrub_text(text)
             for name, text in frame.vars.items()
         }
-        return msgspec.structs.replace(frame, vars=scrubbed)
 
     def _breadcrumb(self, crumb: Breadcrumb) -> Breadcrumb:
         return msgspec.structs.replace(
@@ -179,4 +233,23 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         )
 
 
-_scrubbed_resources: dict[tuple[int, PrivacyPolicy], tuple[Resource, Resource]] = {}
+def _source(lines: list[str] | None) -> list[str] | None:
+    if lines is None:
+        return None
+    scrubbed = list(map(scrub_source_line, lines))
+    return lines if scrubbed == lines else scrubbed
+
+
+def _remember(
+    known: dict[int, tuple[_Shared, _Shared]], shared: _Shared, scrubbed: _Shared
+) -> None:
+    if len(known) >= _MAX_SHARED:
+        known.clear()
+    known[id(shared)] = (shared, scrubbed)
+
+
+# Scopes and resources are shared by many spans, so the work is done once per object. An entry
+# keeps its original alive, so that its id is not given to another object. By ``keeps_content``.
+_MAX_SHARED: Final = 512
+_scrubbed_scopes: Final[tuple[dict[int, tuple[Scope, Scope]], ...]] = ({}, {})
+_scrubbed_resources: Final[tuple[dict[int, tuple[Resource, Resource]], ...]] = ({}, {})

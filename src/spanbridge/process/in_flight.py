@@ -6,18 +6,30 @@ application's own code must see (``KeyboardInterrupt``, a gevent timeout).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from collections.abc import Iterator, Mapping
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from spanbridge.model.failure import CapturedException
 from spanbridge.process.sighting import Sighting, chain_marks, mark
 from spanbridge.process.snapshot import WRAPPER_MODULES, module_of, take
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+_INSTRUMENTATION: Final = "opentelemetry.instrumentation."
+_EXITS: Final = frozenset({"__exit__", "__aexit__"})
+_IS_GENERATOR: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+_SPAN_END: Final = Span.end.__code__
+
+Ending: TypeAlias = Literal["left", "clean", "by_hand"]
+"""How code ended a span while an exception was in flight: because it left a ``with`` block or a
+wrapper, at the regular end of a ``with`` block, or by a call of ``end``."""
 
 
 class InFlight(NamedTuple):
@@ -27,6 +39,10 @@ class InFlight(NamedTuple):
     sighting: Sighting
     inner: tuple[Sighting, ...] = ()
     """Sightings of its causes, contexts and members, nearest first."""
+    is_leaving: bool = True
+    """Whether it was seen to leave the span. If not, the span ended where it was caught."""
+    has_ended_parent: bool = False
+    """Whether the parent of the span is known to have ended before."""
 
 
 def in_flight(
@@ -34,8 +50,8 @@ def in_flight(
 ) -> InFlight | None:
     """Snapshot and mark ``error`` if the ending of ``span`` speaks of it.
 
-    It does if the last ``exception`` event of the span recorded it, or if nothing was recorded and
-    a SERVER span ends with status ERROR while the framework handles it.
+    It does if the span has status ERROR, and its last ``exception`` event recorded it, or nothing
+    was recorded and a SERVER span ends while the framework handles it.
 
     Args:
         error: What ``sys.exc_info()`` shows while the span ends. It may be unrelated: a healthy
@@ -43,24 +59,39 @@ def in_flight(
         span: The span that ends.
         includes_locals: Whether to keep short texts of local variables.
     """
+    if span.status.status_code is not StatusCode.ERROR:
+        return None
     recorded = next((event for event in reversed(span.events) if event.name == "exception"), None)
+    ending: Ending
     if recorded is not None:
         if not is_recorded_by(error, recorded.attributes or {}):
             return None
-    elif span.kind is not SpanKind.SERVER or span.status.status_code is not StatusCode.ERROR:
+        ending = _ending(error)
+    elif span.kind is not SpanKind.SERVER:
         return None
+    else:
+        ending = _ending(error)
+        if ending == "clean" or (ending == "by_hand" and _is_older_than_request(error)):
+            return None
     context = span.get_span_context()
     if context is None:
         return None
     sighting = mark(error, f"{context.trace_id:032x}", f"{context.span_id:016x}")
-    return InFlight(take(error, includes_locals), sighting, chain_marks(error))
+    return InFlight(
+        take(error, includes_locals, sighting.locals_by_frame),
+        sighting,
+        chain_marks(error),
+        ending == "left",
+        _has_ended(span.parent),
+    )
 
 
 def is_recorded_by(error: BaseException, event_attributes: Mapping[str, Any]) -> bool:
     """Whether an ``exception`` span event speaks of ``error``.
 
-    Type, message and innermost frame must be equal. Where an attribute length limit cut the
-    stack trace before its innermost frame, the outermost own frame decides instead.
+    Type, innermost frame and message must be equal. A message of the caller's own is looked past:
+    the stack trace ends with the true one. Where an attribute length limit cut the stack trace
+    before its innermost frame, the outermost own frame decides instead.
 
     Args:
         error: An exception in flight.
@@ -80,8 +111,10 @@ def is_recorded_by(error: BaseException, event_attributes: Mapping[str, Any]) ->
     except Exception:
         return False
     is_cut = not stacktrace.endswith("\n")
-    if text != message and not (
-        is_cut and len(message) == len(stacktrace) and text.startswith(message)
+    if (
+        text != message
+        and not (is_cut and len(message) == len(stacktrace) and text.startswith(message))
+        and f"{cls.__qualname__}{': ' if text else ''}{text}\n" not in stacktrace
     ):
         return False
     traceback = error.__traceback__
@@ -107,3 +140,97 @@ def _outermost_own(traceback: TracebackType) -> TracebackType:
 def _frame_line(entry: TracebackType) -> str:
     code = entry.tb_frame.f_code
     return f'File "{code.co_filename}", line {entry.tb_lineno}, in {code.co_name}'
+
+
+def _ending(error: BaseException) -> Ending:
+    """What the frames that are ending a span tell about ``error``.
+
+    The traceback alone cannot tell: a ``with`` statement leaves no frame of its own in it.
+    """
+    traceback = error.__traceback__
+    passed = traceback.tb_frame if traceback is not None else None
+    is_instrumented = False
+    for frame in _frames_above_end():
+        name = frame.f_code.co_name
+        if name in _EXITS:
+            return "left" if _is_given(frame, error) else "clean"
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith(WRAPPER_MODULES):
+            if frame is passed:  # it caught the exception, to pass it on
+                return "left"
+            is_instrumented = module.startswith(_INSTRUMENTATION)
+        elif module != "contextlib" and name != "end":  # a span class may wrap the SDK's
+            if frame.f_code.co_flags & _IS_GENERATOR:
+                return "left" if _is_thrown_into(frame, error) else "by_hand"
+            is_reported = is_instrumented and _passed_a_middleware(traceback)
+            return "left" if is_reported else "by_hand"
+    return "by_hand"
+
+
+def _frames_above_end() -> Iterator[FrameType]:
+    """The frames that called ``Span.end``, innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not _SPAN_END:
+        frame = frame.f_back
+    while frame is not None and (frame := frame.f_back) is not None:
+        yield frame
+
+
+def _is_given(exit_frame: FrameType, error: BaseException) -> bool:
+    return any(
+        value is error or (type(value) is tuple and any(item is error for item in value))
+        for value in exit_frame.f_locals.values()
+    )
+
+
+def _is_thrown_into(generator: FrameType, error: BaseException) -> bool:
+    """Whether a generator is a context manager whose block ``error`` left."""
+    caller = generator.f_back
+    return (
+        caller is not None
+        and caller.f_code.co_name in _EXITS
+        and caller.f_globals.get("__name__") == "contextlib"
+        and _is_given(caller, error)
+    )
+
+
+def _passed_a_middleware(traceback: TracebackType | None) -> bool:
+    """Whether an exception left the application, so that the server answers for it.
+
+    The ASGI instrumentation ends its span when the last of the answer is sent, which is before
+    the exception reaches it. Its frame for exceptions is further inside.
+    """
+    while traceback is not None:
+        if _is_middleware(traceback.tb_frame):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _is_middleware(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "__call__" and str(frame.f_globals.get("__name__")).startswith(
+        _INSTRUMENTATION
+    )
+
+
+def _is_older_than_request(error: BaseException) -> bool:
+    """Whether ``error`` is handled by a caller of the instrumentation that serves the request."""
+    if (traceback := error.__traceback__) is None:
+        return False
+    for frame in _frames_above_end():
+        if frame is traceback.tb_frame:  # the frame that caught it
+            return False
+        if _is_middleware(frame):
+            return True
+    return False
+
+
+def _has_ended(parent: SpanContext | None) -> bool:
+    """Whether the parent is current and has ended: a task outlived it."""
+    current = get_current_span()
+    return (
+        parent is not None
+        and isinstance(current, ReadableSpan)
+        and current.end_time is not None
+        and current.get_span_context() == parent
+    )

@@ -28,7 +28,17 @@ class LocalTrace:
     taken again by a garbage-collection callback on the same thread and deadlock.
     """
 
-    __slots__ = ("__weakref__", "dsc", "keepers", "open", "root", "root_id", "trace_id", "upstream")
+    __slots__ = (
+        "__weakref__",
+        "dsc",
+        "keepers",
+        "open",
+        "root",
+        "root_id",
+        "trace_id",
+        "trace_state",
+        "upstream",
+    )
 
     def __init__(
         self,

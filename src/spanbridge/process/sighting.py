@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from spanbridge.model.failure import MAX_EXCEPTIONS
-from spanbridge.process.snapshot import inner_exceptions
+from spanbridge.process.snapshot import LocalsByFrame, inner_exceptions
 from spanbridge.runtime.guard import GUARD
 
 _MARK: Final = "__spanbridge_sighting__"
@@ -22,11 +22,15 @@ class Sighting:
     Ids are lower-case hex; they may be corrected by whoever knows an inner span.
     """
 
-    __slots__ = ("span_id", "trace_id")
+    __slots__ = ("is_reported", "locals_by_frame", "span_id", "trace_id")
 
     def __init__(self, trace_id: str, span_id: str) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
+        self.is_reported = False
+        """Whether it became an issue, through whichever local trace. Only the worker sets it."""
+        self.locals_by_frame: LocalsByFrame = {}
+        """Texts of variables that were taken already; its frames live as long as it does."""
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         # An exception may be pickled to a process without spanbridge: nothing of us travels.
@@ -46,18 +50,19 @@ def mark_of(error: BaseException) -> Sighting | None:
 
 
 def chain_marks(error: BaseException) -> tuple[Sighting, ...]:
-    """The distinct sightings of causes, contexts and members inside ``error``, nearest first.
+    """The distinct sightings of causes, contexts and members inside ``error``, nearest first."""
+    return _inner_marks(error, through_context=True)
 
-    A wrapper (``raise X from Y``) or a group is a new object, but the failure is the same one.
-    """
+
+def _inner_marks(error: BaseException, *, through_context: bool) -> tuple[Sighting, ...]:
     found: dict[int, Sighting] = {}
     seen = {id(error)}
     level = [error]
     while level and len(seen) <= MAX_EXCEPTIONS:
         inner: list[BaseException] = []
         for outer in level:
-            for child, _, _ in inner_exceptions(outer):
-                if id(child) in seen:
+            for child, relation, _ in inner_exceptions(outer):
+                if id(child) in seen or (relation == "__context__" and not through_context):
                     continue
                 seen.add(id(child))
                 inner.append(child)
@@ -70,14 +75,15 @@ def chain_marks(error: BaseException) -> tuple[Sighting, ...]:
 def mark(error: BaseException, trace_id: str, span_id: str) -> Sighting:
     """The sighting of the failure that ``error`` belongs to, made now if it is the first.
 
-    An exception that was seen before keeps its sighting; a wrapper or group shares the nearest
-    one inside its chain (:func:`chain_marks` gives all); else a new one with these ids is made.
-    An exception that takes no mark gets a sighting of its own each time.
+    An exception that was seen before keeps its sighting. A wrapper (``raise X from Y``) or a group
+    is a new object, but the same failure: it shares the nearest one inside. What is merely raised
+    while another exception is handled may be a failure of its own, so it gets a new sighting, as
+    does an exception that takes no mark, each time.
     """
     sighting = mark_of(error)
     if sighting is not None:
         return sighting
-    inner = chain_marks(error)
+    inner = _inner_marks(error, through_context=False)
     sighting = inner[0] if inner else Sighting(trace_id, span_id)
     # An attribute would show in ``vars(error)``, which applications turn into JSON. Their own
     # classes can be weakly referenced; the built-in ones cannot, but nobody prints their dict.

@@ -5,10 +5,14 @@ Runs on the application's thread: it copies pointers and short texts and reads n
 
 from __future__ import annotations
 
+import os
+import re
 import reprlib
+import sysconfig
 from collections.abc import Iterator
-from types import FrameType, TracebackType
-from typing import Final, NamedTuple
+from functools import lru_cache
+from types import CodeType, FrameType, TracebackType
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -33,10 +37,15 @@ MAX_LOCALS_BYTES: Final = 2_000
 WRAPPER_MODULES: Final = ("opentelemetry.", "spanbridge.instrument")
 """Modules whose frames merely wrap the application's code."""
 
+LocalsByFrame: TypeAlias = dict[tuple[int, CodeType], LocalVariables]
+"""Texts of variables by the identity of a live frame; the code guards against a reused one."""
+
 _BROKEN_TEXT: Final = "<exception str() failed>"
 
 
-def take(error: BaseException, include_locals: bool) -> tuple[CapturedException, ...]:
+def take(
+    error: BaseException, include_locals: bool, known_locals: LocalsByFrame | None = None
+) -> tuple[CapturedException, ...]:
     """Snapshot an exception with its causes, contexts and group members.
 
     The outermost exception comes first and every other names its parent. At most
@@ -48,9 +57,13 @@ def take(error: BaseException, include_locals: bool) -> tuple[CapturedException,
     Args:
         error: The exception; its traceback is read as it stands.
         include_locals: Keep bounded texts of local variables, which calls their ``__repr__``.
+        known_locals: Texts taken before of the same exception, used again and added to, so that
+            each frame is read once however many spans the exception leaves.
     """
+    if known_locals is None:
+        known_locals = {}
     try:
-        return _take(error, include_locals)
+        return _take(error, known_locals if include_locals else None)
     except Exception as failure:
         GUARD.caught("process.take_exception", failure)
         return ()
@@ -84,7 +97,9 @@ class _Pending(NamedTuple):
     parent: int | None
 
 
-def _take(error: BaseException, include_locals: bool) -> tuple[CapturedException, ...]:
+def _take(
+    error: BaseException, known_locals: LocalsByFrame | None
+) -> tuple[CapturedException, ...]:
     captured: list[CapturedException] = []
     omitted: dict[int, int] = {}
     seen = {id(error)}
@@ -96,7 +111,7 @@ def _take(error: BaseException, include_locals: bool) -> tuple[CapturedException
             omitted[current.parent] = omitted.get(current.parent, 0) + 1
             continue
         position = len(captured)
-        captured.append(_snapshot(current, include_locals))
+        captured.append(_snapshot(current, known_locals))
         children = []
         for child, relation, index in inner_exceptions(current.error):
             if id(child) not in seen:
@@ -109,10 +124,10 @@ def _take(error: BaseException, include_locals: bool) -> tuple[CapturedException
     return tuple(captured)
 
 
-def _snapshot(pending: _Pending, include_locals: bool) -> CapturedException:
+def _snapshot(pending: _Pending, known_locals: LocalsByFrame | None) -> CapturedException:
     error = pending.error
     cls = type(error)
-    frames, omitted_frames = _frames(error.__traceback__, include_locals)
+    frames, omitted_frames = _frames(error.__traceback__, known_locals)
     members = len(error.exceptions) if isinstance(error, BaseExceptionGroup) else 0
     return CapturedException(
         cls.__qualname__,
@@ -150,7 +165,7 @@ def _notes(error: BaseException) -> tuple[str, ...]:
 
 
 def _frames(
-    traceback: TracebackType | None, include_locals: bool
+    traceback: TracebackType | None, known_locals: LocalsByFrame | None
 ) -> tuple[tuple[CapturedFrame, ...], int]:
     entries: list[TracebackType] = []
     while traceback is not None:
@@ -178,8 +193,8 @@ def _frames(
             del frames[visible:]
         frames.append(CapturedFrame(frame.f_code, entry.tb_lineno, module))
         visible += 1
-    if include_locals:
-        _add_locals(frames, entries)
+    if known_locals is not None:
+        _add_locals(frames, entries, known_locals)
     return tuple(frames), omitted
 
 
@@ -188,6 +203,10 @@ def _is_wrapper_of_span(frame: FrameType) -> bool:
         return False
     decorator = frame.f_locals.get("self")
     return str(type(decorator).__module__).startswith(WRAPPER_MODULES)
+
+
+_STDLIB: Final = sysconfig.get_paths()["stdlib"] + os.sep
+_INSTALLED: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 
 
 def _short_repr() -> reprlib.Repr:
@@ -201,7 +220,9 @@ def _short_repr() -> reprlib.Repr:
 _SHORT_REPR: Final = _short_repr()
 
 
-def _add_locals(frames: list[CapturedFrame], entries: list[TracebackType]) -> None:
+def _add_locals(
+    frames: list[CapturedFrame], entries: list[TracebackType], known: LocalsByFrame
+) -> None:
     # The frames are the entries in order, some left out.
     position = 0
     last = len(frames) - FRAMES_WITH_LOCALS_AT_EACH_END
@@ -212,9 +233,22 @@ def _add_locals(frames: list[CapturedFrame], entries: list[TracebackType]) -> No
         frame = entry.tb_frame
         if captured.code is not frame.f_code or captured.lineno != entry.tb_lineno:
             continue
-        if position < FRAMES_WITH_LOCALS_AT_EACH_END or position >= last:
-            frames[position] = captured._replace(local_variables=_local_variables(frame))
+        is_near_an_end = position < FRAMES_WITH_LOCALS_AT_EACH_END or position >= last
+        if is_near_an_end and not _is_of_a_library(frame.f_code.co_filename):
+            key = (id(frame), frame.f_code)
+            if (texts := known.get(key)) is None:
+                texts = known[key] = _local_variables(frame)
+            frames[position] = captured._replace(local_variables=texts)
         position += 1
+
+
+@lru_cache(maxsize=4096)
+def _is_of_a_library(path: str) -> bool:
+    """Whether the file is the interpreter's or an installed package's.
+
+    A web framework's locals hold whole requests: cookies, credentials, bodies.
+    """
+    return path.startswith(("<frozen", _STDLIB)) or bool(_INSTALLED.search(path))
 
 
 def _local_variables(frame: FrameType) -> LocalVariables:

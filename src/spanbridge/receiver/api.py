@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 _LOOPBACK_NAMES = frozenset({"localhost", "::1"})
 _DEFAULT_LIMIT = 100
+_PAGE_SPANS = 500
 _MOST_LIMIT = 10_000
 _FAULT_LIMIT_BYTES = 16 * 1024
 
@@ -57,14 +59,11 @@ class _Api:
         self._store = store
         self._faults = faults
 
-    async def page(self, _request: HttpRequest) -> Response:
+    async def page(self, request: HttpRequest) -> Response:
+        # In a thread, as a page of many items must not keep senders waiting.
+        page = await asyncio.to_thread(self._render, is_static="static" in request.query_params)
         return Response(
-            render_page(
-                issues=self._store.items("event", _DEFAULT_LIMIT),
-                transactions=self._store.items("transaction", _DEFAULT_LIMIT),
-                violations=self._store.violations()[-_DEFAULT_LIMIT:],
-                counts=self._store.counts,
-            ),
+            page.encode("utf-8", "replace"),  # a sender's text may hold half a character
             headers={
                 "content-type": "text/html; charset=utf-8",
                 "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -120,6 +119,16 @@ class _Api:
     async def clear_faults(self, _request: HttpRequest) -> Response:
         self._faults.clear()
         return Response(status_code=204)
+
+    def _render(self, *, is_static: bool) -> str:
+        return render_page(
+            issues=self._store.items("event", _DEFAULT_LIMIT),
+            transactions=self._store.items("transaction", _DEFAULT_LIMIT),
+            spans=self._store.spans(_PAGE_SPANS),
+            violations=self._store.violations()[-_DEFAULT_LIMIT:],
+            counts=self._store.counts,
+            is_static=is_static,
+        )
 
     def _list_items(self, request: HttpRequest, kind: str | None) -> Response:
         limit = _limit_of(request)

@@ -1,163 +1,256 @@
-"""One plain HTML page of what was received. Everything shown is escaped."""
+"""One plain HTML page of what was received: no script, nothing from elsewhere, all escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from html import escape
 
-from spanbridge.receiver.records import Json, JsonObject, StoredItem, StoredViolation
+from spanbridge.receiver.page_html import (
+    at,
+    details,
+    number,
+    objects,
+    pairs,
+    span,
+    status,
+    text,
+    titled,
+    when,
+)
+from spanbridge.receiver.page_issue import issue_body, issue_line
+from spanbridge.receiver.page_style import STYLE
+from spanbridge.receiver.page_tree import ShownSpan, milliseconds, tree
+from spanbridge.receiver.records import JsonObject, StoredItem, StoredSpan, StoredViolation
 
-_MOST_SPANS_SHOWN = 200
-_MS_PER_S = 1000
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
-       color: #1f1633; background: #fff; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd;
-         vertical-align: top; overflow-wrap: anywhere; }
-.bad { color: #a40000; } .quiet { color: #5f5a6b; }
-.number { text-align: right; white-space: nowrap; }
-pre { margin: 0; white-space: pre-wrap; }
-@media (prefers-color-scheme: dark) { body { color: #eee; background: #16131c; }
-  th, td { border-color: #444; } .bad { color: #ff8f8f; } .quiet { color: #aaa; } }
-"""
+REFRESH_S = 5
+_NS_PER_S = 1e9
+_ENDPOINTS = (
+    ("/api/issues", "what Sentry would make issues of"),
+    ("/api/transactions", "transactions"),
+    ("/api/spans", "OTLP spans"),
+    ("/api/items?kind=client_report", "envelope items of one kind, or without a kind of any"),
+    ("/api/violations", "where something broke the protocol"),
+    ("/api/counts", "how many of what, and requests by path"),
+)
 
 
 def render_page(
     *,
     issues: Sequence[StoredItem],
     transactions: Sequence[StoredItem],
+    spans: Sequence[StoredSpan],
     violations: Sequence[StoredViolation],
     counts: Mapping[str, int],
+    is_static: bool = False,
 ) -> str:
     """The page.
 
     Args:
         issues: Items of kind ``event``, oldest first.
         transactions: Items of kind ``transaction``, oldest first.
+        spans: OTLP spans, oldest first.
         violations: Broken rules, oldest first.
-        counts: Received items by kind.
+        counts: How many of each kind were received, shown here or not.
+        is_static: Whether it stays as it is, instead of loading itself anew every few seconds.
     """
-    shown_counts = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
+    anchors = {
+        str(at(item.payload, "contexts", "trace", "trace_id")): f"transaction-{item.id}"
+        for item in transactions
+    }
     sections = [
         _section(
             "Issues",
-            ("time", "level", "title", "culprit", "in"),
-            [_issue_row(item.payload, item.received_at) for item in reversed(issues)],
+            [_issue(item, anchors, is_open=item is issues[-1]) for item in reversed(issues)],
+            _left_out(len(issues), counts.get("event", 0), "/api/issues"),
         ),
         _section(
             "Transactions",
-            ("time", "name", "status", "ms", "spans"),
-            [_transaction_row(item.payload, item.received_at) for item in reversed(transactions)],
+            [_transaction(item) for item in reversed(transactions)],
+            _left_out(len(transactions), counts.get("transaction", 0), "/api/transactions"),
+        ),
+        _section(
+            "OTLP traces",
+            [_otlp_trace(trace_id, group) for trace_id, group in _by_trace(spans)],
+            _left_out(len(spans), counts.get("otlp_span", 0), "/api/spans"),
         ),
         _section(
             "Violations",
-            ("time", "kind", "rule", "where", "what"),
-            [
-                [_time(one.received_at), *map(_text, (one.kind, one.rule, one.where, one.message))]
-                for one in reversed(violations)
-            ],
+            [_violation(one) for one in reversed(violations)],
+            _left_out(len(violations), counts.get("violations", 0), "/api/violations"),
         ),
     ]
+    refresh = "" if is_static else f"<meta http-equiv='refresh' content='{REFRESH_S}'>"
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'><title>spanbridge receiver</title>"
-        f"<style>{_STYLE}</style></head><body><h1>spanbridge receiver</h1>"
-        f"<p class='quiet'>{_text(shown_counts or 'nothing received yet')}</p>"
-        f"{''.join(sections)}</body></html>"
+        f"<meta name='viewport' content='width=device-width'>{refresh}"
+        f"<title>spanbridge receiver</title><style>{STYLE}</style></head><body>"
+        f"<h1>spanbridge receiver</h1>{_head(counts, is_static=is_static)}"
+        f"{''.join(sections)}{_foot()}</body></html>"
     )
 
 
-def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return f"<h2>{title}</h2><p class='quiet'>none</p>"
-    head = "".join(f"<th scope='col'>{column}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _head(counts: Mapping[str, int], *, is_static: bool) -> str:
+    shown = ", ".join(f"{text(name)} {count}" for name, count in sorted(counts.items()) if count)
+    refreshing = (
+        "This page stands still. <a href='/'>Keep it up to date</a>"
+        if is_static
+        else f"Loads anew every {REFRESH_S} seconds, which closes what you opened. "
+        "<a href='/?static'>Hold it still</a>"
+    )
+    return f"<p>{shown or 'nothing received yet'}</p><p class='quiet'>{refreshing}</p>"
 
 
-def _issue_row(payload: JsonObject, received_at: float) -> list[str]:
-    trace = _at(payload, "contexts", "trace")
-    return [
-        _time(received_at),
-        _text(payload.get("level", "error")),
-        f"<strong>{_text(issue_title(payload))}</strong>",
-        _text(payload.get("culprit") or payload.get("transaction")),
-        _text(_at(trace, "op") or _at(trace, "span_id")),
-    ]
+def _foot() -> str:
+    rows = "".join(
+        f"<dt><a href='{path}'>{path}</a></dt><dd>{what}</dd>" for path, what in _ENDPOINTS
+    )
+    return (
+        f"<h2>As JSON</h2><dl>{rows}</dl><p class='quiet'>Each list takes <code>limit</code>; "
+        "<code>POST /api/reset</code> forgets everything.</p>"
+    )
 
 
-def _transaction_row(payload: JsonObject, received_at: float) -> list[str]:
-    trace = _at(payload, "contexts", "trace")
-    return [
-        _time(received_at),
-        f"<strong>{_text(payload.get('transaction'))}</strong> "
-        f"<span class='quiet'>{_text(_at(trace, 'op'))}</span>",
-        _status(_at(trace, "status")),
-        f"<span class='number'>{_duration_ms(payload)}</span>",
-        f"<pre>{_tree(payload)}</pre>",
-    ]
+def _section(title: str, entries: Sequence[str], note: str) -> str:
+    return f"<h2>{title}</h2>{note}{''.join(entries) or span('quiet', 'none')}"
 
 
-def issue_title(payload: JsonObject) -> str:
-    """What Sentry would head the issue with: the outermost exception, or the message."""
-    values = _at(payload, "exception", "values")
-    if isinstance(values, list) and values and isinstance(values[-1], dict):
-        return f"{values[-1].get('type') or 'Error'}: {values[-1].get('value') or ''}"
-    message = _at(payload, "logentry", "formatted") or _at(payload, "logentry", "message")
-    return str(message or payload.get("message") or "<no title>")
+def _left_out(shown: int, total: int, path: str) -> str:
+    if total <= shown:
+        return ""
+    return f"<p class='quiet'>the newest {shown} of {total}; more at <code>{path}</code></p>"
 
 
-def _tree(payload: JsonObject) -> str:
-    spans = payload.get("spans")
-    spans = [span for span in spans if isinstance(span, dict)] if isinstance(spans, list) else []
-    shown = spans[:_MOST_SPANS_SHOWN]
-    depths = _depths(shown)
-    lines = [
-        f"{'  ' * depths[index]}{_text(span.get('op'))} — {_text(span.get('description'))} "
-        f"{_duration_ms(span)} ms {_status(span.get('status'))}"
-        for index, span in enumerate(shown)
-    ]
-    if len(spans) > len(shown):
-        lines.append(f"… {len(spans) - len(shown)} more")
-    return "\n".join(lines)
+def _entry(anchor: str, moment: str, line: str, body: str, *, is_open: bool = False) -> str:
+    # The anchor stands inside, as browsers open a part that a link leads into.
+    link = f"<p><a id='{anchor}' href='/?static#{anchor}'>link to this</a></p>"
+    summary = f"<span class='time'>{moment}</span>{line}"
+    return details(summary, f"<div>{body}{link}</div>", css_class="item", is_open=is_open)
 
 
-def _depths(spans: Sequence[JsonObject]) -> list[int]:
-    parents = {str(span.get("span_id")): str(span.get("parent_span_id")) for span in spans}
-    return [_depth(str(span.get("span_id")), parents) for span in spans]
+def _issue(item: StoredItem, anchors: Mapping[str, str], *, is_open: bool) -> str:
+    moment = when(item.payload.get("timestamp") or item.received_at)
+    line = issue_line(item.payload) + _breaches(item)
+    body = issue_body(item.payload, anchors)
+    return _entry(f"issue-{item.id}", moment, line, body, is_open=is_open)
 
 
-def _depth(span_id: str, parents: Mapping[str, str]) -> int:
-    seen: set[str] = set()
-    while span_id in parents and span_id not in seen:  # a sender may send a circle
-        seen.add(span_id)
-        span_id = parents[span_id]
-    return len(seen) - 1
+def _transaction(item: StoredItem) -> str:
+    payload = item.payload
+    trace = at(payload, "contexts", "trace")
+    root = _root_of(payload)
+    line = (
+        f"<strong>{text(root.name)}</strong> {span('op', text(root.kind))} "
+        f"{milliseconds(root.duration_s)} {status(root.status)}{_breaches(item)}"
+    )
+    children = [_child_of(one) for one in objects(payload.get("spans"))]
+    ids = f"trace <code>{text(at(trace, 'trace_id'))}</code> span <code>{text(root.span_id)}</code>"
+    body = (
+        f"{tree([root, *children])}<p>{ids}</p>{titled('tags', pairs(payload.get('tags')))}"
+        f"{titled('measurements', _measurements(payload.get('measurements')))}"
+    )
+    moment = when(payload.get("timestamp") or item.received_at)
+    return _entry(f"transaction-{item.id}", moment, line, body)
 
 
-def _duration_ms(payload: JsonObject) -> str:
-    start, end = payload.get("start_timestamp"), payload.get("timestamp")
-    if isinstance(start, (int, float)) and isinstance(end, (int, float)):
-        return f"{(end - start) * _MS_PER_S:.1f}"
-    return "?"
+def _root_of(payload: JsonObject) -> ShownSpan:
+    trace = at(payload, "contexts", "trace")
+    data = at(trace, "data")
+    return ShownSpan(
+        span_id=str(at(trace, "span_id")),
+        parent_id=None,  # it is in another service, so the tree starts here
+        kind=at(trace, "op"),
+        name=payload.get("transaction"),
+        start_s=number(payload.get("start_timestamp")),
+        end_s=number(payload.get("timestamp")),
+        status=at(trace, "status"),
+        attributes=data if isinstance(data, dict) else {},
+    )
 
 
-def _status(status: Json) -> str:
-    return f"<span class='{'quiet' if status in ('ok', None) else 'bad'}'>{_text(status)}</span>"
+def _child_of(one: JsonObject) -> ShownSpan:
+    data = one.get("data")
+    return ShownSpan(
+        span_id=str(one.get("span_id")),
+        parent_id=str(one.get("parent_span_id")),
+        kind=one.get("op"),
+        name=one.get("description"),
+        start_s=number(one.get("start_timestamp")),
+        end_s=number(one.get("timestamp")),
+        status=one.get("status"),
+        attributes=data if isinstance(data, dict) else {},
+        further=titled("measurements", _measurements(one.get("measurements"))),
+    )
 
 
-def _time(received_at: float) -> str:
-    return datetime.fromtimestamp(received_at, UTC).strftime("%H:%M:%S")
+def _measurements(measurements: object) -> str:
+    if not isinstance(measurements, dict):
+        return ""
+    return pairs({name: _measured(one) for name, one in measurements.items()})
 
 
-def _text(value: Json) -> str:
-    return "" if value is None else escape(str(value))
+def _measured(measurement: object) -> str:
+    value, unit = at(measurement, "value"), at(measurement, "unit")
+    amount = number(value)
+    shown = f"{value if amount is None else f'{amount:g}'}"
+    return shown if unit in (None, "", "none") else f"{shown} {unit}"
 
 
-def _at(holder: Json, *path: str) -> Json:
-    for name in path:
-        holder = holder.get(name) if isinstance(holder, dict) else None
-    return holder
+def _breaches(item: StoredItem) -> str:
+    count = len(item.violations)
+    return f" {span('bad', f'{count} violations')}" if count else ""
+
+
+def _by_trace(spans: Sequence[StoredSpan]) -> list[tuple[str, list[StoredSpan]]]:
+    """The spans by trace, the trace that got a span last first."""
+    traces: dict[str, list[StoredSpan]] = {}
+    for one in spans:
+        # Taken out and put back, so that the order is that of the last span.
+        traces[one.trace_id] = [*traces.pop(one.trace_id, []), one]
+    return list(reversed(traces.items()))
+
+
+def _otlp_trace(trace_id: str, spans: Sequence[StoredSpan]) -> str:
+    known = {one.span_id for one in spans}
+    root = next((one for one in spans if one.parent_span_id not in known), spans[0])
+    errors = sum(one.status == "error" for one in spans)
+    duration_s = (max(s.end_ns for s in spans) - min(s.start_ns for s in spans)) / _NS_PER_S
+    service = root.resource.attributes.get("service.name")
+    line = (
+        f"<strong>{text(root.name)}</strong> {span('quiet', text(service))} "
+        f"{milliseconds(duration_s)}, {len(spans)} {'span' if len(spans) == 1 else 'spans'} "
+        f"{span('bad', f'{errors} with status error' if errors else '')}"
+    )
+    body = (
+        f"{tree([_shown(one) for one in spans])}<p>trace <code>{text(trace_id)}</code></p>"
+        f"{titled('resource', pairs(root.resource.attributes))}"
+    )
+    return _entry(f"trace-{text(trace_id)}", when(root.end_ns / _NS_PER_S), line, body)
+
+
+def _shown(one: StoredSpan) -> ShownSpan:
+    message = f"<p class='bad'>{text(one.status_message)}</p>" if one.status_message else ""
+    events = "".join(
+        f"<h4>event {text(event.name)} at {(event.time_ns - one.start_ns) / 1e6:.1f} ms</h4>"
+        f"{pairs(event.attributes)}"
+        for event in one.events
+    )
+    return ShownSpan(
+        span_id=one.span_id,
+        parent_id=one.parent_span_id,
+        kind=one.kind,
+        name=one.name,
+        start_s=one.start_ns / _NS_PER_S,
+        end_s=one.end_ns / _NS_PER_S,
+        status=one.status,
+        attributes=one.attributes,
+        further=message + events,
+    )
+
+
+def _violation(one: StoredViolation) -> str:
+    body = pairs({"kind": one.kind, "rule": one.rule, "where": one.where, "what": one.message})
+    line = f"<span class='bad'>{text(one.rule)}</span> {text(one.message)}"
+    return details(
+        f"<span class='time'>{when(one.received_at)}</span>{line}",
+        f"<div>{body}</div>",
+        css_class="item",
+    )

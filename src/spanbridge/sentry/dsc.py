@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from spanbridge.model.trace import DynamicSamplingContext
+from spanbridge.privacy.text import scrub_text
 from spanbridge.process.sampling import randomness, sample_rand
 from spanbridge.sentry.encode import trace_header
 
@@ -126,7 +127,8 @@ def from_baggage(headers: Iterable[str]) -> dict[str, str]:
             size_bytes += len(PREFIX) + len(name) + len(value) + 2
             if size_bytes > MAX_READ_BYTES or len(members) == MAX_READ_MEMBERS:
                 return members
-            members[name] = unquote(value)
+            # No policy sees it any more: it goes into headers of requests and of envelopes.
+            members[name] = scrub_text(unquote(value))
     return members
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
-from urllib.parse import quote_plus
 
 from opentelemetry import baggage, trace
 from opentelemetry.context import get_current
@@ -30,7 +29,13 @@ if TYPE_CHECKING:
 SENTRY_TRACE: Final = "sentry-trace"
 BAGGAGE: Final = "baggage"
 MAX_BAGGAGE_BYTES: Final = 8192
-"""W3C's limit of one ``baggage`` header."""
+MAX_MEMBER_BYTES: Final = 4096
+MAX_MEMBERS: Final = 180
+"""The limits of one ``baggage`` header that OpenTelemetry's propagator keeps to.
+
+A receiver drops the whole header, or what comes last in it, if they are passed.
+"""
+_FLAGS: Final[Mapping[bool | None, str]] = {True: "-1", False: "-0", None: ""}
 _SENTRY_TRACE: Final = re.compile(r"^[ \t]*([0-9a-f]{32})-([0-9a-f]{16})(?:-([01]))?[ \t]*$", re.I)
 
 
@@ -53,33 +58,39 @@ OutgoingOf: TypeAlias = "Callable[[Context | None], Outgoing | None]"
 
 
 class BridgePropagator(TextMapPropagator):
-    """Adds Sentry's headers to those of the propagators that ran before it.
+    """Adds Sentry's headers to those of the propagators that were set before.
 
-    W3C's ``traceparent`` decides on the trace if both are there: it was read first. The decision
+    Those run inside this one, on the application's own carrier. Only the ``baggage`` they write is
+    held back, and written once with Sentry's members behind it: most carriers keep the last header
+    of a name, others would hold two.
+
+    W3C's ``traceparent`` decides on the trace if both are there: it is read first. The decision
     and the dynamic sampling context of ``sentry-trace`` and ``baggage`` are honoured either way,
     and the ``sentry-*`` members are taken out of OpenTelemetry's baggage, so that they are written
     once.
 
     Args:
-        outgoing: Gives what to write for a context, or ``None`` for nothing. Exchangeable, since
-            a process's propagator is set once.
-        carries_baggage: Whether a propagator beside this one writes OpenTelemetry's baggage. The
-            header is written as a whole, so its members are written again here; if nobody else
-            would send them, they stay at home.
+        outgoing: Gives what to write for a context, or ``None`` if no span of ours is current.
+            Exchangeable, since a process's propagator is set once. Without it no trace of
+            Sentry's starts here; what came in is passed on.
+        beside: The propagators that were set before.
 
     Source: Sentry develop docs, "Trace Propagation".
     """
 
-    def __init__(self, outgoing: OutgoingOf | None = None, *, carries_baggage: bool = True) -> None:
+    def __init__(
+        self, outgoing: OutgoingOf | None = None, beside: TextMapPropagator | None = None
+    ) -> None:
         self.outgoing = outgoing
-        self.carries_baggage = carries_baggage
+        self.beside = beside
         self.allowed_hosts: Sequence[str] | None = None
         """Hosts that get Sentry's headers, with ``*``; ``None`` stands for all."""
 
     @property
     def fields(self) -> set[str]:
-        """The header names this propagator writes."""
-        return {SENTRY_TRACE, BAGGAGE}
+        """The header names this propagator writes, those of the propagators beside it included."""
+        beside = self.beside.fields if self.beside is not None else set()
+        return {SENTRY_TRACE, BAGGAGE, *beside}
 
     def extract(
         self,
@@ -87,8 +98,10 @@ class BridgePropagator(TextMapPropagator):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,
     ) -> Context:
-        """The context with what the caller said. Never raises."""
+        """The context with what the caller said. Raises nothing of its own."""
         original = context if context is not None else get_current()
+        if self.beside is not None:
+            original = self.beside.extract(carrier, original, getter)
         try:
             return _extract(carrier, original, getter)
         except Exception as error:
@@ -101,34 +114,59 @@ class BridgePropagator(TextMapPropagator):
         context: Context | None = None,
         setter: Setter[CarrierT] = default_setter,
     ) -> None:
-        """Write the headers for the span of ``context``. Never raises."""
+        """Write the headers for the span of ``context``. Raises nothing of its own."""
+        held = _HoldsBaggage(setter)
+        if self.beside is not None:
+            self.beside.inject(carrier, context, held)
+        baggage_is_written = False
         try:
-            span_context = trace.get_current_span(context).get_span_context()
-            if not span_context.is_valid:
-                return
-            if self.allowed_hosts is not None and not is_allowed(
-                target_host(context), self.allowed_hosts
-            ):
-                return
-            members, flag = self._sentry_part(context)
-            ids = f"{span_context.trace_id:032x}-{span_context.span_id:016x}"
-            setter.set(carrier, SENTRY_TRACE, f"{ids}{flag}")
-            if members:
-                others = _others(context) if self.carries_baggage else []
-                setter.set(carrier, BAGGAGE, _merged(others, members))
+            if (sentry_part := self._sentry_part(context)) is not None:
+                sentry_trace, members = sentry_part
+                setter.set(carrier, SENTRY_TRACE, sentry_trace)
+                if members:
+                    theirs = held.baggage or _already_in(carrier)
+                    setter.set(carrier, BAGGAGE, _merged(theirs, members))
+                    baggage_is_written = True
         except Exception as error:
             GUARD.caught("sentry.inject", error)
+        finally:
+            if held.baggage and not baggage_is_written:
+                setter.set(carrier, BAGGAGE, held.baggage)
 
-    def _sentry_part(self, context: Context | None) -> tuple[list[str], str]:
+    def _sentry_part(self, context: Context | None) -> tuple[str, list[str]] | None:
+        span_context = trace.get_current_span(context).get_span_context()
+        if not span_context.is_valid:
+            return None
+        if self.allowed_hosts is not None and not is_allowed(
+            target_host(context), self.allowed_hosts
+        ):
+            return None
+        is_sampled: bool | None = None
+        dsc: Mapping[str, str] = {}
         outgoing = self.outgoing(context) if self.outgoing is not None else None
+        upstream = upstream_of(context, span_context.trace_id)
         if outgoing is not None:
-            return to_baggage(outgoing.dsc), "-1" if outgoing.is_sampled else "-0"
-        # No span of ours: pass on what came in, or leave the decision to the next service.
-        upstream = upstream_of(context)
-        if upstream is None:
-            return [], ""
-        flag = {True: "-1", False: "-0", None: ""}[upstream.is_sampled]
-        return to_baggage(upstream.dsc), flag
+            is_sampled, dsc = outgoing.is_sampled, outgoing.dsc
+        elif upstream is not None:  # no span of ours: pass on what came in
+            is_sampled, dsc = upstream.is_sampled, upstream.dsc
+        elif self.outgoing is None:
+            return None
+        ids = f"{span_context.trace_id:032x}-{span_context.span_id:016x}"
+        return f"{ids}{_FLAGS[is_sampled]}", to_baggage(dsc)
+
+
+class _HoldsBaggage(Setter[CarrierT]):
+    """Sets every header but ``baggage``."""
+
+    def __init__(self, setter: Setter[CarrierT]) -> None:
+        self._setter = setter
+        self.baggage = ""
+
+    def set(self, carrier: CarrierT, key: str, value: str) -> None:
+        if key.lower() == BAGGAGE:
+            self.baggage = value
+        else:
+            self._setter.set(carrier, key, value)
 
 
 def _extract(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> Context:
@@ -151,24 +189,25 @@ def _extract(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> C
         flags = TraceFlags.DEFAULT if flag == "0" else TraceFlags.SAMPLED
         remote = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
         context = trace.set_span_in_context(NonRecordingSpan(remote), context)
-    return with_upstream(context, Upstream(None if flag is None else flag == "1", dsc))
+    return with_upstream(context, Upstream(None if flag is None else flag == "1", dsc, trace_id))
 
 
-def _others(context: Context | None) -> list[str]:
-    """OpenTelemetry's baggage as its own propagator writes it."""
-    return [
-        f"{quote_plus(name)}={quote_plus(str(value))}"
-        for name, value in baggage.get_all(context).items()
-        if not name.startswith(PREFIX)
-    ]
+def _already_in(carrier: object) -> str:
+    """The ``baggage`` that the application has put into the carrier by itself."""
+    value = carrier.get(BAGGAGE) if isinstance(carrier, Mapping) else None
+    return value if isinstance(value, str) else ""
 
 
-def _merged(others: list[str], sentry_members: list[str]) -> str:
-    # The application's own members come first: if the header gets too long, ours are left out.
-    header = ",".join(others)
+def _merged(theirs: str, sentry_members: list[str]) -> str:
+    # The application's own members come first and as they are. If W3C's limits would be passed,
+    # ours are left out.
+    kept = [m for m in theirs.split(",") if m and not m.lstrip().startswith(PREFIX)]
+    count, size_bytes = len(kept), len(",".join(kept).encode(errors="replace"))
     for member in sentry_members:
-        longer = f"{header},{member}" if header else member
-        if len(longer) > MAX_BAGGAGE_BYTES:
+        longer_bytes = size_bytes + len(member) + (1 if kept else 0)
+        if count == MAX_MEMBERS or longer_bytes > MAX_BAGGAGE_BYTES:
             break
-        header = longer
-    return header
+        if len(member) <= MAX_MEMBER_BYTES:
+            kept.append(member)
+            count, size_bytes = count + 1, longer_bytes
+    return ",".join(kept)

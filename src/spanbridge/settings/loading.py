@@ -73,11 +73,20 @@ def load(
     if values["on_config_error"] == "raise" and findings.problems:
         raise findings.problems[0]
     values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)
+    if not all(options.is_local for options in values["destinations"]):
+        _take_back_what_was_not_asked_for(values, reading)
     return Settings(
         **values,
         problems=tuple(findings.problems),
         sources=MappingProxyType(reading.sources_by_key),
     )
+
+
+def _take_back_what_was_not_asked_for(values: dict[str, Any], reading: _Reading) -> None:
+    """A profile shows local variables on this machine only; elsewhere somebody has to say so."""
+    if reading.sources_by_key.get("include_locals", "").startswith("profile "):
+        values["include_locals"] = False
+        reading.sources_by_key["include_locals"] = "default"
 
 
 def _with_file(sources: Sources, findings: Findings) -> Sources:

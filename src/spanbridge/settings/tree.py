@@ -125,7 +125,8 @@ class Settings:
     )
     include_locals: bool = option(
         False,
-        "Whether frames of an exception carry local variables.",
+        "Whether the application's own frames of an exception carry local variables. A profile "
+        "turns them on only while every destination is on this machine.",
         BOOLEAN,
         by_profile=lambda profile: profile.include_locals,
         is_privacy=True,

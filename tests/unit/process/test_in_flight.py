@@ -115,3 +115,56 @@ def test_a_server_span_sees_the_exception_its_framework_is_handling(
     seen = watcher.seen["request"]
     assert seen is not None
     assert seen.exceptions[0].message == "broken"
+
+
+@pytest.mark.parametrize("text", ["broken", ""])
+def test_an_exception_recorded_with_a_message_of_its_own_is_recognised(text: str) -> None:
+    error = caught(fail, text)
+    event = {**event_of(error), "exception.message": "custom"}
+    assert is_recorded_by(error, event)
+    assert not is_recorded_by(caught(fail, "other"), event)
+
+
+def test_only_an_exception_that_was_seen_to_leave_is_leaving(
+    tracer: Tracer, watcher: Watcher
+) -> None:
+    with pytest.raises(ValueError, match="broken"), tracer.start_as_current_span("left"):
+        fail()
+    span = tracer.start_span("ended by hand")
+    try:
+        fail()
+    except ValueError as error:
+        span.record_exception(error)
+        span.set_status(StatusCode.ERROR)
+        span.end()
+    left, by_hand = watcher.seen["left"], watcher.seen["ended by hand"]
+    assert left is not None
+    assert left.is_leaving
+    assert by_hand is not None
+    assert not by_hand.is_leaving
+    assert by_hand.exceptions[0].message == "broken"
+
+
+def test_a_span_that_ends_well_tells_of_no_exception(tracer: Tracer, watcher: Watcher) -> None:
+    span = tracer.start_span("fine")
+    try:
+        fail()
+    except ValueError as error:
+        span.record_exception(error)
+        span.end()
+    assert watcher.seen["fine"] is None
+
+
+def test_work_that_outlived_its_parent_knows_it(tracer: Tracer, watcher: Watcher) -> None:
+    with tracer.start_as_current_span("open"):
+        with pytest.raises(ValueError, match="broken"), tracer.start_as_current_span("in time"):
+            fail()
+    with tracer.start_as_current_span("short") as short:
+        short.end()
+        with pytest.raises(ValueError, match="broken"), tracer.start_as_current_span("late"):
+            fail()
+    in_time, late = watcher.seen["in time"], watcher.seen["late"]
+    assert in_time is not None
+    assert not in_time.has_ended_parent
+    assert late is not None
+    assert late.has_ended_parent

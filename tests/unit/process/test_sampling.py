@@ -50,16 +50,16 @@ def test_a_higher_rate_keeps_all_that_a_lower_one_keeps(
 
 @given(st.integers(1, 2**128 - 1), st.floats(0, 1))
 def test_sample_rand_and_the_decision_agree(trace_id: int, rate: float) -> None:
-    rand = float(sample_rand(trace_id))
     kept = bool(SamplingPolicy({"sentry": rate}).keepers(trace_id, None, EMPTY))
+    rand = float(sample_rand(randomness(trace_id, None, None), rate, kept))
     assert 0 <= rand < 1
-    if abs(rand - rate) > 2e-6:  # six decimals are less than 56 bits
+    if kept or rate <= 0.999999:  # above, six decimals have no room left
         assert kept == (rand < rate)
 
 
 def test_the_random_number_of_the_trace_head_is_used_by_everybody_after() -> None:
     trace_id = 2**128 - 1  # would be kept by its own bits at any rate
-    upstream = Upstream(None, {"sample_rand": "0.250000"})
+    upstream = Upstream(None, {"sample_rand": "0.250000"}, trace_id)
     context = with_upstream(EMPTY, upstream)
     policy = SamplingPolicy({"a": 0.2, "b": 0.3})
     assert policy.keepers(trace_id, remote(trace_id, sampled=True), context) == {"b"}
@@ -68,6 +68,20 @@ def test_the_random_number_of_the_trace_head_is_used_by_everybody_after() -> Non
 def test_tracestate_randomness_is_used_if_there_is_one() -> None:
     state = TraceState.from_header(["ot=th:8;rv:00000000000001"])
     assert randomness(2**56 - 1, state, None) == 1
+
+
+@pytest.mark.parametrize(
+    "rv", ["0x000000000001", "-0000000000001", "+0000000000001", "1", "g" * 14]
+)
+def test_unreadable_tracestate_randomness_is_none(rv: str) -> None:
+    assert randomness(5, TraceState([("ot", f"rv:{rv}")]), None) == 5
+
+
+def test_the_callers_decision_holds_for_its_own_trace_only() -> None:
+    context = with_upstream(EMPTY, Upstream(False, {"sample_rand": "0.999999"}, 7))
+    policy = SamplingPolicy({"sentry": 0.5}, sentry=["sentry"])
+
+    assert policy.keepers(2**56 - 1, None, context) == {"sentry"}
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -90,7 +104,7 @@ def test_each_kind_of_destination_follows_its_own_upstream_decision(
     w3c: bool, sentry: bool, kept: set[str]
 ) -> None:
     policy = SamplingPolicy({"sentry": 0.5, "otlp": 1.0}, sentry=["sentry"])
-    context = with_upstream(EMPTY, Upstream(sentry, {}))
+    context = with_upstream(EMPTY, Upstream(sentry, {}, 2**56))
     assert policy.keepers(2**56, remote(2**56, sampled=w3c), context) == kept
 
 

@@ -10,6 +10,7 @@ from spanbridge.process.sighting import Sighting, chain_marks, mark, mark_of
 from tests.support.failing import (
     ApplicationError,
     caught,
+    fail_while_handling,
     fail_with_cause,
 )
 
@@ -43,6 +44,15 @@ def test_a_wrapper_shares_the_sighting_of_what_it_wraps() -> None:
     inner = mark(cause, "a" * 32, "1" * 16)
     assert chain_marks(error) == (inner,)
     assert mark(error, "a" * 32, "2" * 16) is inner
+
+
+def test_what_is_raised_while_another_is_handled_has_a_sighting_of_its_own() -> None:
+    error = caught(fail_while_handling)
+    context = error.__context__
+    assert context is not None
+    inner = mark(context, "a" * 32, "1" * 16)
+    assert chain_marks(error) == (inner,)
+    assert mark(error, "a" * 32, "2" * 16) is not inner
 
 
 def test_a_group_gives_the_sightings_of_its_members() -> None:

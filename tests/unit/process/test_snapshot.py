@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 import weakref
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from opentelemetry.trace import Tracer
 from spanbridge.model.failure import CapturedException
 from spanbridge.process.in_flight import InFlight, in_flight, is_recorded_by
 from spanbridge.process.sighting import mark, mark_of
-from spanbridge.process.snapshot import take
+from spanbridge.process.snapshot import LocalsByFrame, take
 from tests.support.failing import (
     ApplicationError,
     caught,
@@ -265,3 +266,29 @@ def test_a_decorator_of_the_application_keeps_its_frame() -> None:
         fail()
 
     assert "inner" in functions(take(caught(decorated), False)[0])
+
+
+def test_locals_that_were_taken_are_not_read_again() -> None:
+    error = caught(fail)
+    known: LocalsByFrame = {}
+    [first] = take(error, True, known)
+    for key in known:
+        known[key] = {"name": "kept"}
+    [second] = take(error, True, known)
+    assert first.frames[-1].local_variables != {"name": "kept"}
+    assert second.frames[-1].local_variables == {"name": "kept"}
+
+
+def test_locals_of_libraries_stay_where_they_are() -> None:
+    def parse(text: str, secret: str = "hunter2") -> None:
+        json.loads(text)
+
+    with pytest.raises(json.JSONDecodeError) as caught:
+        parse("{")
+
+    [outermost] = take(caught.value, True)
+    of_us = [f for f in outermost.frames if f.module == __name__]
+    of_libraries = [f for f in outermost.frames if f.module != __name__]
+    assert (of_us[-1].local_variables or {})["secret"] == "'hunter2'"
+    assert of_libraries
+    assert all(frame.local_variables is None for frame in of_libraries)

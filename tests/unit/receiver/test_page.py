@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from typing import Any
 
-from spanbridge.receiver.page import render_page
-from spanbridge.receiver.records import StoredItem, StoredViolation
-from tests.unit.receiver.envelopes import error_event, transaction
+import pytest
 
-HOSTILE = "<script>alert('x')</script>\""
+from spanbridge.model.span import Resource, Scope, SpanEvent
+from spanbridge.receiver.page import REFRESH_S, render_page
+from spanbridge.receiver.records import StoredItem, StoredSpan, StoredViolation
+from tests.unit.receiver.envelopes import ROOT_ID, TRACE_ID, error_event, transaction
+
+HOSTILE = "</pre><script>alert('x')</script><img src='//evil.example/x'>\""
+MOMENT_S = 1_763_800_205.0
+VOID_TAGS = {"meta"}
 
 
-def _item(kind: str, payload: dict[str, Any]) -> StoredItem:
+def _item(kind: str, payload: dict[str, Any], number: int = 1) -> StoredItem:
     return StoredItem(
-        id=1,
+        id=number,
         kind=kind,
         header={},
         payload=payload,
@@ -23,45 +29,208 @@ def _item(kind: str, payload: dict[str, Any]) -> StoredItem:
         project_id=None,
         content_encoding="identity",
         violations=(),
-        received_at=0.0,
+        received_at=MOMENT_S,
     )
 
 
-def _page(event: dict[str, Any], root: dict[str, Any]) -> str:
-    violation = StoredViolation(HOSTILE, HOSTILE, HOSTILE, kind=HOSTILE, received_at=0.0)
-    return render_page(
-        issues=[_item("event", event)],
-        transactions=[_item("transaction", root)],
-        violations=[violation],
-        counts={"event": 1, "evicted": 0},
-    )
+def _span(name: str, number: int, parent: int | None = None, **fields: Any) -> StoredSpan:
+    values: dict[str, Any] = {
+        "trace_id": TRACE_ID,
+        "span_id": f"{number:016x}",
+        "parent_span_id": None if parent is None else f"{parent:016x}",
+        "name": name,
+        "kind": "server",
+        "start_ns": 10**18 + number,
+        "end_ns": 10**18 + 10**9,
+        "status": "unset",
+        "status_message": "",
+        "attributes": {},
+        "events": (),
+        "links": (),
+        "scope": Scope("s"),
+        "resource": Resource({"service.name": "shop"}),
+        "trace_state": "",
+        "flags": 0,
+        "dropped_attributes": 0,
+        "dropped_events": 0,
+        "dropped_links": 0,
+        "auth_key": None,
+        "violations": (),
+        "received_at": MOMENT_S,
+    }
+    return StoredSpan(**(values | fields))
 
 
-def test_the_page_shows_issues_and_transactions_as_trees() -> None:
-    page = _page(error_event(), transaction())
+def _page(
+    event: dict[str, Any] | None = None,
+    root: dict[str, Any] | None = None,
+    spans: tuple[StoredSpan, ...] = (),
+    **fields: Any,
+) -> str:
+    given: dict[str, Any] = {
+        "issues": [] if event is None else [_item("event", event)],
+        "transactions": [] if root is None else [_item("transaction", root, 2)],
+        "spans": spans,
+        "violations": [],
+        "counts": {"event": 1, "evicted": 0},
+    }
+    return render_page(**(given | fields))
+
+
+class _Markup(HTMLParser):
+    """The page as a browser takes it: its tags, its addresses, and whether all tags close."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: set[str] = set()
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses.update(str(value) for name, value in attrs if name in ("href", "src"))
+        if tag not in VOID_TAGS:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+
+def test_an_issue_shows_where_it_was_raised_and_with_what() -> None:
+    event = error_event(MOMENT_S)
+    event["tags"] = {"tenant": "acme"}
+    own = event["exception"]["values"][-1]["stacktrace"]["frames"][0]
+    own |= {
+        "pre_context": ["before()"],
+        "context_line": "    raise QuorumLost",
+        "post_context": ["after()"],
+        "vars": {"people": "0"},
+    }
+    page = _page(event, transaction(MOMENT_S))
 
     assert "QuorumLost: 2 of 5" in page
-    assert "POST /proposals" in page
-    assert "consensus — consensus weighted 800.0 ms" in page
-    assert "\n  db" in page
-    assert "event 1" in page
+    assert "behind it: </span>KeyError" in page
+    assert "<code>app.py:3</code> in <code>vote</code>" in page
+    assert "<pre>before()\n<mark>    raise QuorumLost</mark>\nafter()\n</pre>" in page
+    assert "<dt>people</dt><dd>0</dd>" in page
+    assert "<dt>tenant</dt><dd>acme</dd>" in page
+    assert f"trace <code>{TRACE_ID}</code> span <code>{ROOT_ID}</code>" in page
+    assert "<td>retry</td>" in page
+    assert "<a href='#transaction-2'>see its transaction</a>" in page
+    assert "2025-11-22 08:30:05 UTC" in page
 
 
-def test_everything_shown_is_escaped() -> None:
-    def poison(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: poison(value) for key, value in node.items()}
-        if isinstance(node, list):
-            return [poison(value) for value in node]
-        return node if isinstance(node, float) else HOSTILE
+def test_frames_of_libraries_are_collapsed() -> None:
+    frames = [
+        {"function": "run", "filename": "lib.py", "lineno": 1, "in_app": False},
+        {"function": "go", "filename": "lib.py", "lineno": 2, "in_app": False},
+        {"function": "mine", "filename": "app.py", "lineno": 3, "in_app": True},
+    ]
+    event = {"exception": {"values": [{"type": "E", "stacktrace": {"frames": frames}}]}}
+    page = _page(event)
 
-    page = _page(poison(error_event()), poison(transaction()))
-    assert "<script" not in page
+    collapsed = page.partition("<summary><span class='quiet'>2 frames of libraries")
+    assert "app.py:3" in collapsed[0]
+    assert collapsed[2].index("lib.py:2") < collapsed[2].index("lib.py:1")
+
+
+def test_a_transaction_is_a_tree_with_times_and_attributes() -> None:
+    page = _page(root=transaction(MOMENT_S))
+
+    assert "<strong>POST /proposals</strong>" in page
+    assert "padding-left:0.0rem'><span class='op'>http.server</span> POST /proposals" in page
+    assert "padding-left:1.2rem'><span class='op'>consensus</span> consensus weighted" in page
+    assert "padding-left:2.4rem'><span class='op'>db</span>" in page
+    assert "<span class='number'>800.0 ms</span>" in page
+    assert "margin-left:10.00%;width:max(2px,80.00%)" in page
+    assert "<dt>quorum</dt><dd>2</dd>" in page
+    assert "<dt>agreement</dt><dd>0.7 ratio</dd>" in page
+
+
+def test_otlp_spans_are_trees_by_trace_with_their_events() -> None:
+    boom = SpanEvent("exception", 10**18 + 5 * 10**6, {"exception.message": "boom"})
+    spans = (
+        _span("child", 2, 1, status="error", events=(boom,)),
+        _span("root", 1, attributes={"http.route": "/x"}),
+        _span("alone", 9, trace_id="f" * 32),
+    )
+    page = _page(spans=spans)
+
+    assert page.count("id='trace-") == 2
+    assert page.index("<strong>alone") < page.index("<strong>root")
+    assert "<strong>root</strong> <span class='quiet'>shop</span> 1,000.0 ms, 2 spans" in page
+    assert "1 with status error" in page
+    assert "padding-left:1.2rem'><span class='op'>server</span> child" in page
+    assert "event exception at 5.0 ms" in page
+    assert "<dd>boom</dd>" in page
+
+
+def test_the_page_loads_itself_anew_unless_it_is_held_still() -> None:
+    assert f"<meta http-equiv='refresh' content='{REFRESH_S}'>" in _page()
+    assert "http-equiv" not in _page(is_static=True)
+
+
+def test_what_is_not_shown_is_said() -> None:
+    page = _page(error_event(), counts={"event": 345})
+
+    assert "the newest 1 of 345; more at <code>/api/issues</code>" in page
+
+
+def _poisoned(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {f"{key}": _poisoned(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_poisoned(value) for value in node]
+    return node if isinstance(node, float) else HOSTILE
+
+
+def test_everything_shown_is_escaped_and_nothing_is_loaded_from_elsewhere() -> None:
+    event = _poisoned(error_event())
+    for place in ("tags", "extra", "user", "request"):
+        event[place] = {HOSTILE: HOSTILE}
+    event["exception"]["values"][0]["stacktrace"]["frames"][0] |= {
+        "vars": {HOSTILE: [HOSTILE]},
+        "context_line": HOSTILE,
+        "pre_context": [HOSTILE],
+    }
+    root = _poisoned(transaction())
+    root["spans"][0]["data"] = root["tags"] = {HOSTILE: {HOSTILE: HOSTILE}}
+    span = _span(
+        HOSTILE,
+        1,
+        trace_id=HOSTILE,
+        status_message=HOSTILE,
+        attributes={HOSTILE: HOSTILE},
+        events=(SpanEvent(HOSTILE, 1, {HOSTILE: HOSTILE}),),
+        resource=Resource({"service.name": HOSTILE}),
+    )
+    violation = StoredViolation(HOSTILE, HOSTILE, HOSTILE, kind=HOSTILE, received_at=0.0)
+    page = _page(event, root, (span,), violations=[violation], counts={HOSTILE: 1})
+
+    markup = _Markup(page)
+    assert markup.tags.isdisjoint({"script", "img"})
     assert "&lt;script&gt;" in page
+    # Of hostile text an address may only be made to lead within the page.
+    assert [one for one in markup.addresses if not one.startswith(("/?static", "/api/", "#"))] == []
 
 
-def test_nonsense_and_circles_do_not_break_the_page() -> None:
-    spans = [{"span_id": "a", "parent_span_id": "b"}, {"span_id": "b", "parent_span_id": "a"}, 3]
+CIRCLE = [{"span_id": "a", "parent_span_id": "b"}, {"span_id": "b", "parent_span_id": "a"}, 3]
 
-    assert _page({"exception": 3, "contexts": []}, {"spans": spans, "timestamp": "x"})
-    assert _page({}, {"spans": 7})
+
+@pytest.mark.parametrize(
+    ("event", "root"),
+    [
+        ({"exception": 3, "contexts": []}, {"spans": CIRCLE, "timestamp": "x"}),
+        ({"timestamp": 10**400, "tags": ["x"]}, {"spans": 7}),
+        (
+            {"breadcrumbs": 3, "exception": {"values": [3, {"stacktrace": {"frames": [{}, 3]}}]}},
+            {"start_timestamp": -1e308, "timestamp": 1e308, "measurements": [1], "spans": CIRCLE},
+        ),
+        ({"timestamp": True, "logentry": 3}, {"contexts": {"trace": {"data": 3}}}),
+    ],
+)
+def test_nonsense_does_not_break_the_page(event: dict[str, Any], root: dict[str, Any]) -> None:
+    assert _Markup(_page(event, root)).tags

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import re
+
+import msgspec
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.process.local_trace import LocalTrace
+from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.upstream import Upstream
 from spanbridge.sentry.dsc import DscSource, from_baggage, to_baggage
 from tests.support.spans import TRACE_ID
 
+YES = TraceFlags(TraceFlags.SAMPLED)
 SOURCE = DscSource(
     destination="sentry",
     public_key="key",
@@ -19,6 +27,10 @@ SOURCE = DscSource(
     environment="staging",
     org_id="7",
 )
+
+
+def millionths(number: int) -> float:
+    return number / 10**6
 
 
 def local(upstream: Upstream | None = None, *keepers: str) -> LocalTrace:
@@ -41,11 +53,54 @@ def test_the_head_of_a_trace_says_all_that_the_server_samples_by() -> None:
 
 def test_the_number_agrees_with_the_decision_it_led_to() -> None:
     # Sentry keeps a trace whose rand is below the rate; so must whoever reads our rand.
+    policy = SamplingPolicy({"sentry": 0.25})
     for last_byte in range(256):
         trace_id = (last_byte << 48) | 0xFFFF_FFFF_FFFF
-        context = SOURCE.of(LocalTrace(trace_id, 1), None)
-        is_kept = (trace_id & (2**56 - 1)) >= round(0.75 * 2**56)
-        assert (float(context.sample_rand or 1) < 0.25) == is_kept
+        keepers = policy.keepers(trace_id, None, Context())
+        assert_agree(SOURCE.of(LocalTrace(trace_id, 1, keepers), None))
+
+
+def assert_agree(context: DynamicSamplingContext) -> None:
+    assert context.sample_rate is not None
+    assert context.sample_rand is not None
+    is_below = float(context.sample_rand) < float(context.sample_rate)
+    assert (context.sampled == "true") == is_below, context
+
+
+@given(st.integers(0, 2**56 - 1), st.one_of(st.floats(0, 1), st.integers(0, 10**6).map(millionths)))
+@example(2**56 - 1 - 2**56 // 3, 1 / 3)
+@example(0, 0.9999999)
+@example(2**56 - 1, 1e-7)
+@example(2**56 - 1 - int(0.3333336 * 2**56), 0.3333336)
+def test_the_number_agrees_with_the_decision_at_every_rate(r: int, rate: float) -> None:
+    for near in (r, 2**56 - int(rate * 2**56), 2**56 - 1 - int(rate * 2**56)):
+        trace_id = min(max(near, 0), 2**56 - 1) | 1 << 100
+        keepers = SamplingPolicy({"sentry": rate}).keepers(trace_id, None, Context())
+        source = DscSource("sentry", "key", rate, None, None)
+        assert_agree(source.of(LocalTrace(trace_id, 1, keepers), None))
+
+
+@pytest.mark.parametrize("rv", ["ffffffffffffff", "00000000000000", "80000000000000"])
+def test_the_number_is_the_one_of_the_tracestate_if_the_decision_was(rv: str) -> None:
+    for low_bits in (0, 2**56 - 1):
+        trace_id = (1 << 100) | low_bits
+        state = TraceState([("ot", f"rv:{rv}")])
+        parent = SpanContext(trace_id, 1, is_remote=True, trace_flags=YES, trace_state=state)
+        keepers = SamplingPolicy({"sentry": 0.25}).keepers(trace_id, parent, Context())
+
+        context = SOURCE.of(LocalTrace(trace_id, 1, keepers, None, state), None)
+
+        assert_agree(context)
+        assert context.sample_rand == f"{(2**56 - 1 - int(rv, 16)) * 10**6 // 2**56 / 10**6:.6f}"
+
+
+def test_a_rate_that_does_not_decide_alone_is_not_told() -> None:
+    behind_another = msgspec.structs.replace(SOURCE, decides_alone=False)
+
+    context = behind_another.of(local(None, "sentry"), "GET /")
+
+    assert (context.sample_rate, context.sample_rand) == (None, None)
+    assert (context.sampled, context.release) == ("true", "app@1")
 
 
 def test_sentrys_own_decision_counts_not_that_of_another_destination() -> None:
@@ -55,7 +110,7 @@ def test_sentrys_own_decision_counts_not_that_of_another_destination() -> None:
 def test_what_is_frozen_is_continued_and_nothing_is_added() -> None:
     head = {"trace_id": f"{TRACE_ID:032x}", "public_key": "theirs", "sample_rate": "0.5"}
 
-    context = SOURCE.of(local(Upstream(True, head), "sentry"), "our name")
+    context = SOURCE.of(local(Upstream(True, head, TRACE_ID), "sentry"), "our name")
 
     assert context == DynamicSamplingContext(
         trace_id=f"{TRACE_ID:032x}", public_key="theirs", sample_rate="0.5"
@@ -63,33 +118,71 @@ def test_what_is_frozen_is_continued_and_nothing_is_added() -> None:
 
 
 def test_a_caller_that_sent_no_context_froze_an_empty_one() -> None:
-    context = SOURCE.of(local(Upstream(True, {}), "sentry"), "our name")
+    context = SOURCE.of(local(Upstream(True, {}, TRACE_ID), "sentry"), "our name")
 
     assert context == DynamicSamplingContext(trace_id=f"{TRACE_ID:032x}", public_key="key")
 
 
 def test_a_caller_that_left_the_decision_to_us_makes_us_the_head() -> None:
-    context = SOURCE.of(local(Upstream(None, {}), "sentry"), "GET /")
+    context = SOURCE.of(local(Upstream(None, {}, TRACE_ID), "sentry"), "GET /")
 
     assert (context.sampled, context.transaction) == ("true", "GET /")
 
 
 def test_what_has_left_the_process_stays_as_it_was() -> None:
     trace = local(None, "sentry")
-    trace.dsc = SOURCE.of(trace, None)
+    told = SOURCE.for_next_service(trace)
 
-    assert SOURCE.of(trace, "the name comes too late").transaction is None
+    assert SOURCE.of(trace, "the name comes too late") == DynamicSamplingContext(**told)
+    assert SOURCE.for_next_service(trace) == told
+    assert "transaction" not in told
+
+
+def test_each_destination_freezes_its_own() -> None:
+    audit = DscSource("audit", "other key", 1.0, None, None)
+    trace = local(None, "audit")
+    SOURCE.for_next_service(trace)
+
+    contexts = [source.of(trace, None) for source in (SOURCE, audit)]
+
+    assert [(c.public_key, c.sample_rate, c.sampled) for c in contexts] == [
+        ("key", "0.25", "false"),
+        ("other key", "1", "true"),
+    ]
+
+
+def test_what_the_head_froze_is_the_same_for_every_destination() -> None:
+    head = {"trace_id": f"{TRACE_ID:032x}", "public_key": "theirs", "sample_rate": "0.5"}
+    audit = DscSource("audit", "other key", 1.0, None, None)
+    trace = local(Upstream(True, head, TRACE_ID), "audit")
+
+    assert SOURCE.for_next_service(trace) == audit.for_next_service(trace) == head
+    assert SOURCE.of(trace, None) == audit.of(trace, None)
+
+
+def test_an_empty_context_stays_empty_for_the_next_service() -> None:
+    trace = local(Upstream(True, {}, TRACE_ID), "sentry")
+
+    assert SOURCE.for_next_service(trace) == {}
+    assert SOURCE.of(trace, "GET /") == DynamicSamplingContext(f"{TRACE_ID:032x}", "key")
 
 
 def test_a_rate_is_written_without_an_exponent_or_noise() -> None:
-    for rate, text in ((1.0, "1"), (0.1, "0.1"), (0.0, "0"), (1 / 3, "0.333333")):
+    for rate, text in (
+        (1.0, "1"),
+        (0.1, "0.1"),
+        (0.0, "0"),
+        (1 / 3, "0.333333"),
+        (1e-7, "0.0000001"),
+        (0.9999999, "0.999999"),
+    ):
         source = DscSource("sentry", "key", rate, None, None)
         assert source.of(local(), None).sample_rate == text
 
 
 @given(
     st.dictionaries(
-        st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=20),
+        st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True),
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
         max_size=10,
     )
@@ -101,9 +194,33 @@ def test_every_text_survives_the_header(items: dict[str, str]) -> None:
     assert from_baggage([header]) == items
 
 
-@given(st.lists(st.text()))
-def test_no_header_whatsoever_is_an_error(headers: list[str]) -> None:
-    assert all(isinstance(value, str) for value in from_baggage(headers).values())
+ANY_MEMBERS = st.lists(
+    st.tuples(st.text(), st.text()).map(lambda pair: "sentry-{}={}".format(*pair))
+)
+
+
+@given(ANY_MEMBERS)
+@example(["sentry-€=1", "sentry-\xe9=1", "sentry-a b=1", "sentry-a\x01=1", "sentry-=1"])
+@example(["sentry-a\r\nX-Evil: 1\r\nb=1", "sentry-a\n=1", "sentry-b=1\r\nX-Evil: 1"])
+@example(["sentry-a=%0d%0aX-Evil%3A1", "sentry-b=\ud800", "sentry-c=%ed%a0%80"])
+def test_whatever_came_in_is_fit_for_a_header_when_it_goes_out(headers: list[str]) -> None:
+    for member in to_baggage(from_baggage(headers)):
+        assert re.fullmatch(r"sentry-[A-Za-z0-9_.-]{1,64}=[A-Za-z0-9_.~%-]*", member)
+
+
+def test_what_cannot_stand_in_a_header_is_never_written() -> None:
+    items = {"a\r\nb": "1", "€": "1", "": "1", "release": "\r\n\ud800é"}
+
+    assert to_baggage(items) == ["sentry-release=%0D%0A%3F%C3%A9"]
+
+
+def test_the_number_and_size_of_members_is_bounded() -> None:
+    many = ",".join(f"sentry-k{n}=v" for n in range(1000))
+    long = ",".join(f"sentry-k{n}={'v' * 3000}" for n in range(9))
+
+    assert len(from_baggage([many])) == 64
+    assert list(from_baggage([long])) == ["k0", "k1"]
+    assert from_baggage([f"sentry-a={'v' * 4097},sentry-{'n' * 65}=1,sentry-b=1"]) == {"b": "1"}
 
 
 def test_members_of_others_and_properties_are_left_out() -> None:

@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import SpanKind, set_span_in_context
 
-from spanbridge.sentry.propagator import BridgePropagator
+from spanbridge.sentry.propagator import BridgePropagator, Outgoing
 from spanbridge.sentry.target_host import is_allowed, target_host
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
 
 
-def context_of(**attributes: str) -> Context:
+def context_of(*, kind: SpanKind = SpanKind.CLIENT, **attributes: str) -> Context:
     span = TRACER.start_span(
-        "GET", attributes={k.replace("_", "."): v for k, v in attributes.items()}
+        "GET", kind=kind, attributes={k.replace("_", "."): v for k, v in attributes.items()}
     )
     return set_span_in_context(span, Context())
 
@@ -26,12 +26,23 @@ def context_of(**attributes: str) -> Context:
         ({"server_address": "db.internal"}, "db.internal"),
         ({"http_host": "example.com:80"}, "example.com"),
         ({}, None),
+        ({"http_url": "http://[bad/"}, None),
+        ({"http_host": "[bad"}, None),
+        ({"url_full": "http://[bad/", "server_address": "db.internal"}, "db.internal"),
     ],
 )
 def test_the_host_is_read_from_the_calling_span(
     attributes: dict[str, str], host: str | None
 ) -> None:
-    assert target_host(context_of(**attributes)) == host
+    assert target_host(context_of(kind=SpanKind.CLIENT, **attributes)) == host
+
+
+@pytest.mark.parametrize("kind", SpanKind)
+def test_only_a_span_that_calls_names_its_target(kind: SpanKind) -> None:
+    host = target_host(context_of(kind=kind, http_host="shop.example.com"))
+
+    is_calling = kind in (SpanKind.CLIENT, SpanKind.PRODUCER)
+    assert host == ("shop.example.com" if is_calling else None)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +63,21 @@ def test_only_allowed_hosts_get_the_headers(
 
 
 def test_a_host_that_is_not_allowed_gets_nothing_of_sentry() -> None:
-    propagator = BridgePropagator()
+    propagator = BridgePropagator(lambda _: Outgoing(True, {}))
     propagator.allowed_hosts = ["inside.example"]
     carrier: dict[str, str] = {}
 
     propagator.inject(carrier, context_of(url_full="https://outside.example/"))
     assert carrier == {}
     propagator.inject(carrier, context_of(url_full="https://inside.example/"))
+    assert set(carrier) == {"sentry-trace"}
+
+
+def test_an_unreadable_target_gets_the_headers() -> None:
+    propagator = BridgePropagator(lambda _: Outgoing(True, {}))
+    propagator.allowed_hosts = ["inside.example"]
+    carrier: dict[str, str] = {}
+
+    propagator.inject(carrier, context_of(http_url="http://[bad/"))
+
     assert set(carrier) == {"sentry-trace"}

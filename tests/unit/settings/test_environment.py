@@ -53,7 +53,7 @@ def test_the_profile_sets_defaults_and_an_unknown_name_uses_productions(
 ) -> None:
     settings = load(
         {"environment": environment, "destinations": "sentry,console"},
-        {"SENTRY_DSN": "https://k@sentry.example/1"},
+        {"SENTRY_DSN": "https://k@127.0.0.1/1"},
     )
 
     assert settings.environment == environment

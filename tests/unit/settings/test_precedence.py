@@ -167,3 +167,16 @@ def test_the_process_environment_is_read_if_none_is_given(
     monkeypatch.setenv("SPANBRIDGE_ISSUES", "all")
 
     assert load().issues == "all"
+
+
+def test_a_profile_shows_local_variables_on_this_machine_only() -> None:
+    at_home = load({}, {"SENTRY_ENVIRONMENT": "development", "SPANBRIDGE_DESTINATIONS": "console"})
+    away = load({}, {"SENTRY_ENVIRONMENT": "development", "SENTRY_DSN": "https://k@h.example/1"})
+    asked = load(
+        {"include_locals": True},
+        {"SENTRY_ENVIRONMENT": "development", "SENTRY_DSN": "https://k@h.example/1"},
+    )
+
+    assert at_home.include_locals
+    assert not away.include_locals
+    assert asked.include_locals

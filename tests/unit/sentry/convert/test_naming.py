@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from spanbridge.model.span import SpanKind
+from spanbridge.privacy.sql import without_literals
 from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
-from spanbridge.sentry.convert.naming.database import without_literals
 from spanbridge.sentry.convert.naming.http import bare_url
 from tests.support.spans import record
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Final
 
 from spanbridge.model.span import Attributes, SpanRecord
+from spanbridge.privacy.sql import DOCUMENT_SYSTEMS, KEY_VALUE_SYSTEMS, without_values
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
-
-CACHE_SYSTEMS: Final = frozenset({"redis", "valkey", "memcached", "keydb", "dragonfly"})
 
 CACHE_OPS: Final = {
     "cache.get": "get gets mget getex getrange hget hmget hgetall exists strlen get_many get_multi",
@@ -22,22 +19,6 @@ CACHE_OPS: Final = {
 }
 """Commands by the op of Sentry's Caches module they stand for."""
 
-NOT_SQL: Final = CACHE_SYSTEMS | {
-    "mongodb",
-    "elasticsearch",
-    "opensearch",
-    "couchbase",
-    "couchdb",
-    "aws.dynamodb",
-    "dynamodb",
-    "neo4j",
-    "azure.cosmosdb",
-    "cosmosdb",
-}
-
-# Where a backslash escapes a quote, and double quotes enclose a text, not a name.
-_BACKSLASH_SYSTEMS: Final = frozenset({"mysql", "mariadb", "clickhouse", "spark", "hive"})
-
 _OP_OF_COMMAND: Final = {
     command: op for op, commands in CACHE_OPS.items() for command in commands.split()
 }
@@ -45,32 +26,19 @@ _MANY_KEYS: Final = frozenset({"mget", "exists", "del", "unlink"})
 _PLACEHOLDERS: Final = frozenset({"?", "%s", ""})
 _MAX_KEYS: Final = 20
 
-# A number is a literal unless it belongs to a name (t1), a placeholder ($1, :1, ?1) or a format.
-_NUMBER: Final = r"(?<![\w$:?%@.])[-+]?(?:0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?!\w)"
-_ESCAPED_TEXT: Final = r"'(?:[^'\\]|\\.|'')*(?:'|\Z)"
-# The named group is a quoted name and stays; whatever else matches is a literal. A text that does
-# not end (the statement was cut) reaches to the end.
-_STANDARD_LITERAL: Final = re.compile(
-    rf"""(?P<name>"(?:[^"]|"")*")|[eE]{_ESCAPED_TEXT}|'(?:[^']|'')*(?:'|\Z)"""
-    rf"""|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)|{_NUMBER}""",
-    re.DOTALL,
-)
-_BACKSLASH_LITERAL: Final = re.compile(
-    rf"""(?P<name>`[^`]*`)|{_ESCAPED_TEXT}|"(?:[^"\\]|\\.|"")*(?:"|\Z)|{_NUMBER}""", re.DOTALL
-)
 _MAX_STATEMENT_CHARS: Final = 16_384
-_MAX_CACHED_CHARS: Final = 2048
 
 
 def name_database(span: SpanRecord, data: Attributes) -> SpanName:
     """The summary as the name, the statement without its literals as the description."""
     system = text_of(data.get("db.system.name"))
     statement = text_of(data.get("db.query.text"))
-    if system in CACHE_SYSTEMS or _is_marked_as_cache(data):
+    if system in KEY_VALUE_SYSTEMS or _is_marked_as_cache(data):
         return _name_key_value(span, data, statement)
     name = text_of(data.get("db.query.summary")) or _operation(data) or span.name or system
-    if statement and system not in NOT_SQL:
-        statement = without_literals(statement, system in _BACKSLASH_SYSTEMS)
+    if statement and system not in DOCUMENT_SYSTEMS:
+        # With content capture on the data keep the literals, but descriptions are grouped by.
+        statement = without_values(statement[:_MAX_STATEMENT_CHARS], system)
     return SpanName("db", name, statement or name, "task")
 
 
@@ -79,26 +47,6 @@ def _operation(data: Attributes) -> str:
     if not operation:
         return ""
     return f"{operation} {text_of(data.get('db.collection.name'))}".rstrip()
-
-
-def without_literals(statement: str, has_backslash_escapes: bool = False) -> str:
-    """An SQL statement with ``?`` for every text and number in it.
-
-    Args:
-        statement: The statement; one that has placeholders comes back as it is.
-        has_backslash_escapes: The dialect escapes quotes by a backslash, as MySQL does.
-    """
-    if len(statement) <= _MAX_CACHED_CHARS:
-        return _known_statement(statement, has_backslash_escapes)
-    return _without_literals(statement[:_MAX_STATEMENT_CHARS], has_backslash_escapes)
-
-
-def _without_literals(statement: str, has_backslash_escapes: bool) -> str:
-    pattern = _BACKSLASH_LITERAL if has_backslash_escapes else _STANDARD_LITERAL
-    return pattern.sub(lambda match: match["name"] or "?", statement)
-
-
-_known_statement = lru_cache(maxsize=512)(_without_literals)
 
 
 def _name_key_value(span: SpanRecord, data: Attributes, statement: str) -> SpanName:

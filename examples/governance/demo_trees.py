@@ -1,0 +1,122 @@
+"""Transactions and OTLP traces as trees that fit the terminal."""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.text import Text
+from rich.tree import Tree
+
+from spanbridge.receiver import StoredSpan
+
+_GUIDE_COLUMNS = 4
+_SHORTEST_NAME = 20
+_UNITS = {"none": "", "ratio": "", "second": "s", "millisecond": "ms", "byte": "B"}
+
+
+class _Node(NamedTuple):
+    span_id: str
+    parent_id: str | None
+    kind: str
+    name: str
+    start_s: float
+    duration_ms: float
+    status: str
+    notes: str
+    """What was measured, or raised."""
+
+
+def transaction_tree(payload: Mapping[str, Any], width: int) -> Tree:
+    """A transaction with its spans."""
+    trace = payload["contexts"]["trace"]
+    root = {**payload, **trace, "description": payload["transaction"], "parent_span_id": None}
+    return _tree([_sentry_node(span) for span in (root, *payload["spans"])], width)
+
+
+def otlp_tree(spans: Sequence[StoredSpan], width: int) -> Tree:
+    """The spans of one trace, with the exceptions that are events on them."""
+    return _tree([_otlp_node(span) for span in spans], width)
+
+
+def _sentry_node(span: Mapping[str, Any]) -> _Node:
+    return _Node(
+        span_id=span["span_id"],
+        parent_id=span["parent_span_id"],
+        kind=span.get("op", ""),
+        name=span.get("description", ""),
+        start_s=span["start_timestamp"],
+        duration_ms=(span["timestamp"] - span["start_timestamp"]) * 1e3,
+        status=span.get("status", "ok"),
+        notes=", ".join(_measured(span.get("measurements", {}))),
+    )
+
+
+def _otlp_node(span: StoredSpan) -> _Node:
+    raised = [
+        f"exception {event.attributes.get('exception.type')}: "
+        f"{event.attributes.get('exception.message')}"
+        for event in span.events
+        if event.name == "exception"
+    ]
+    return _Node(
+        span_id=span.span_id,
+        parent_id=span.parent_span_id,
+        kind=span.kind or "",
+        name=span.name,
+        start_s=span.start_ns / 1e9,
+        duration_ms=(span.end_ns - span.start_ns) / 1e6,
+        status=span.status,
+        notes="\n".join(raised),
+    )
+
+
+def _measured(measurements: Mapping[str, Any]) -> Iterable[str]:
+    for name, entry in measurements.items():
+        unit = _UNITS.get(entry["unit"], entry["unit"])
+        # The unit says what "_s" at the end of a name would say.
+        short = name.rpartition(".")[2].removesuffix("_s" if unit == "s" else "\0")
+        yield f"{short} {entry['value']:g} {unit}".rstrip()
+
+
+def _tree(nodes: Sequence[_Node], width: int) -> Tree:
+    known = {node.span_id for node in nodes}
+    root = next(node for node in nodes if node.parent_id not in known)
+    tree = Tree(_label(root, width))
+    branches = {root.span_id: (tree, 0)}
+    waiting = sorted((node for node in nodes if node is not root), key=lambda node: node.start_s)
+    while waiting:
+        placed = [node for node in waiting if node.parent_id in branches]
+        if not placed:
+            break
+        for node in placed:
+            branch, depth = branches[str(node.parent_id)]
+            room = width - _GUIDE_COLUMNS * (depth + 1)
+            branches[node.span_id] = (branch.add(_label(node, room)), depth + 1)
+        waiting = [node for node in waiting if node.span_id not in branches]
+    return tree
+
+
+def _label(node: _Node, width: int) -> Text:
+    took = f" {node.duration_ms:.1f} ms "
+    room = max(width - len(node.kind) - len(took) - len(node.status) - 1, _SHORTEST_NAME)
+    is_bad = node.status not in ("ok", "unset")
+    label = Text.assemble(
+        (f"{node.kind} ", "cyan"),
+        _shortened(node.name, room),
+        (took, "dim"),
+        (node.status, "red" if is_bad else "green"),
+    )
+    if node.notes and "\n" not in node.notes and len(label) + len(node.notes) + 2 <= width:
+        return label.append(f"  {node.notes}", "magenta")
+    for line in node.notes.splitlines():
+        for part in textwrap.wrap(line, width - 4, break_long_words=False):
+            label.append(f"\n    {part}", "magenta")
+    return label
+
+
+def _shortened(text: str, width: int) -> str:
+    """``text`` on one line, cut between words where it is too long."""
+    line = " ".join(text.split())
+    if len(line) <= width:
+        return line
+    return f"{line[: width - 1].rpartition(' ')[0] or line[: width - 2]} …"

@@ -1,0 +1,122 @@
+"""An issue as the page shows it: what was raised, where, and what happened before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from spanbridge.receiver.page_html import at, details, objects, pairs, span, text, titled, when
+from spanbridge.receiver.records import Json, JsonObject
+
+_CONTEXT_LINES = 3
+_MOST_FRAMES_SHOWN = 100
+
+
+def issue_title(payload: JsonObject) -> str:
+    """What Sentry would head the issue with: the outermost exception, or the message."""
+    values = objects(at(payload, "exception", "values"))
+    if values:
+        return f"{values[-1].get('type') or 'Error'}: {values[-1].get('value') or ''}"
+    message = at(payload, "logentry", "formatted") or at(payload, "logentry", "message")
+    return str(message or payload.get("message") or "<no title>")
+
+
+def issue_line(payload: JsonObject) -> str:
+    """The issue in one line of HTML."""
+    level = payload.get("level") or "error"
+    place = payload.get("culprit") or payload.get("transaction")
+    is_bad = level in ("error", "fatal")
+    return (
+        f"{span('bad' if is_bad else 'quiet', text(level))} "
+        f"<strong>{text(issue_title(payload))}</strong> {span('quiet', text(place))}"
+    )
+
+
+def issue_body(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
+    """All of the issue as HTML.
+
+    Args:
+        payload: The event.
+        transaction_anchors: Where on the page the transaction of a trace stands, by trace id.
+    """
+    exceptions = objects(at(payload, "exception", "values"))
+    return "".join(
+        [
+            *(_exception(one, index) for index, one in enumerate(reversed(exceptions))),
+            _trace(payload, transaction_anchors),
+            titled("tags", pairs(payload.get("tags"))),
+            titled("breadcrumbs", _breadcrumbs(payload.get("breadcrumbs"))),
+            titled("request", pairs(payload.get("request"))),
+            titled("user", pairs(payload.get("user"))),
+            titled("extra", pairs(payload.get("extra"))),
+        ]
+    )
+
+
+def _exception(exception: JsonObject, index: int) -> str:
+    mechanism = exception.get("mechanism")
+    handled = {True: "handled", False: "unhandled"}
+    said = [word for value, word in handled.items() if at(mechanism, "handled") is value]
+    facts = ", ".join([text(at(mechanism, "type")), *said])
+    frames = objects(at(exception, "stacktrace", "frames"))
+    return (
+        f"<h3>{span('quiet', 'behind it: ' if index else '')}{text(exception.get('type'))}: "
+        f"{text(exception.get('value'))} {span('quiet', facts)}</h3>{_frames(frames)}"
+    )
+
+
+def _frames(frames: Sequence[JsonObject]) -> str:
+    """The newest call first; runs of frames that are not the application's are collapsed."""
+    newest = list(reversed(frames))[:_MOST_FRAMES_SHOWN]
+    # Without a frame of the application, the line that raised is what there is to see.
+    own = [frame for frame in newest if frame.get("in_app") is True] or newest[:1]
+    shown = set(map(id, own))
+    parts = []
+    for is_shown, group in groupby(newest, key=lambda frame: id(frame) in shown):
+        run = "".join(map(_frame, members := list(group)))
+        count = "1 frame" if len(members) == 1 else f"{len(members)} frames"
+        parts.append(run if is_shown else details(span("quiet", f"{count} of libraries"), run))
+    if len(frames) > len(newest):
+        parts.append(f"<p class='quiet'>and {len(frames) - len(newest)} older frames</p>")
+    return "".join(parts)
+
+
+def _frame(frame: JsonObject) -> str:
+    place = frame.get("filename") or frame.get("abs_path") or frame.get("module")
+    lines = "".join(_source_lines(frame))
+    local_variables = pairs(frame.get("vars"))
+    return (
+        f"<div class='frame'><code>{text(place)}:{text(frame.get('lineno'))}</code> in "
+        f"<code>{text(frame.get('function'))}</code>"
+        f"{f'<pre>{lines}</pre>' if lines else ''}{titled('locals', local_variables)}</div>"
+    )
+
+
+def _source_lines(frame: JsonObject) -> Iterator[str]:
+    before, after = frame.get("pre_context"), frame.get("post_context")
+    if isinstance(before, list):
+        yield from (f"{text(line)}\n" for line in before[-_CONTEXT_LINES:])
+    if frame.get("context_line") is not None:
+        yield f"<mark>{text(frame['context_line'])}</mark>\n"
+    if isinstance(after, list):
+        yield from (f"{text(line)}\n" for line in after[:_CONTEXT_LINES])
+
+
+def _trace(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
+    trace = at(payload, "contexts", "trace")
+    trace_id = at(trace, "trace_id")
+    anchor = transaction_anchors.get(str(trace_id))
+    link = f" <a href='#{anchor}'>see its transaction</a>" if anchor else ""
+    ids = f"trace <code>{text(trace_id)}</code> span <code>{text(at(trace, 'span_id'))}</code>"
+    return titled("trace", f"<p>{ids}{link}</p>{pairs(at(trace, 'data'))}") if trace_id else ""
+
+
+def _breadcrumbs(breadcrumbs: Json) -> str:
+    values = breadcrumbs if isinstance(breadcrumbs, list) else at(breadcrumbs, "values")
+    rows = "".join(
+        f"<tr><td class='number'>{when(one.get('timestamp'))}</td><td>{text(one.get('level'))}</td>"
+        f"<td>{text(one.get('category'))}</td><td>{text(one.get('message'))}"
+        f"{pairs(one.get('data'))}</td></tr>"
+        for one in objects(values)
+    )
+    return f"<table>{rows}</table>" if rows else ""
