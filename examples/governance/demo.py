@@ -21,7 +21,12 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 
-from examples.governance.demo_checks import Evidence, check_destination, check_ledger
+from examples.governance.demo_checks import (
+    Evidence,
+    check_destination,
+    check_ledger,
+    check_silence,
+)
 from examples.governance.demo_view import (
     WIDTH,
     show_checks,
@@ -76,6 +81,8 @@ def main() -> None:
     _show(console, destinations, run, evidence)
     checks = [check_ledger(run.status, destinations)]
     checks += [check_destination(name, evidence) for name in destinations]
+    if not destinations:
+        checks.append(check_silence(evidence))
     show_checks(console, run.report, checks)
     sys.exit(0 if all(check.passed for check in checks) else 1)
 
@@ -91,6 +98,7 @@ def _run(receiver: Receiver, destinations: list[str], folder: Path) -> Run:
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint,
         "SPANBRIDGE_DESTINATIONS": ",".join(destinations) or "none",
         "SPANBRIDGE_FILE_PATH": str(lines_file),
+        "SPANBRIDGE_IN_APP_INCLUDE": "examples",  # it runs in another folder than its code's
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     llm_port, port = _free_port(), _free_port()

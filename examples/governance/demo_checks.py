@@ -30,6 +30,8 @@ class Check:
 
     name: str
     complaints: tuple[str, ...]
+    verdict: str = "got all it was owed"
+    """What there is to say if nothing is missing."""
 
     @property
     def passed(self) -> bool:
@@ -50,6 +52,19 @@ def check_ledger(status: Status, destinations: Sequence[str]) -> Check:
     if status.failures:
         complaints.append(f"internal failures {status.failures}")
     return Check("ledger", tuple(complaints))
+
+
+def check_silence(evidence: Evidence) -> Check:
+    """Without a destination, nothing may have arrived anywhere."""
+    arrived = {
+        "transactions": len(evidence.transactions),
+        "issues": len(evidence.issues),
+        "spans": len(evidence.spans),
+        "printed lines": len(evidence.printed.splitlines()),
+        "lines": len(evidence.lines),
+    }
+    complaints = tuple(f"{count} {name} arrived" for name, count in arrived.items() if count)
+    return Check("none", complaints, "nothing was sent, as asked")
 
 
 def check_destination(name: str, evidence: Evidence) -> Check:

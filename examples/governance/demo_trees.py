@@ -73,8 +73,9 @@ def _otlp_node(span: StoredSpan) -> _Node:
 def _measured(measurements: Mapping[str, Any]) -> Iterable[str]:
     for name, entry in measurements.items():
         unit = _UNITS.get(entry["unit"], entry["unit"])
-        # The unit says what "_s" at the end of a name would say.
-        short = name.rpartition(".")[2].removesuffix("_s" if unit == "s" else "\0")
+        short = " ".join(name.split(".")[-2 if name.endswith(".count") else -1 :])
+        if unit == "s":
+            short = short.removesuffix("_s")  # the unit says it
         yield f"{short} {entry['value']:g} {unit}".rstrip()
 
 

@@ -72,10 +72,9 @@ def show_file(console: Console, lines: Sequence[Mapping[str, Any]]) -> None:
 
 def show_ledger(console: Console, status: Status) -> None:
     """The closed ledger: what was owed to each destination and what became of it."""
-    console.rule("ledger")
     if not status.destinations:
-        console.print("nothing was sent, as asked")
         return
+    console.rule("ledger")
     table = Table("destination", "signal", "accepted", "fates", "pending")
     for name, destination in status.destinations.items():
         for signal, accepted in destination.ledger.accepted.items():
@@ -94,9 +93,7 @@ def show_checks(console: Console, report: TrafficReport, checks: Sequence[Check]
     sent = ", ".join(f"{kind} {count}" for kind, count in report.sent.items())
     _print_hanging(console, f"{len(report.answers)} requests: {sent}")
     for check in checks:
-        verdict = (
-            "[green]got all it was owed[/]" if check.passed else "[red]is missing something[/]"
-        )
+        verdict = f"[green]{check.verdict}[/]" if check.passed else "[red]is not as it should be[/]"
         console.print(f"{check.name}: {verdict}")
         for complaint in check.complaints[:10]:
             _print_hanging(console, complaint, indent="  ")

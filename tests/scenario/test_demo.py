@@ -5,12 +5,28 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from examples.governance.demo_checks import Check, Evidence, check_destination, check_ledger
+from examples.governance.demo_checks import (
+    Check,
+    Evidence,
+    check_destination,
+    check_ledger,
+    check_silence,
+)
+from examples.governance.demo_view import WIDTH
 from examples.governance.traffic import SCENARIOS, Answer, TrafficReport
 from spanbridge import DestinationStatus, Status
 from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation
 from spanbridge.runtime.ledger import LedgerSnapshot
 from tests.support.program import running
+
+SHOWN = {
+    "none": ["none: nothing was sent, as asked"],
+    "sentry": ["StatuteNotFoundError: moon-act-1", "consensus weighted_vote", "timeout 0.5 s"],
+    "console": ["· POST /proposals", "ISSUE StatuteNotFoundError: moon-act-1"],
+    "otlp": ["server POST /proposals", "exception examples.governance.agents.Statute"],
+    "file": ["name                validate principle", "local_root   POST /proposals"],
+}
+"""What a person sees of each destination."""
 
 
 @pytest.mark.parametrize("destinations", ["none", "console", "file", "otlp", "sentry,otlp"])
@@ -23,6 +39,9 @@ def test_the_demo_succeeds_on_any_destination(destinations: str) -> None:
     satisfied = [line for line in done.lines if line.endswith(": got all it was owed")]
     chosen = [] if destinations == "none" else destinations.split(",")
     assert [line.partition(":")[0] for line in satisfied] == ["ledger", *chosen]
+    assert max(map(len, done.lines)) <= WIDTH
+    for name in chosen or ["none"]:
+        assert [part for part in SHOWN[name] if part not in done.stdout] == []
 
 
 def test_the_demo_names_a_destination_it_does_not_know() -> None:
@@ -121,6 +140,15 @@ def test_a_breach_of_the_protocol_is_noticed_where_it_belongs(kind: str, name: s
 
     for each in EVERYWHERE:
         assert check_destination(each, breached).passed == (each != name)
+
+
+def test_what_arrives_although_nothing_was_to_be_sent_is_noticed() -> None:
+    silent = Evidence(REPORT, (), (), (), (), "", ())
+
+    assert check_silence(silent).passed
+    for name in ("transactions", "issues", "spans", "printed", "lines"):
+        loud = Evidence(**{**vars(silent), name: vars(complete())[name]})
+        assert not check_silence(loud).passed
 
 
 def test_an_unexpected_answer_is_noticed() -> None:

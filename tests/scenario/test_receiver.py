@@ -149,6 +149,8 @@ def test_the_api_tells_what_python_tells(receiver: Receiver, client: httpx.Clien
     page = client.get("/")
     assert "QuorumLost" in page.text
     assert page.headers["content-type"].startswith("text/html")
+    assert "http-equiv='refresh'" in page.text
+    assert "http-equiv" not in client.get("/?static").text
     assert client.post("/api/reset").status_code == 204
     assert client.get("/api/items").json() == []
 

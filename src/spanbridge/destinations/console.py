@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 Printable: TypeAlias = "Segment | Issue"
 
-MAX_LINE: Final = 110
+MAX_LINE: Final = 100
 """Characters of a line of a tree; what is longer is cut."""
 MAX_SHOWN_ATTRIBUTES: Final = 6
 MAX_SHOWN_TEXT: Final = 60
 _MAX_INDENT: Final = 40
-_SHORTEST_CUT: Final = 24
+_SHORTEST_VALUE: Final = 12
 _MARKS: Final = {"ok": "✓", "unset": "·", "error": "✗"}
 
 _FIRST: Final = (
@@ -204,7 +204,7 @@ def _event_lines(span: SpanRecord, depth: int) -> Iterator[str]:
     for event in span.events:
         offset_ms = (event.time_ns - span.start_ns) / 1e6
         pairs = [
-            f"{key}={_short(value)}"
+            _pair(key, value)
             for key, value in event.attributes.items()
             if key not in ("exception.stacktrace", "exception.escaped")
         ]
@@ -221,9 +221,11 @@ def _shown_pairs(span: SpanRecord) -> list[str]:
         for key, value in span.attributes.items()
         if key not in hidden and not (isinstance(value, str) and f" {value} " in name)
     ]
-    return [
-        f"{key}={_short(value)}" for key, value in sorted(shown, key=lambda pair: _rank(pair[0]))
-    ]
+    return [_pair(key, value) for key, value in sorted(shown, key=lambda pair: _rank(pair[0]))]
+
+
+def _pair(key: str, value: object) -> str:
+    return f"{_plain(key)}={_short(value)}"
 
 
 def _rank(key: str) -> int:
@@ -237,7 +239,7 @@ def _with_pairs(line: str, pairs: Sequence[str]) -> str:
     for pair in pairs[:MAX_SHOWN_ATTRIBUTES]:
         left = len(pairs) - shown - 1
         room = MAX_LINE - len(line) - len(separator) - (len(f" +{left} more") if left else 0)
-        if len(pair) > room < _SHORTEST_CUT:
+        if len(pair) > room < pair.find("=") + _SHORTEST_VALUE:
             break
         line += separator + _cut(pair, room)
         shown += 1

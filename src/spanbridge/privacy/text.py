@@ -72,12 +72,10 @@ def scrub_text(text: str) -> str:
 def _scrub(text: str) -> str:
     if "@" in text and "://" in text:
         text = _URL_REST.sub(_redact_user_info, text)
-    if (start := text.find(_BOUND_VALUES)) >= 0:
-        text = f"{text[:start]}{_BOUND_VALUES}{REDACTED}]{text[_end_of_brackets(text, start) :]}"
     if _SUSPECT.search(text.lower()):
         text = _AUTHORIZATION.sub(rf"\1\2{REDACTED}", text)
         text = _redact_assigned(text, in_code=False)
-    return text
+    return _redact_bound_values(text) if _BOUND_VALUES in text else text
 
 
 _known_text = lru_cache(maxsize=1024)(_scrub)
@@ -138,6 +136,15 @@ def _redact_assigned(text: str, *, in_code: bool) -> str:
     return "".join([*parts, text[done:]]) if parts else text
 
 
+def _redact_bound_values(text: str) -> str:
+    parts: list[str] = []
+    done = 0
+    while (start := text.find(_BOUND_VALUES, done)) >= 0:
+        parts += (text[done:start], f"{_BOUND_VALUES}{REDACTED}]")
+        done = _end_of_brackets(text, start)
+    return "".join([*parts, text[done:]])
+
+
 def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
     """What to write in place of the value behind ``found``, and where it ends."""
     start = found.end()
@@ -146,12 +153,12 @@ def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
     if quoted := _QUOTED.match(text, start):
         quote = quoted.group().lstrip("bruBRU")[0]
         return f"{quote}{REDACTED}{quote}", quoted.end()
-    mark = '"' if found.group(2).endswith(("'", '"')) else ""
-    if text[start : start + 1] in ("{", "[", "("):
-        return f"{mark}{REDACTED}{mark}", _end_of_brackets(text, start)
-    if mark:
+    has_bracket = text[start : start + 1] in ("{", "[", "(")
+    if found.group(2).endswith(("'", '"')):
+        if has_bracket:
+            return f'"{REDACTED}"', _end_of_brackets(text, start)
         member = _MEMBER.match(text, start)
-        return f"{mark}{REDACTED}{mark}", member.end() if member else start
+        return f'"{REDACTED}"', member.end() if member else start
     name = found.group(1).lower()
     if name.endswith("authorization") and (sent := _CREDENTIALS.match(text, start)):
         return f"{sent.group(1) or ''}{REDACTED}", sent.end()
@@ -161,6 +168,7 @@ def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
         pattern = _PARAMETER
     else:
         pattern = _BARE
+        start = _end_of_brackets(text, start) if has_bracket else start
     value = pattern.match(text, start)
     return REDACTED, value.end() if value else start
 

@@ -10,7 +10,7 @@ from typing import Final
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.masking import show
+from spanbridge.settings.masking import Shown, show
 from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
 from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
 from spanbridge.settings.sources import (
@@ -53,10 +53,12 @@ class Chosen:
     Attributes:
         name: Its name.
         setting: What chose it, as the user wrote it.
+        value: What that setting holds, safe to show; for a list, the name in it.
     """
 
     name: str
     setting: str
+    value: Shown
 
 
 def is_name(text: str) -> bool:
@@ -140,11 +142,11 @@ def choose(sources: Sources, findings: Findings) -> tuple[Chosen, ...]:
             if found is None:
                 continue
             if found.read(ENABLED):
-                chosen.setdefault(name, Chosen(name, found.setting))
+                chosen.setdefault(name, Chosen(name, found.setting, show(found.value)))
             else:
                 chosen.pop(name, None)
         except ConfigurationError as problem:
-            findings.note(problem)
+            findings.note(problem, left_out=name)
             chosen.pop(name, None)
     return tuple(chosen.values())
 
@@ -166,29 +168,31 @@ def _named_by(listed: Found, findings: Findings) -> Iterator[Chosen]:
         findings.note(problem)
         return
     assert isinstance(names, tuple)
-    yield from (Chosen(name, listed.setting) for name in names)
+    yield from (Chosen(name, listed.setting, show(name)) for name in names)
 
 
 def _addressed(sources: Sources) -> Iterator[Chosen]:
     for name in known_names(sources):
-        setting = _address_setting(sources, name)
-        if setting is not None:
-            yield Chosen(name, setting)
+        chosen = _chosen_by_address(sources, name)
+        if chosen is not None:
+            yield chosen
 
 
-def _address_setting(sources: Sources, name: str) -> str | None:
-    """What sets the address of the destination; for one without address, its table."""
+def _chosen_by_address(sources: Sources, name: str) -> Chosen | None:
+    """The destination if its address is set; one without address, if it has a table."""
     table = next((t for t in sources.all_tables if name in t.destination_names()), None)
     mention = table.label((DESTINATIONS.key, name)) if table else DESTINATIONS.key
+    mentioned = Chosen(name, mention, show(name))
     try:
-        kind = kind_of(sources, Chosen(name, mention))
+        kind = kind_of(sources, mentioned)
         addresses = [option for option in options_of(KINDS[kind]).values() if option.is_address]
         if not addresses:
-            return mention if table else None
+            return mentioned if table else None
         for option in addresses:
             found = sources.find(destination_place(option, name, kind))
             if found is not None:
-                return found.setting
+                return Chosen(name, found.setting, option.mask(found.value))
     except ConfigurationError as problem:
-        return problem.setting  # chosen by something unusable, which resolving it will say
+        # Chosen by something unusable, which resolving it will say.
+        return Chosen(name, problem.setting, show(name))
     return None

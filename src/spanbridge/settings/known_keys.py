@@ -98,7 +98,8 @@ def _check_destination(
         findings.note(_no_table(table, path, content))
         return
     try:
-        known = destination_options(kind_of(sources, Chosen(path[-1], table.label(path))))
+        mentioned = Chosen(path[-1], table.label(path), show(path[-1]))
+        known = destination_options(kind_of(sources, mentioned))
     except ConfigurationError as unknown:
         findings.note(unknown)
         return

@@ -77,7 +77,7 @@ def load(
         _take_back_what_was_not_asked_for(values, reading)
     return Settings(
         **values,
-        problems=tuple(findings.problems),
+        problems=findings.with_consequences(),
         sources=MappingProxyType(reading.sources_by_key),
     )
 
@@ -167,7 +167,7 @@ class _Reading:
             try:
                 usable.append(self._destination(one, captured))
             except ConfigurationError as problem:
-                self._findings.note(problem)
+                self._findings.note(problem, left_out=one.name)
         return tuple(usable)
 
     def _destination(self, chosen: Chosen, captured: Collection[str]) -> DestinationOptions:
@@ -196,7 +196,7 @@ class _Reading:
             ) from None
         except Unusable as unusable:
             raise ConfigurationError(
-                chosen.setting, show(name), unusable.problem, unusable.fix
+                chosen.setting, chosen.value, unusable.problem, unusable.fix
             ) from None
         return options
 

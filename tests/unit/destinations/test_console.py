@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import re
 
-from spanbridge.destinations.console import ConsoleDestination, tree_lines
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanbridge.destinations.console import MAX_LINE, ConsoleDestination, tree_lines
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.failure import ExceptionRecord, Issue, StackFrame
 from spanbridge.model.span import SpanRecord
@@ -51,11 +55,78 @@ def test_attributes_and_events_are_short_and_on_one_line() -> None:
     text, _ = shown(record(1, attributes=attributes, events=(exception_event(),)))
 
     _, span, event = text.splitlines()
-    assert "key0=a b" in span
-    assert span.endswith("+3 more")
-    assert len(span) < 600
+    assert "key0=a b key1=xxx" in span
+    assert span.endswith("xxx… +7 more")
+    assert len(span) == MAX_LINE
     assert re.search(r"@-?\d+\.\d ms exception  exception.type=ValueError", event)
     assert "Traceback" not in text
+
+
+def test_what_tells_most_comes_first_and_what_tells_nothing_is_not_shown() -> None:
+    attributes = {
+        "net.host.port": 8000,
+        "http.flavor": "1.1",
+        "http.route": "/share/{n}",
+        "basket": 3,
+        "shop.outcome": "sold",
+        "http.host": "127.0.0.1:8000",
+        "http.target": "/share/4",
+        "http.method": "GET",
+        "http.status_code": 200,
+    }
+    text, _ = shown(
+        record(1, name="GET /share/{n}", kind="server", attributes=attributes),
+    )
+
+    assert text.splitlines()[1].endswith(
+        "ms  http.status_code=200 http.target=/share/4 shop.outcome=sold basket=3"
+    )
+
+
+@given(
+    st.integers(0, 40),
+    st.text(max_size=150),
+    st.dictionaries(st.text(max_size=130), st.text(max_size=130), max_size=9),
+)
+def test_no_line_is_longer_than_the_limit_or_holds_what_a_terminal_obeys(
+    depth: int, name: str, attributes: dict[str, str]
+) -> None:
+    chain = [
+        record(n, n - 1 or None, name=name, attributes=attributes) for n in range(1, depth + 2)
+    ]
+
+    for line in tree_lines(Segment(chain[0], tuple(chain[1:]))):
+        assert len(line) <= MAX_LINE
+        assert line.isprintable()
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _on_a_terminal(span: SpanRecord) -> str:
+    stream = _Terminal()
+    to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
+    to.accept_spans([Finished(local_trace(1), span)], 0.0)
+    to.advance(0.0)
+    assert to.close(5)
+    return stream.getvalue()
+
+
+def test_a_terminal_gets_colours_and_a_fresh_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+    text = _on_a_terminal(record(1, name="root", status="error"))
+    assert text == f"\ntrace {TRACE_ID:032x}\n\x1b[31m✗\x1b[0m root  1.0 ms\n"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert "\x1b" not in _on_a_terminal(record(1, status="ok"))
 
 
 def test_an_issue_shows_its_line_and_the_spans_it_crossed() -> None:

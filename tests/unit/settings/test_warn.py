@@ -23,6 +23,21 @@ def test_a_faulty_destination_is_left_out_and_listed(warn: Warn) -> None:
     assert settings.issues == "all"
     [problem] = settings.problems
     assert problem.setting == "SENTRY_TRACES_SAMPLE_RATE"
+    assert str(problem).endswith(". Until then nothing is sent to sentry.")
+
+
+def test_a_missing_exporter_is_told_with_the_address_that_chose_it(
+    warn: Warn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanbridge.settings.options._is_installed", lambda _module: False)
+
+    endpoint = "https://me:secret@collector.example:4318"
+    [problem] = warn(environ={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}).problems
+    assert str(problem) == (
+        "OTEL_EXPORTER_OTLP_ENDPOINT is 'https://***@collector.example:4318': "
+        "the OTLP exporter is not installed. Run: pip install 'spanbridge[otlp]'. "
+        "Until then nothing is sent to otlp."
+    )
 
 
 def test_a_broken_number_falls_back_to_its_default_and_is_listed(warn: Warn) -> None:
