@@ -240,7 +240,7 @@ def _with_pairs(line: str, pairs: Sequence[str]) -> str:
         left = len(pairs) - shown - 1
         room = MAX_LINE - len(line) - len(separator) - (len(f" +{left} more") if left else 0)
         if len(pair) > room < pair.find("=") + _SHORTEST_VALUE:
-            break
+            continue
         line += separator + _cut(pair, room)
         shown += 1
         separator = " "
