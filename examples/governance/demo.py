@@ -127,11 +127,13 @@ def _process(
     command: list[str], port: int, environment: dict[str, str], folder: Path, output: int = 2
 ) -> Iterator[None]:
     """A server that listens on ``port``; stopped in good order at the end."""
-    process = subprocess.Popen(
-        command, env=environment, cwd=folder, stdout=output, stderr=subprocess.DEVNULL
-    )
+    # The tracebacks of the failures it is made to have belong in a file, not on the screen.
+    said_file = folder / f"said-{port}.txt"
+    with said_file.open("wb") as said:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=said)
     try:
-        _wait_for(port, process)
+        if not _listens(port, process):
+            sys.exit(f"{command[2]} did not start. It said:\n{said_file.read_text()[-2000:]}")
         yield
     finally:
         process.send_signal(signal.SIGINT)
@@ -142,14 +144,14 @@ def _process(
             raise
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+                return True
         time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} did not start")
+    return False
 
 
 def _free_port() -> int:

@@ -104,11 +104,6 @@ class Pipeline:
             destination.after_fork()
         self._start_threads()
 
-    @property
-    def held_failures(self) -> int:
-        """Failures whose verdict is open."""
-        return self._issues.held
-
     def flush(self, timeout_s: float) -> bool:
         """Let everything that ended so far leave; false if the deadline passed first."""
         deadline = time.monotonic() + timeout_s

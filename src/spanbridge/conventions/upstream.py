@@ -14,11 +14,6 @@ from typing import Final
 ERROR_TYPE: Final = "error.type"
 SESSION_ID: Final = "session.id"
 
-EXCEPTION_EVENT: Final = "exception"
-EXCEPTION_TYPE: Final = "exception.type"
-EXCEPTION_MESSAGE: Final = "exception.message"
-EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
-
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 GEN_AI_OPERATION_INVOKE_AGENT: Final = "invoke_agent"
 """A value of ``gen_ai.operation.name``: one agent does its work."""

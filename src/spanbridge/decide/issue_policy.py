@@ -81,11 +81,6 @@ class IssuePolicy:
         self._verdicts = Verdicts([])
         self._round = 1
 
-    @property
-    def held(self) -> int:
-        """Failures under decision."""
-        return sum(len(trace.pending) for trace in self._traces.values())
-
     def watches(self, local: LocalTrace) -> bool:
         """Whether the end of any span of this trace may decide something."""
         return local in self._traces

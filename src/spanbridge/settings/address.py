@@ -127,9 +127,6 @@ def http_url_of(raw: object) -> str:
     return text
 
 
-URL: Final = Reader("URL", http_url_of)
-
-
 def proxy_of(raw: object) -> str:
     """A proxy's URL; the empty text says that no proxy is to be used."""
     return "" if raw == "" else http_url_of(raw)

@@ -195,14 +195,6 @@ def _names_or_word(raw: object, word: str) -> tuple[str, ...]:
     return names
 
 
-def secret_of(raw: object) -> Secret:
-    """A text that is never shown."""
-    return Secret(text_of(raw))
-
-
-SECRET: Final = Reader("secret text", secret_of)
-
-
 def server_side_name(longest_bytes: int, *refused: str) -> Reader[str]:
     """A reader of a name that Sentry's server accepts as it stands.
 
