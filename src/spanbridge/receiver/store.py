@@ -159,8 +159,8 @@ class Store:
             rows = self._connection.execute(
                 "SELECT * FROM (SELECT id, kind, header, body, envelope_header, auth_key,"
                 " project_id, content_encoding, violations, received_at FROM item"
-                " WHERE ?1 IS NULL OR kind = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
-                (kind, limit),
+                " WHERE :kind IS NULL OR kind = :kind ORDER BY id DESC LIMIT :most) ORDER BY id",
+                {"kind": kind, "most": limit},
             ).fetchall()
         return [_item_of(row) for row in rows]
 

@@ -99,6 +99,8 @@ def check_tree(tree: Settings) -> None:
 
 @given(environ=environs, policy=policies)
 @example(environ={"OTEL_EXPORTER_OTLP_HEADERS": f"auth={SECRET},x"}, policy="raise")
+@example(environ={"OTEL_TRACES_EXPORTER": f"https://{SECRET}@h/1"}, policy="warn")
+@example(environ={"SPANBRIDGE_DESTINATIONS": "a\x1eb"}, policy="warn")
 @example(environ={"SPANBRIDGE_SENTRY_HTTP_PROXY": f"http://u:{SECRET}@p", "SENTRY_DSN": "https://k@h/1"}, policy=None)  # fmt: skip  # noqa: E501
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_environment_gives_a_tree_or_one_error(
