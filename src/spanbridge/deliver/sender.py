@@ -23,6 +23,7 @@ from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.ledger import Ledger
+from spanbridge.runtime.threads import start_daemon
 
 QUEUE_MAX_ITEMS = 65_536
 QUEUE_MAX_BYTES = 64 * 1024 * 1024
@@ -178,15 +179,7 @@ class EnvelopeSender:
 
     def _wake(self) -> None:
         if self._thread is None:
-            thread = threading.Thread(
-                target=self._run, name=f"spanbridge-{self._name}", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:  # the interpreter is going down, or out of threads
-                GUARD.report(f"{self._name}: no thread", str(error))
-                return
-            self._thread = thread
+            self._thread = start_daemon(self._name, self._run)
         self._changed.notify_all()
 
     def _hurry(self, deadline_s: float) -> bool:

@@ -16,6 +16,7 @@ from opentelemetry.context import (
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.threads import start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ class Outbox(Generic[T]):
         """
         with self._changed:
             if self._thread is None and not self._is_closing:
-                self._start_thread()
+                self._thread = start_daemon(self._name, self._run)
 
     def put(self, items: Sequence[T]) -> None:
         """Queue ``items``; never blocks on sending."""
@@ -109,22 +110,13 @@ class Outbox(Generic[T]):
             room = self._take_room(items)
             self._items.extend(items[:room])
             if self._thread is None and room:
-                self._start_thread()
+                self._thread = start_daemon(self._name, self._run)
             self._changed.notify_all()
             is_closing = self._is_closing
         if is_closing:
             self._settle(items, Outcome.FAILED, "closed")
         elif len(items) > room:
             self._settle(items[room:], Outcome.EVICTED, "queue full")
-
-    def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._run, name=f"spanbridge-{self._name}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # the interpreter is going down, or out of threads
-            GUARD.report(f"{self._name}: no thread", str(error))
-            return
-        self._thread = thread
 
     def _take_room(self, items: Sequence[T]) -> int:
         """How many of ``items`` find a place, which is taken then."""

@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.outbox import MAX_BATCH, NotDeliveredError, Outbox
 from spanbridge.model.outcome import Outcome
+from spanbridge.runtime import threads as threads_module
 from spanbridge.runtime.guard import Guard
 
 
@@ -66,6 +67,7 @@ def peer() -> Iterator[Peer]:
 def guard(monkeypatch: pytest.MonkeyPatch) -> Guard:
     replaced = Guard(reraise=False)
     monkeypatch.setattr(outbox_module, "GUARD", replaced)
+    monkeypatch.setattr(threads_module, "GUARD", replaced)
     return replaced
 
 
