@@ -37,5 +37,7 @@ bench: $(READY) ## compare with bare OpenTelemetry, OTLP and Sentry's SDK
 lock: $(READY) ## renew the pinned versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --all-extras --group test --group example --group bench pyproject.toml -o requirements/dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate tests/peers/bugsink.in -o tests/peers/bugsink.lock
 clean: ## remove everything that was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -32,6 +32,7 @@ def configured(**settings: str) -> Arm:
         SENTRY_ENVIRONMENT="production",
         SENTRY_RELEASE="bench@1",
         SPANBRIDGE_ON_CONFIG_ERROR="raise",
+        SPANBRIDGE_SPOOL_DIR="off",  # no round may find what another one left
     )
     spanbridge.configure()
     return OtelArm(lambda: spanbridge.flush(timeout_s=FLUSH_TIMEOUT_S))

@@ -98,6 +98,7 @@ def _run(receiver: Receiver, destinations: list[str], folder: Path) -> Run:
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint,
         "SPANBRIDGE_DESTINATIONS": ",".join(destinations) or "none",
         "SPANBRIDGE_FILE_PATH": str(lines_file),
+        "SPANBRIDGE_SPOOL_DIR": "off",  # the receiver ends with the demo
         "SPANBRIDGE_IN_APP_INCLUDE": "examples",  # it runs in another folder than its code's
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }

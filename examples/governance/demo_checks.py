@@ -96,8 +96,11 @@ def check_destination(name: str, evidence: Evidence) -> Check:
 def _at_sentry(evidence: Evidence) -> tuple[int, Counter[ExpectedIssue]]:
     issues: Counter[ExpectedIssue] = Counter()
     for item in evidence.issues:
-        outermost = item.payload["exception"]["values"][-1]
-        issues[ExpectedIssue(outermost["type"], outermost["mechanism"]["handled"])] += 1
+        if "exception" in item.payload:
+            outermost = item.payload["exception"]["values"][-1]
+            issues[ExpectedIssue(outermost["type"], outermost["mechanism"]["handled"])] += 1
+        else:
+            issues[_message(item.payload["logentry"]["formatted"])] += 1
     return len(evidence.transactions), issues
 
 
@@ -113,8 +116,8 @@ def _on_console(evidence: Evidence) -> tuple[int, Counter[ExpectedIssue]]:
     for line in evidence.printed.splitlines():
         roots += line.startswith("trace ")
         if line.startswith("ISSUE "):
-            kind = line.removeprefix("ISSUE ").split(":")[0]
-            issues[ExpectedIssue(kind, "(handled" in line)] += 1
+            title, _, rest = line.removeprefix("ISSUE ").partition("  (")
+            issues[ExpectedIssue(_first_words(title), "unhandled" not in rest)] += 1
     return roots, issues
 
 
@@ -122,8 +125,19 @@ def _in_file(evidence: Evidence) -> tuple[int, Counter[ExpectedIssue]]:
     issues: Counter[ExpectedIssue] = Counter()
     roots = 0
     for line in map(msgspec.json.decode, evidence.lines):
-        if line["type"] == "issue":
+        if line["type"] == "issue" and line["exceptions"]:
             issues[ExpectedIssue(line["exceptions"][0]["type"], line["is_handled"])] += 1
+        elif line["type"] == "issue":
+            issues[_message(line["message"])] += 1
         else:
             roots += line["kind"] == "server"
     return roots, issues
+
+
+def _message(text: str) -> ExpectedIssue:
+    """Something that was noticed by a rule, and not raised."""
+    return ExpectedIssue(_first_words(text), is_handled=True)
+
+
+def _first_words(text: str) -> str:
+    return text.split(":")[0]

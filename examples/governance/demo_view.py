@@ -17,6 +17,7 @@ from spanbridge.receiver import StoredItem, StoredSpan
 WIDTH = 100
 """Columns of all that is printed; a narrower terminal gets less."""
 _TREES_SHOWN = 3
+_HANDLED = {True: "handled", False: "unhandled", None: "noticed"}
 
 
 def show_sentry(
@@ -126,14 +127,16 @@ def _grouped(items: Iterable[Any], key: Any) -> dict[Any, list[Any]]:
 
 
 def _title(issue: StoredItem) -> str:
+    if "exception" not in issue.payload:
+        return str(issue.payload["logentry"]["formatted"])
     outermost = issue.payload["exception"]["values"][-1]
     return f"{outermost['type']}: {outermost['value']}"
 
 
 def _show_issue(console: Console, title: str, events: Sequence[StoredItem]) -> None:
     payload = events[0].payload
-    outermost = payload["exception"]["values"][-1]
-    handled = "handled" if outermost["mechanism"]["handled"] else "unhandled"
+    outermost = payload["exception"]["values"][-1] if "exception" in payload else {}
+    handled = _HANDLED[outermost.get("mechanism", {}).get("handled")]
     _print_hanging(console, title, style="bold red")
     _print_line(
         console,

@@ -25,7 +25,7 @@ class ExpectedIssue(NamedTuple):
     """What a request shows in Sentry besides its transaction."""
 
     type: str
-    """The exception's type, which begins the issue's title."""
+    """The exception's type, or what is noticed, as the issue's title begins."""
     is_handled: bool
 
 
@@ -122,6 +122,7 @@ SCENARIOS: Final = (
         2,
         200,
         _proposal("Sell spare capacity", statute="trade-act-4"),
+        issue=ExpectedIssue("No consensus", is_handled=True),
     ),
     Scenario(
         "violation_raised",
@@ -135,6 +136,7 @@ SCENARIOS: Final = (
         2,
         200,
         _proposal("New logo", "Audited, it looks better."),
+        issue=ExpectedIssue("A proposal breaks the principle of transparency", is_handled=True),
         violations_noticed=1,
     ),
     Scenario("agent_recovered", 3, 200, _proposal("Keep backups longer", statute="data-act-5")),

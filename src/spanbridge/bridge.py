@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spanbridge.pipeline import Pipeline
+from spanbridge.process.hooks import Hooks
 from spanbridge.process.local_trace import LocalTraces
+from spanbridge.process.log_processor import BridgeLogProcessor
+from spanbridge.process.recent_records import RecentRecords
+from spanbridge.process.reporter import Reporter, ignoring
 from spanbridge.process.sampling import DelegatingSampler
 from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
-from spanbridge.runtime.fork import before_forked_process_ends
+from spanbridge.process.stdlib_logging import LEVELS, StdlibLogging
+from spanbridge.runtime.fork import before_child_process_ends
+from spanbridge.sentry.beside_sdk import BESIDE_SDK, Project
 from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
+from spanbridge.settings import SentryOptions
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -20,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class Bridge:
-    """Three lasting parts that lead to an exchangeable pipeline.
+    """Lasting parts that lead to an exchangeable pipeline.
 
-    OpenTelemetry's providers are set once and processors cannot be taken out again, so
-    ``processor``, ``sampler`` and ``propagator`` stay for good; only what they lead to changes.
+    OpenTelemetry's providers are set once, processors cannot be taken out again, and neither can
+    one link of a chain of hooks. So ``processor``, ``log_processor``, ``sampler``, ``propagator``,
+    ``stdlib_logging`` and ``hooks`` stay for good; only what they lead to changes.
     """
 
     def __init__(self) -> None:
@@ -33,10 +41,17 @@ class Bridge:
         self.processor = BridgeProcessor(self._traces)
         self.processor.flushes = self.flush
         self.processor.closes = self._close_with_provider
+        self.reporter = Reporter(self._traces)
+        recent = RecentRecords()
+        self.log_processor = BridgeLogProcessor(self.reporter, recent)
+        self.log_processor.flushes = self.flush
+        self.log_processor.closes = self._close_with_provider
+        self.stdlib_logging = StdlibLogging(self.reporter, recent)
+        self.hooks = Hooks(self.reporter)
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
-        before_forked_process_ends(self._close_with_provider)
+        before_child_process_ends(self._close_with_child_process)
 
     def exchange(self, settings: Settings) -> None:
         """Let new destinations take over; the old ones deliver what they have, then stop."""
@@ -89,17 +104,30 @@ class Bridge:
         if self._pipeline is not None:
             self.close(self._pipeline.settings.shutdown_timeout_s)
 
+    def _close_with_child_process(self) -> None:
+        self.hooks.report_end_of_process()
+        self._close_with_provider()
+
     def _lead_to(self, pipeline: Pipeline | None) -> None:
         self._pipeline = pipeline
         if pipeline is None:
             self.processor.intake = self.processor.policy = self.sampler.policy = None
+            self.reporter.intake = None
             self.propagator.outgoing = None
+            BESIDE_SDK.detach(self.reporter)
             return
-        self.processor.includes_locals = pipeline.settings.include_locals
-        self.processor.intake = pipeline.intake
+        settings = pipeline.settings
+        self.processor.includes_locals = self.reporter.includes_locals = settings.include_locals
+        self.reporter.ignores = ignoring(settings.ignored_loggers)
+        self.stdlib_logging.least_level = LEVELS[settings.log_level]
+        self.hooks.is_on = settings.excepthooks
+        self.processor.intake = self.reporter.intake = pipeline.intake
         self.processor.policy = self.sampler.policy = pipeline.sampling
         self.propagator.outgoing = self._outgoing(pipeline)
-        self.propagator.allowed_hosts = pipeline.settings.propagate_to
+        self.propagator.allowed_hosts = settings.propagate_to
+        self.sampler.is_upload = BESIDE_SDK.is_upload
+        self.processor.annotate = BESIDE_SDK.annotate
+        BESIDE_SDK.lead_to(self.reporter, self._traces, _projects(pipeline))
 
     def _outgoing(self, pipeline: Pipeline) -> OutgoingOf | None:
         source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)
@@ -115,3 +143,16 @@ class Bridge:
             return Outgoing(is_sampled, source.for_next_service(local))
 
         return outgoing
+
+
+def _projects(pipeline: Pipeline) -> dict[Project, str]:
+    """The Sentry projects that errors are reported to, with the names of their destinations."""
+    settings = pipeline.settings
+    if settings.issues == "none":
+        return {}
+    made = {destination.name for destination in pipeline.destinations}
+    return {
+        Project.of(options.dsn): options.name
+        for options in settings.destinations
+        if isinstance(options, SentryOptions) and options.dsn is not None and options.name in made
+    }

@@ -5,13 +5,16 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from opentelemetry import propagate, trace
+from opentelemetry import _logs, propagate, trace
+from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import LogRecordProcessor
     from opentelemetry.sdk.trace import SpanProcessor
 
     from spanbridge.bridge import Bridge
@@ -19,17 +22,37 @@ if TYPE_CHECKING:
 
 
 def install(bridge: Bridge, settings: Settings) -> None:
-    """Make the process's spans and headers pass the bridge.
+    """Make the process's spans, log records and headers pass the bridge.
 
     A provider that somebody set before stays, with its sampler and resource, also one that only
     wraps the SDK's; so do the propagators that are set, and ours adds to what they write.
     """
+    resource = _resource(settings)
+    # Providers shut down in reverse order; spans may end until the last moment.
+    _install_logs(bridge, resource)
+    _install_traces(bridge, resource)
+    bridge.propagator.beside = propagate.get_global_textmap()
+    propagate.set_global_textmap(bridge.propagator)
+
+
+def chain(bridge: Bridge, settings: Settings) -> None:
+    """See log records and uncaught exceptions too, as far as the settings ask for it.
+
+    May be called at every change of the settings: what is chained already stays so.
+    """
+    if settings.log_level != "off":
+        bridge.stdlib_logging.chain()
+    if settings.excepthooks:
+        bridge.hooks.chain()
+
+
+def _install_traces(bridge: Bridge, resource: Resource) -> None:
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
-        provider = TracerProvider(sampler=bridge.sampler, resource=_resource(settings))
+        provider = TracerProvider(sampler=bridge.sampler, resource=resource)
         provider.add_span_processor(bridge.processor)
         trace.set_tracer_provider(provider)
-    elif _takes(provider, bridge.processor):
+    elif _takes(provider, "add_span_processor", bridge.processor):
         bridge.decides_alone = False
     else:
         GUARD.report(
@@ -37,17 +60,35 @@ def install(bridge: Bridge, settings: Settings) -> None:
             f"{type(provider).__name__} was set before spanbridge.configure() and takes no span "
             "processors, so no span is seen; call configure() first",
         )
-    bridge.propagator.beside = propagate.get_global_textmap()
-    propagate.set_global_textmap(bridge.propagator)
 
 
-def _takes(provider: trace.TracerProvider, processor: SpanProcessor) -> bool:
+def _install_logs(bridge: Bridge, resource: Resource) -> None:
+    provider = _logs.get_logger_provider()
+    if isinstance(provider, ProxyLoggerProvider):
+        provider = LoggerProvider(resource=_resource_of_traces() or resource)
+        provider.add_log_record_processor(bridge.log_processor)
+        _logs.set_logger_provider(provider)
+    elif not _takes(provider, "add_log_record_processor", bridge.log_processor):
+        GUARD.report(
+            "logger provider without processors",
+            f"{type(provider).__name__} was set before spanbridge.configure() and takes no log "
+            "record processors, so no log record of OpenTelemetry's own is seen",
+        )
+
+
+def _resource_of_traces() -> Resource | None:
+    """The resource of a tracer provider that somebody set: one process is one resource."""
+    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    return resource if isinstance(resource, Resource) else None
+
+
+def _takes(provider: object, method: str, processor: SpanProcessor | LogRecordProcessor) -> bool:
     # OpenTelemetry's interface of a provider has no such method; the SDK's and its wrappers have.
-    add_span_processor = getattr(provider, "add_span_processor", None)
-    if not callable(add_span_processor):
+    add_processor = getattr(provider, method, None)
+    if not callable(add_processor):
         return False
     try:
-        add_span_processor(processor)
+        add_processor(processor)
     except Exception as error:
         GUARD.caught("installation", error)
         return False

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from spanbridge.decide.appearance import fingerprint_of, level_of
-from spanbridge.decide.issue_policy import IssuePolicy
+import msgspec
+
+from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.destinations.make import make_destination
 from spanbridge.destinations.shape import Finished
 from spanbridge.errors import ConfigurationError
-from spanbridge.model.failure import Issue
+from spanbridge.issues import Issues
 from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake
+from spanbridge.process.reporter import Logged
 from spanbridge.process.sampling import SamplingPolicy
-from spanbridge.record.exception import read_exception_event, read_exceptions
-from spanbridge.record.source import InAppRules, SourceReader
+from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from opentelemetry.sdk.trace import ReadableSpan
-
-    from spanbridge.decide.failure import DecidedFailure, Verdicts
     from spanbridge.destinations.shape import Destination
-    from spanbridge.model.failure import ExceptionRecord
-    from spanbridge.process.in_flight import InFlight
     from spanbridge.process.intake import Ended
-    from spanbridge.process.local_trace import LocalTrace, LocalTraces
+    from spanbridge.process.local_trace import LocalTraces
     from spanbridge.settings import Settings
 
 BATCH: Final = 2048
@@ -43,6 +39,8 @@ GATHER_S: Final = 0.02
 round serves many traces, which costs a fraction of being woken for each."""
 TICK_S: Final = 1.0
 """Longest sleep of the worker: what became due meanwhile is at most this late."""
+DECISION_TICK_S: Final = 0.2
+"""The same while a failure is under decision: a decided one leaves within a second."""
 
 
 class Pipeline:
@@ -71,13 +69,11 @@ class Pipeline:
         }
         """Names of the destinations by privacy level: what is equal is scrubbed once."""
         self._names = frozenset(destination.name for destination in self.destinations)
-        self._source = SourceReader()
-        self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
+        self._issues = Issues(settings, traces, self.destinations)
         self.is_closed = False
         self._start_empty()
 
     def _start_empty(self) -> None:
-        self._issues = IssuePolicy(self.settings.issues, self.settings.issue_decision_s)
         self._flush_requests: deque[threading.Event] = deque()
         self._is_urgent = threading.Event()
         self._is_stopping = False
@@ -100,6 +96,7 @@ class Pipeline:
         self.intake.reset()
         self._traces.forget_lost(time.monotonic(), at_once=True)  # the parent counts them
         self._start_empty()
+        self._issues.start_empty()
         for destination in self.destinations:
             destination.after_fork()
         self._start_threads()
@@ -149,7 +146,9 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self.intake.wait(TICK_S, self._is_wanted)
+            self.intake.wait(
+                DECISION_TICK_S if self._issues.is_waiting else TICK_S, self._is_wanted
+            )
             if not self._is_wanted():
                 self._is_urgent.wait(GATHER_S)
             try:
@@ -170,7 +169,7 @@ class Pipeline:
         try:
             now_s = time.monotonic()
             self._drain(now_s, is_flush=bool(requests))
-            self._pass_on(self._issues.verdicts(now_s))
+            self._issues.pass_on(now_s, is_flush=bool(requests))
             if requests:
                 for destination in self.destinations:
                     destination.release(now_s)
@@ -181,7 +180,7 @@ class Pipeline:
     def _last_round(self) -> None:
         now_s = time.monotonic()
         self._drain(now_s, is_flush=True)
-        self._pass_on(self._issues.decide_all(now_s))
+        self._issues.decide_all(now_s)
         for destination in self.destinations:
             destination.release(now_s)
         for request in self._flush_requests:
@@ -203,23 +202,30 @@ class Pipeline:
         for destination in self.destinations:
             destination.advance(now_s)
 
-    def _process(self, batch: Iterable[Ended], now_s: float) -> None:
+    def _process(self, batch: Iterable[Ended | Logged], now_s: float) -> None:
         names = self._names
         accepted: dict[str, list[Finished]] = {name: [] for name in names}
         left_out = {name: [0, 0] for name in names}
-        for span, local, in_flight in batch:
+        for item in batch:
+            if isinstance(item, Logged):
+                self._issues.observe_log(item, now_s)
+                continue
+            span, local, seen = item
             keepers = local.keepers
             if not names <= keepers:
                 is_root = (parent := span.parent) is None or parent.is_remote
                 for name in names - keepers:
                     left_out[name][0] += 1
                     left_out[name][1] += is_root
-            if not keepers and not self._may_matter(span, local, in_flight):
+            in_flight = seen if isinstance(seen, InFlight) else None
+            if not keepers and not self._issues.wants(span, local, in_flight):
+                self._issues.note(local, span)
                 continue
             try:
                 record = read_span(span)
-                if record.events or in_flight is not None or self._issues.watches(local):
-                    self._issues.observe(local, record, in_flight, now_s)
+                if seen is not None or record.events:
+                    record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
+                self._issues.observe(local, record, in_flight, now_s)
             except Exception as error:
                 self._fail(keepers, Outcome.FAILED, "record")
                 GUARD.caught("record.span", error)
@@ -236,96 +242,25 @@ class Pipeline:
                     continue
                 for name in keeping:
                     accepted[name].append(finished)
+        if event_ids := self._issues.event_ids():
+            for finished_spans in accepted.values():
+                _name_events(finished_spans, event_ids)
         for destination in self.destinations:
             if left_out[destination.name][0]:
                 destination.sampled_out(*left_out[destination.name])
             if accepted[destination.name]:
                 destination.accept_spans(accepted[destination.name], now_s)
 
-    def _may_matter(
-        self, span: ReadableSpan, local: LocalTrace, in_flight: InFlight | None
-    ) -> bool:
-        """Whether a span that nobody keeps can still tell of an error."""
-        return (
-            in_flight is not None
-            or self._issues.watches(local)
-            or any(event.name == "exception" for event in span.events)
-        )
-
-    def _pass_on(self, verdicts: Verdicts) -> None:
-        for destination in self.destinations:
-            if not destination.takes_issues:
-                continue
-            for outcome, count in (
-                (Outcome.MERGED, verdicts.merged),
-                (Outcome.FILTERED, verdicts.recovered),
-            ):
-                if count:
-                    destination.ledger.accept(Signal.ERROR, count)
-                    destination.ledger.settle(Signal.ERROR, outcome, count)
-        for decided in verdicts.reported:
-            self._report(decided)
-
-    def _report(self, decided: DecidedFailure) -> None:
-        takers = [destination for destination in self.destinations if destination.takes_issues]
-        try:
-            issue = self._issue(decided)
-        except Exception as error:
-            self._lose_issue(takers, Outcome.FAILED, "record")
-            GUARD.caught("record.issue", error)
-            return
-        for policy, names in self._levels.items():
-            taking = [destination for destination in takers if destination.name in names]
-            if not taking:
-                continue
-            try:
-                scrubbed = policy.scrub_issue(issue)
-            except Exception as error:
-                self._lose_issue(taking, Outcome.WITHHELD, "privacy policy failed")
-                GUARD.caught("privacy.issue", error)
-                continue
-            for destination in taking:
-                destination.accept_issue(scrubbed, decided.local)
-
-    @staticmethod
-    def _lose_issue(takers: Sequence[Destination], outcome: Outcome, reason: str) -> None:
-        for destination in takers:
-            destination.give_up(Signal.ERROR, outcome, 1, reason)
-
-    def _issue(self, decided: DecidedFailure) -> Issue:
-        root = decided.root
-        if root is None and (reference := decided.local.root) is not None:
-            live = reference()
-            root = read_span(live) if live is not None else None
-        return Issue(
-            event_id=uuid.uuid4().hex,
-            time_ns=decided.time_ns,
-            exceptions=self._exceptions(decided),
-            is_handled=decided.is_handled,
-            mechanism="auto.otel.span",
-            span=decided.span,
-            local_root=root,
-            root_name=root.name if root else decided.span_path[0],
-            span_path=decided.span_path,
-            breadcrumbs=decided.breadcrumbs,
-            level=level_of(decided),
-            fingerprint=fingerprint_of(decided),
-        )
-
-    def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
-        if decided.captured:
-            return read_exceptions(decided.captured, self._source, self._in_app)
-        attributes = decided.event.attributes if decided.event else {}
-        return read_exception_event(attributes, self._source, self._in_app)
-
     def _count_refused(self, spans: int, errors: int) -> None:
-        if not spans:
+        if not spans and not errors:
             return
-        self._fail(self._names, Outcome.EVICTED, "intake full", spans)
+        if spans:
+            self._fail(self._names, Outcome.EVICTED, "intake full", spans)
         for destination in self.destinations:
             if errors and destination.takes_issues:
                 destination.give_up(Signal.ERROR, Outcome.EVICTED, errors, "intake full")
-        GUARD.report("intake full", f"{spans} spans were dropped, counted as evicted")
+        lost = f"{spans} spans and {errors} errors were dropped, counted as evicted"
+        GUARD.report("intake full", lost)
 
     def _give_up_lost(self, now_s: float, *, at_once: bool) -> None:
         for reference in self._traces.forget_lost(now_s, at_once=at_once):
@@ -334,6 +269,7 @@ class Pipeline:
             self._fail(local.keepers, Outcome.NEVER_ENDED, "")
             if reference.span_id == local.root_id:
                 self._traces.close(local)
+                self._issues.lose(local)
                 for destination in self.destinations:
                     destination.lose(local)
 
@@ -341,6 +277,15 @@ class Pipeline:
         for destination in self.destinations:
             if destination.name in names:
                 destination.give_up(Signal.SPAN, outcome, count, reason)
+
+
+def _name_events(spans: list[Finished], event_ids: dict[str, str]) -> None:
+    """Put on each failing span the id of the issue's event."""
+    for position, (local, span) in enumerate(spans):
+        if (event_id := event_ids.get(span.span_id)) is not None:
+            attributes = {**span.attributes, SENTRY_EVENT_ID: event_id}
+            named = msgspec.structs.replace(span, attributes=attributes)
+            spans[position] = Finished(local, named)
 
 
 def _make_destinations(

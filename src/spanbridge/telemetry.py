@@ -41,12 +41,14 @@ class Telemetry:
         """
         with self._lock:
             if settings == self._settings and not self._is_closed:
+                self._chain(settings)
                 return
             first_time = self._settings is None
             if settings.destinations and self._bridge is None:
                 self._bridge = self._install(settings)
             if self._bridge is not None:
                 self._bridge.exchange(settings)
+                self._chain(settings)
             self._settings = settings
             if settings.debug:
                 _log_everything()
@@ -73,6 +75,13 @@ class Telemetry:
         bridge = Bridge()
         install(bridge, settings)
         return bridge
+
+    def _chain(self, settings: Settings) -> None:
+        if self._bridge is None or not settings.destinations:
+            return
+        from spanbridge.installation import chain
+
+        chain(self._bridge, settings)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Deliver everything that ended so far, all signals to all destinations.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
@@ -12,13 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentry_relay.processing import StoreNormalizer
 
-from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, Level
+from spanbridge.model.failure import (
+    Breadcrumb,
+    ExceptionRecord,
+    FeatureFlag,
+    Issue,
+    Level,
+    StackFrame,
+)
 from spanbridge.model.span import AttributeValue, Resource, SpanRecord
 from spanbridge.process.snapshot import take
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from tests.support.spans import record
@@ -49,6 +58,8 @@ def issue(exceptions: tuple[ExceptionRecord, ...], **fields: Any) -> Issue:
         exceptions=exceptions,
         is_handled=False,
         mechanism="auto.otel.span",
+        trace_id=span.trace_id,
+        span_id=span.span_id,
         span=span,
         local_root=record(1, name="root", start_ns=now_ns, end_ns=now_ns),
         root_name="root",
@@ -182,6 +193,11 @@ NAMES = [
     "sentry.tag.release", "governance.verdict", "http.request.method", "url.full", "http.route",
     "http.request.header.x-y", "http.response.status_code", "sentry.origin", "sentry.source",
 ]  # fmt: skip
+SUBJECTS = [
+    "agent", "consensus", "validation", "monitor", "trace", "otel", "flags", "runtime", "os",
+    "device", "app", "browser", "gpu", "response", "profile", "replay", "user", "state", "culture",
+    "cloud_resource", "feedback", "span_path", "otel_resource",
+]  # fmt: skip
 levels = st.sampled_from(get_args(Level))
 attributes = st.dictionaries(st.one_of(st.sampled_from(NAMES), any_text), values, max_size=8)
 
@@ -203,48 +219,155 @@ def spans(draw: st.DrawFn, span_id: int, parent_id: int | None) -> SpanRecord:
     )
 
 
+crumbs = st.tuples(st.floats(0, 2e9), any_text, any_text, levels, any_text, attributes).map(
+    lambda fields: Breadcrumb(*fields)
+)
+flags = st.builds(
+    FeatureFlag, any_text, st.one_of(any_text, st.booleans(), st.integers(), st.floats())
+)
+subjects = st.dictionaries(st.one_of(st.sampled_from(SUBJECTS), any_text), attributes, max_size=4)
+
+
 @given(
-    span=spans(2, 1),
+    exceptions=st.lists(st.builds(ExceptionRecord, any_text.filter(bool), any_text), max_size=2),
+    span=st.none() | spans(2, 1),
     root=st.none() | spans(1, None),
+    message=any_text,
+    logger=any_text,
     tags=st.dictionaries(any_text, any_text, max_size=4),
+    contexts=subjects,
+    user=attributes,
+    flags=st.lists(flags, max_size=4),
     fingerprint=st.lists(any_text, max_size=3),
     path=st.lists(any_text, max_size=4),
-    crumbs=st.lists(
-        st.tuples(st.floats(0, 2e9), any_text, any_text, levels, any_text, attributes).map(
-            lambda fields: Breadcrumb(*fields)
-        ),
-        max_size=3,
-    ),
+    crumbs=st.lists(crumbs, max_size=3),
     level=levels,
     mechanism=any_text,
+    is_sampled=st.booleans(),
 )
-@QUICK
-def test_any_surroundings_of_a_failure_become_a_valid_event(
-    span: SpanRecord,
-    root: SpanRecord | None,
-    tags: dict[str, str],
-    fingerprint: list[str],
-    path: list[str],
-    crumbs: list[Breadcrumb],
+@settings(QUICK, max_examples=200)
+def test_any_issue_becomes_a_valid_event(
+    exceptions: list[ExceptionRecord],
+    span: SpanRecord | None,
     level: Level,
-    mechanism: str,
+    path: list[str],
+    **fields: Any,
 ) -> None:
+    lists = {name: tuple(fields.pop(name)) for name in ("flags", "fingerprint", "crumbs")}
     made = issue(
-        (ExceptionRecord("ValueError", "broken"),),
+        tuple(exceptions),
         span=span,
-        local_root=root,
-        root_name="root",
-        tags=tags,
-        fingerprint=tuple(fingerprint),
-        span_path=tuple(path),
-        breadcrumbs=tuple(crumbs),
+        local_root=fields.pop("root"),
         level=level,
-        mechanism=mechanism,
+        span_path=tuple(path),
+        flags=lists["flags"],
+        fingerprint=lists["fingerprint"],
+        breadcrumbs=lists["crumbs"],
+        **fields,
     )
     sent = normalized(made)
     assert_valid(sent)
     assert sent["contexts"]["trace"]["span_id"] == f"{2:016x}"
+    assert sent["contexts"]["trace"]["sampled"] is made.is_sampled
     assert sent["level"] == level
+    assert len(sent.get("exception", {}).get("values", ())) == len(exceptions)
+
+
+any_size = st.sampled_from([0, 1, 50, 3_000, 60_000])
+any_unit = st.sampled_from(["x", "\x00", "é", "😀", "\ud800", '"', "a b"])
+huge_text = st.builds(lambda unit, size: unit * size, any_unit, any_size)
+
+
+@st.composite
+def huge_attributes(draw: st.DrawFn) -> dict[str, AttributeValue]:
+    unit, long = draw(any_unit), draw(huge_text)
+    count = draw(st.sampled_from([0, 3, 128]))
+    key = unit * draw(st.sampled_from([1, 100, 3_000]))
+    made: dict[str, AttributeValue] = {f"{key}{n}": long for n in range(count)}
+    if draw(st.booleans()):
+        made |= dict.fromkeys(NAMES, long)
+        made["user.roles"] = [long] * 50
+    return made
+
+
+@st.composite
+def huge_issues(draw: st.DrawFn) -> Issue:
+    text = draw(huge_text)
+    count = draw(st.sampled_from([0, 1, 300]))
+    now_ns = time.time_ns()
+    lines = [text[:500]] * 5
+    frame = StackFrame(
+        text[:500], text[:500], text[:500], text[:500], 1, lines, text[:500], lines, True
+    )
+    depth, length = draw(st.sampled_from([(0, 0), (1, 0), (1, 250), (50, 10)]))
+    frames = (frame,) * length
+    exceptions = tuple(
+        ExceptionRecord(
+            text or "E", text, text, frames, parent=n - 1 if n else None, relation="__cause__"
+        )
+        for n in range(depth)
+    )
+    resource = Resource(draw(huge_attributes()))
+    some = draw(huge_attributes())
+    span = record(2, 1, name=text, attributes=some, resource=resource, start_ns=now_ns,
+                  end_ns=now_ns, kind="server", status_message=text)  # fmt: skip
+    return issue(
+        exceptions,
+        span=draw(st.sampled_from([None, span])),
+        local_root=draw(st.sampled_from([None, span])),
+        root_name=text,
+        message=text,
+        logger=text,
+        mechanism=text,
+        tags={f"{text[:300]}{n}": text for n in range(count)},
+        contexts={f"{text[:300]}{n}": some for n in range(min(count, 40))},
+        user=some,
+        flags=(FeatureFlag(text, text),) * count,
+        fingerprint=(text,) * count,
+        span_path=(text,) * count,
+        breadcrumbs=(Breadcrumb(1.0, text, text, "error", text, some),) * count,
+    )
+
+
+@given(huge_issues(), st.sampled_from(["m", "\x00" * 3_000]), st.sampled_from([0, 5_000]))
+@settings(QUICK, max_examples=25)
+def test_no_issue_is_larger_than_an_event_may_be(made: Issue, module: str, count: int) -> None:
+    modules = {f"{module}{n}": module for n in range(count)}
+    body = encode_json(convert_error(made, CONTEXT, modules))
+
+    assert len(body) <= MAX_EVENT_ITEM_BYTES
+    assert_valid(NORMALIZER.normalize_event(msgspec.json.decode(body)))
+
+
+def test_ten_thousand_frames_and_a_cycle_of_causes_become_a_valid_event() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(12_000)
+    try:
+        error = raised(BrokenTextError(), 10_000)
+    finally:
+        sys.setrecursionlimit(limit)
+    error.__cause__ = ValueError("inner")
+    error.__cause__.__cause__ = error
+    sent = normalized(issue(through(error)))
+    assert_valid(sent)
+    inner, outermost = sent["exception"]["values"]
+    assert (inner["value"], len(outermost["stacktrace"]["frames"])) == ("inner", 250)
+
+
+def test_names_with_characters_that_the_server_refuses_arrive_repaired() -> None:
+    sent = normalized(
+        issue(
+            (ExceptionRecord("E", "v"),),
+            logger="shop\nbank",
+            flags=(FeatureFlag("checkout/new ü", "a\nb"), FeatureFlag("share", 0.5)),
+        )
+    )
+    assert_valid(sent)
+    assert sent["logger"] == "shop bank"
+    assert sent["contexts"]["flags"]["values"] == [
+        {"flag": "checkout-new--", "result": "a b"},
+        {"flag": "share", "result": 0.5},
+    ]
 
 
 def test_an_event_at_every_limit_is_not_cut_again_by_the_server() -> None:

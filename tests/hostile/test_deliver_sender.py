@@ -524,7 +524,7 @@ def test_forks_amid_traffic_never_deadlock() -> None:
 
         def child_works() -> bool:
             one.ledger = Ledger()
-            one.sender._ledger = one.sender._dispatch._ledger = one.ledger
+            one.sender._ledger = one.sender._dispatch._accounts._ledger = one.ledger
             one.error("child")
             return one.sender.flush(5)
 

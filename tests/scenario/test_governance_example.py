@@ -400,7 +400,8 @@ def test_the_driver_counts_what_its_requests_owe(run: Run) -> None:
             exceptions = (e for s in trace.spans for e in s.events if e["name"] == "exception")
             raised[next(exceptions)["attributes"]["exception.type"].rpartition(".")[2]] += 1
 
-    assert {issue.type: count for issue, count in run.report.issues.items()} == raised
+    owed = {issue.type: count for issue, count in run.report.issues.items()}
+    assert {name: count for name, count in owed.items() if " " not in name} == raised
     assert run.report.violations_noticed == noticed
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode, use_span
 
 from tests.support.bridged import bridged
 from tests.support.told import Told, telling
@@ -257,3 +258,19 @@ def test_a_failure_whose_catcher_stays_open_is_reported_after_the_decision_time(
             time.sleep(0.1)
             [issue] = told.issues
             assert issue["is_handled"]
+
+
+def test_what_is_undecided_when_the_process_ends_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "told.jsonl"
+    with telling(path) as told:
+        told.under_test.bridge.flush(5)
+        for number in range(50):
+            root = told.tracer.start_span("never ends")
+            with use_span(root), contextlib.suppress(TimeoutError):
+                with told.tracer.start_as_current_span("tool"):
+                    raise TimeoutError(f"attempt {number}")
+        told.under_test.bridge.close(5)
+        snapshot = told.under_test.ledger("file")
+    assert snapshot.is_closed
+    assert snapshot.outcomes["error"] == {"delivered": 50}
+    assert path.read_text().count('"type":"issue"') == 50

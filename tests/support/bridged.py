@@ -1,10 +1,14 @@
-"""A tracer provider with the bridge on it, apart from all process-wide state."""
+"""Providers with the bridge on them, apart from all process-wide state."""
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -14,7 +18,7 @@ from spanbridge.settings import load
 
 
 class Bridged:
-    """The bridge and a provider of its own."""
+    """The bridge and providers of its own."""
 
     def __init__(self, arguments: dict[str, object]) -> None:
         self.settings = load({"environment": "development", "release": "1.0", **arguments}, {})
@@ -27,12 +31,36 @@ class Bridged:
         )
         self.provider.add_span_processor(self.bridge.processor)
         self.tracer = self.provider.get_tracer("tests")
+        self.logger_provider = LoggerProvider(
+            resource=self.provider.resource, shutdown_on_exit=False
+        )
+        self.logger_provider.add_log_record_processor(self.bridge.log_processor)
 
     def flush(self, timeout_s: float = 5.0) -> None:
         assert self.bridge.flush(timeout_s)
 
+    @contextmanager
+    def chained(self) -> Iterator[None]:
+        """The process's log records and uncaught exceptions reach the bridge meanwhile."""
+        with process_as_it_was():
+            self.bridge.stdlib_logging.chain()
+            self.bridge.hooks.chain()
+            yield
+
     def ledger(self, name: str) -> LedgerSnapshot:
         return self.bridge.statuses()[name].ledger
+
+
+@contextmanager
+def process_as_it_was() -> Iterator[None]:
+    """The hooks and the log record factory are put back at the end."""
+    factory = logging.getLogRecordFactory()
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(factory)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
 
 
 @contextmanager

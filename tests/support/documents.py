@@ -5,7 +5,8 @@ blocks may use what earlier ones made. A comment on the line before a block says
 
 - ``<!-- output -->``: what the ``python`` block before it prints; ``…`` stands for anything within
   a line, and a line of its own ``…`` for any lines,
-- ``<!-- pytest -->``: a test file, run by pytest.
+- ``<!-- pytest -->``: a test file, run by pytest,
+- ``<!-- rules -->``, ``<!-- builtin -->``: rules of a settings file, and those that are built in.
 """
 
 from __future__ import annotations

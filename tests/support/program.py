@@ -75,6 +75,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(TELEMETRY_VARIABLES)}
     # From 3.12 on Python warns of every fork of a process with threads, ours or not.
     kept["PYTHONWARNINGS"] = "ignore:This process"
+    kept["SPANBRIDGE_SPOOL_DIR"] = "off"  # nothing is left for a later program
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables}
 
 

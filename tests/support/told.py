@@ -21,9 +21,16 @@ class Told:
 
     @property
     def issues(self) -> list[dict[str, Any]]:
+        return self._items("issue")
+
+    @property
+    def spans(self) -> list[dict[str, Any]]:
+        return self._items("span")
+
+    def _items(self, kind: str) -> list[dict[str, Any]]:
         self.under_test.flush()
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        return [item for item in map(json.loads, lines) if item["type"] == "issue"]
+        return [item for item in map(json.loads, lines) if item["type"] == kind]
 
     @property
     def errors(self) -> dict[str, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakSet
 
+import msgspec
+
 from spanbridge.assemble.tree import follow_up, root_segment
 
 if TYPE_CHECKING:
@@ -77,6 +79,17 @@ class Assembler:
             held.spans.append(span)
         self._count += 1
         self._touched[local] = None
+
+    def add_attribute(self, local: LocalTrace, span_id: str, name: str, value: str) -> None:
+        """Put an attribute on a span that is still held."""
+        held = self._held.get(local)
+        if held is None:
+            return
+        for position, span in enumerate(held.spans):
+            if span.span_id == span_id:
+                held.spans[position] = msgspec.structs.replace(
+                    span, attributes={**span.attributes, name: value}
+                )
 
     def ready(self, now_s: float) -> list[Released]:
         """The segments that may leave now. Call it after each batch, and once a second.

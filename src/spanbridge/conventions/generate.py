@@ -18,7 +18,7 @@ REGISTRY_PATH: Final = Path(__file__).parent / "registry"
 CODE_PATH: Final = Path(__file__).parent / "generated.py"
 REFERENCE_PATH: Final = Path(__file__).parents[3] / "docs" / "reference" / "attributes.md"
 
-OWN_ROOTS: Final = ("multi_agent.", "governance.")
+OWN_ROOTS: Final = ("multi_agent.", "governance.", "monitor.", "spanbridge.")
 UPSTREAM_ATTRIBUTES: Final = frozenset({"error.type", "session.id", "user.hash"})
 """Attributes of the dependency that our signals refer to."""
 

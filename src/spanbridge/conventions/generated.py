@@ -34,6 +34,10 @@ __all__ = [
     "GOVERNANCE_VIOLATION_SEVERITY",
     "GOVERNANCE_VIOLATION_TYPE",
     "MEASUREMENTS",
+    "MONITOR_COMPANY",
+    "MONITOR_ID",
+    "MONITOR_INDUSTRY",
+    "MONITOR_SLUG",
     "MULTI_AGENT_AGENT_DATA_SOURCES",
     "MULTI_AGENT_AGENT_TYPE",
     "MULTI_AGENT_CONFLICT_AGENTS",
@@ -62,6 +66,7 @@ __all__ = [
     "MULTI_AGENT_TASK_TIMEOUT_S",
     "MULTI_AGENT_TASK_TYPE",
     "SCHEMA_URL",
+    "SPANBRIDGE_OUTCOME",
     "SPAN_OPS",
     "TAG_ATTRIBUTES",
     "GovernanceDecisionOutcome",
@@ -72,6 +77,7 @@ __all__ = [
     "GovernanceViolationSeverity",
     "MultiAgentOperationName",
     "MultiAgentTaskOutcome",
+    "SpanbridgeOutcome",
 ]
 
 SCHEMA_URL: Final = "https://spanbridge.example/schemas/spanbridge-dev/0.1.0-dev"
@@ -142,6 +148,18 @@ GOVERNANCE_VIOLATION_SEVERITY: Final = "governance.violation.severity"
 
 GOVERNANCE_VIOLATION_TYPE: Final = "governance.violation.type"
 """What kind of rule was broken."""
+
+MONITOR_COMPANY: Final = "monitor.company"
+"""The company it watches."""
+
+MONITOR_ID: Final = "monitor.id"
+"""Identifies the monitor where it is kept."""
+
+MONITOR_INDUSTRY: Final = "monitor.industry"
+"""The industry it watches."""
+
+MONITOR_SLUG: Final = "monitor.slug"
+"""The name of a monitor, the same for each of its checks."""
 
 MULTI_AGENT_AGENT_DATA_SOURCES: Final = "multi_agent.agent.data_sources"
 """Names of the sources the agent draws on."""
@@ -224,6 +242,9 @@ MULTI_AGENT_TASK_TIMEOUT_S: Final = "multi_agent.task.timeout_s"
 MULTI_AGENT_TASK_TYPE: Final = "multi_agent.task.type"
 """What kind of work the agent was given."""
 
+SPANBRIDGE_OUTCOME: Final = "spanbridge.outcome"
+"""How a span ended that was left by an exception that is not an error of the code."""
+
 EVENT_GOVERNANCE_DECISION: Final = "governance.decision"
 """Something was decided about a proposal or an action."""
 
@@ -255,6 +276,8 @@ MultiAgentOperationName: TypeAlias = Literal["consensus", "consensus_round", "re
 
 MultiAgentTaskOutcome: TypeAlias = Literal["ok", "error", "timeout", "cancelled"]
 
+SpanbridgeOutcome: TypeAlias = Literal["cancelled", "disconnected", "timeout", "interrupted"]
+
 TAG_ATTRIBUTES: Final = frozenset(
     {
         GOVERNANCE_CONSTITUTION_HASH,
@@ -269,6 +292,8 @@ TAG_ATTRIBUTES: Final = frozenset(
         GOVERNANCE_VERDICT,
         GOVERNANCE_VIOLATION_SEVERITY,
         GOVERNANCE_VIOLATION_TYPE,
+        MONITOR_INDUSTRY,
+        MONITOR_SLUG,
         MULTI_AGENT_AGENT_TYPE,
         MULTI_AGENT_CONFLICT_ESCALATED_TO_HUMAN,
         MULTI_AGENT_CONFLICT_RESOLUTION_METHOD,
@@ -278,6 +303,7 @@ TAG_ATTRIBUTES: Final = frozenset(
         MULTI_AGENT_CONSENSUS_ALGORITHM,
         MULTI_AGENT_TASK_OUTCOME,
         MULTI_AGENT_TASK_TYPE,
+        SPANBRIDGE_OUTCOME,
     }
 )
 """Attributes with few values; they become searchable tags in Sentry."""

@@ -27,3 +27,23 @@ GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
 GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
 GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+SENTRY_EVENT_ID: Final = "sentry.event_id"
+"""On a failing span or log record: the id of the issue's event."""
+SENTRY_MECHANISM_TYPE: Final = "sentry.mechanism.type"
+"""On a log record or ``exception`` event: how the exception was seen, Sentry's mechanism type."""
+SENTRY_MECHANISM_HANDLED: Final = "sentry.mechanism.handled"
+"""On a log record or ``exception`` event: whether the application went on."""
+SENTRY_MESSAGE_TEMPLATE: Final = "sentry.message.template"
+"""On a log record: its message before the arguments were put in."""
+
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_LINE_NUMBER: Final = "code.line.number"
+
+OTEL_EVENT_NAME: Final = "otel.event.name"
+"""In the ``extra`` of a logging call: the name of the event that the record is."""

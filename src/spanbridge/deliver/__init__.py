@@ -1,4 +1,4 @@
-"""Envelopes leave the process: queue, rate limits, retry, HTTP, client reports, ledger."""
+"""Envelopes leave the process: queue, rate limits, retry, spool, HTTP, client reports, ledger."""
 
 from __future__ import annotations
 
@@ -6,5 +6,15 @@ from spanbridge.deliver.dispatch import SenderStatus
 from spanbridge.deliver.endpoint import Endpoint
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.deliver.sender import EnvelopeSender
+from spanbridge.deliver.spool import SpoolPlace
+from spanbridge.deliver.spool_folder import spool_folder_name
 
-__all__ = ["Endpoint", "EnvelopeSender", "OutgoingEnvelope", "Priority", "SenderStatus"]
+__all__ = [
+    "Endpoint",
+    "EnvelopeSender",
+    "OutgoingEnvelope",
+    "Priority",
+    "SenderStatus",
+    "SpoolPlace",
+    "spool_folder_name",
+]

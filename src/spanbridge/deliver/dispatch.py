@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from spanbridge.deliver.accounts import Accounts, Fate
 from spanbridge.deliver.attempt import Attempt
 from spanbridge.deliver.client_reports import (
     ALONE_AFTER_S,
@@ -17,9 +18,11 @@ from spanbridge.deliver.client_reports import (
     Discards,
 )
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+from spanbridge.deliver.errands import Errand, Fetch
 from spanbridge.deliver.queue import DeliveryQueue, QueuedEnvelope
 from spanbridge.deliver.rate_limits import RateLimits
 from spanbridge.deliver.retry import MAX_ATTEMPTS, RETRY_TOTAL_S, Backoff, Verdict
+from spanbridge.deliver.spool_plan import SAVED_AT_ONCE, SpoolPlan
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.ledger import Ledger
 
@@ -57,13 +60,16 @@ class SenderStatus(msgspec.Struct, frozen=True):
     last_success: datetime | None
     rate_limits: dict[str, float]
     """Seconds left by data category; ``"all"`` stands for every category."""
+    spooled: int = 0
+    """Envelopes that this process has on disk."""
 
 
 class Dispatch:
-    """Queue, back-off, limits and reports of one destination, and its only way to the ledger.
+    """Queue, back-off, limits and reports of one destination.
 
     Every envelope added leaves by exactly one of: delivery, rate limit, refusal, exhausted
-    retries, eviction, :meth:`abandon`. Not thread-safe: its owner holds a lock.
+    retries, eviction, :meth:`leave`; with a spool, some of these ways lead to the disk and back.
+    Not thread-safe: its owner holds a lock.
 
     Args:
         ledger: Where items meet their fate.
@@ -71,6 +77,7 @@ class Dispatch:
         max_items: Bound of the items waiting.
         max_bytes: Bound of their uncompressed size.
         clock: Seconds from any fixed point, never going back.
+        has_spool: Whether errands to the disk are carried out.
     """
 
     def __init__(
@@ -81,9 +88,11 @@ class Dispatch:
         max_items: int,
         max_bytes: int,
         clock: Callable[[], float],
+        has_spool: bool = False,
     ) -> None:
         self.reports = ClientReports(clock)
-        self._ledger = ledger
+        self._accounts = Accounts(ledger, self.reports)
+        self.spool = SpoolPlan(self._accounts, limits, clock) if has_spool else None
         self._limits = limits
         self._clock = clock
         self._queue = DeliveryQueue(max_items, max_bytes)
@@ -112,11 +121,44 @@ class Dispatch:
         """Queue ``envelope``, evicting what the bounds demand."""
         entry = QueuedEnvelope(envelope, self._arrivals, envelope.items)
         self._arrivals += 1
+        if self.spool is not None and self._backoff.failures:
+            self.spool.copy(entry)
         self._evict(self._queue.put(entry))
 
     def take(self) -> Work | None:
-        """What to send now, if anything. Report back by :meth:`conclude`."""
-        entry = self._take_unlimited()
+        """What to send now of what is in memory, if anything. Report by :meth:`conclude`."""
+        return self._take_work(self._take_unlimited())
+
+    def take_job(self) -> Work | Errand | None:
+        """What to do now, on the network or on disk. Report to :meth:`conclude` or the spool."""
+        if self.spool is None:
+            return self.take()
+        if self.spool.is_idle:
+            entry = self._take_unlimited()
+            if entry is not None or self.spool.is_idle:
+                return self._take_work(entry)
+        if (errand := self.spool.errand()) is not None:
+            return errand
+        spooled = self.spool.next_replay(
+            self._backoff.held_from(), is_queue_empty=not len(self._queue)
+        )
+        at_least = Priority.METRIC
+        if spooled is not None and not self.spool.yields:
+            at_least = spooled.priority
+        entry = self._take_unlimited(at_least)
+        if entry is None:
+            if (errand := self.spool.errand()) is not None:
+                return errand
+            if spooled is not None:
+                return Fetch(spooled)
+        return self._take_work(entry)
+
+    def resume(self, fetch: Fetch, envelope: OutgoingEnvelope | None) -> Work | None:
+        """What to send of what was read from disk; ``None`` if nothing."""
+        entry = self.spool.replay(fetch.spooled, envelope) if self.spool else None
+        return None if entry is None else self._take_work(entry)
+
+    def _take_work(self, entry: QueuedEnvelope | None) -> Work | None:
         if entry is None and not self._is_lone_report_due():
             return None
         carries_report = entry is None or (
@@ -132,6 +174,8 @@ class Dispatch:
         due_s = [self.reports.due_s(0.0 if self._is_report_wanted else ALONE_AFTER_S)]
         if len(self._queue):
             due_s.append(release_s)
+        if self.spool is not None:
+            due_s.append(self.spool.replay_in_s(release_s))
         known_s = [max(at_s, release_s or at_s) for at_s in due_s if at_s is not None]
         return max(0.0, min(known_s) - self._clock()) if known_s else None
 
@@ -145,25 +189,42 @@ class Dispatch:
             self._last_error = ": ".join(filter(None, (attempt.cause, attempt.detail)))
         self._conclude_report(work, attempt)
         if attempt.verdict is Verdict.RETRY:
-            priority = work.entry.priority if work.entry else Priority.METRIC
-            self._backoff.failed(priority, attempt.retry_after_s)
+            self._hold_back(work.entry, attempt.retry_after_s)
             self._has_failed_in_hurry = True
         else:
             self._backoff.succeeded()
         if attempt.verdict is Verdict.DELIVERED:
             self._last_success = datetime.now(UTC)
+            if self.spool is not None:
+                is_replay = work.entry is not None and work.entry.is_replayed
+                self.spool.delivered(is_replay=is_replay)
         if work.entry is not None:
             self._conclude_envelope(work.entry, attempt)
+        if attempt.verdict is Verdict.RETRY:
+            self._copy_what_waits()
 
     def abandon(self, reason: str) -> int:
         """Count whatever is queued or under way as failed; returns how many envelopes."""
+        left = self.leave()
+        for entry in left:
+            self.lose(entry, reason)
+        return len(left)
+
+    def leave(self) -> list[QueuedEnvelope]:
+        """Empty the memory, most urgent first, except what waits on disk as well."""
         left = self._queue.take_all()
         if self._under_way is not None and self._under_way.entry is not None:
-            left.append(self._under_way.entry)
+            left.insert(0, self._under_way.entry)
         self._under_way = None
-        for entry in left:
-            self._settle(entry.envelope, Outcome.FAILED, reason)
-        return len(left)
+        if self.spool is None:
+            return left
+        left += self.spool.take_unsaved()
+        left = [entry for entry in left if not self._waits_on_disk(entry)]
+        return sorted(left, key=lambda entry: (entry.priority, entry.arrival))
+
+    def lose(self, entry: QueuedEnvelope, reason: str) -> None:
+        """Count what :meth:`leave` gave and nothing can keep as failed."""
+        self._accounts.settle(entry.envelope.counts, Outcome.FAILED, reason)
 
     def hurry(self) -> None:
         """Cut the pauses short once and let pending discards be reported now."""
@@ -177,6 +238,8 @@ class Dispatch:
         if self._under_way is not None and self._under_way.entry is not None:
             arrival = self._under_way.entry.arrival
             oldest = arrival if oldest is None else min(oldest, arrival)
+        if self.spool is not None and (arrival_to_disk := self.spool.oldest_arrival()) is not None:
+            oldest = arrival_to_disk if oldest is None else min(oldest, arrival_to_disk)
         return (oldest is None or oldest >= arrivals) and not self._is_report_wanted
 
     def is_stuck_beyond(self, deadline_s: float) -> bool:
@@ -188,6 +251,16 @@ class Dispatch:
             and wake_in_s is not None
             and self._clock() + wake_in_s > deadline_s
         )
+
+    def may_replay_before(self, deadline_s: float) -> bool:
+        """Whether, after the queue, something may come from disk before ``deadline_s``."""
+        spool = self.spool
+        if spool is None or self._backoff.failures:
+            return False
+        if spool.is_looking or self._under_way is not None:
+            return True
+        replay_in_s = spool.replay_in_s(None)
+        return replay_in_s is not None and replay_in_s < deadline_s
 
     def status(self) -> SenderStatus:
         """The state as it stands."""
@@ -203,13 +276,25 @@ class Dispatch:
             rate_limits=self._limits.in_force(),
         )
 
-    def _take_unlimited(self) -> QueuedEnvelope | None:
+    def _take_unlimited(self, at_least: Priority = Priority.METRIC) -> QueuedEnvelope | None:
+        """The next envelope that may be sent, if one of this priority or a higher one may."""
         held_from = self._backoff.held_from()
-        while (entry := self._queue.take(more_urgent_than=held_from)) is not None:
+        bound = at_least + 1 if held_from is None else min(held_from, at_least + 1)
+        while (entry := self._queue.take(more_urgent_than=bound)) is not None:
             if not self._limits.is_limited(entry.envelope.limited_by):
                 return entry
-            self._discard(entry, Outcome.RATE_LIMITED, "backoff", "ratelimit_backoff")
+            fate = Fate(Outcome.RATE_LIMITED, "backoff", "ratelimit_backoff")
+            self._give_up(entry, fate)
+            if self.spool is not None and self.spool.has_errands:
+                return None  # written first: memory holds no more than the queue allows
         return None
+
+    def _hold_back(self, entry: QueuedEnvelope | None, at_least_s: float) -> None:
+        is_replay = entry is not None and entry.is_replayed
+        priority = Priority.METRIC if entry is None or is_replay else entry.priority
+        self._backoff.failed(priority, at_least_s)
+        if is_replay and self.spool is not None:
+            self.spool.replay_failed(at_least_s)
 
     def _is_lone_report_due(self) -> bool:
         if self._backoff.held_from() is not None:
@@ -235,16 +320,20 @@ class Dispatch:
     def _conclude_envelope(self, entry: QueuedEnvelope, attempt: Attempt) -> None:
         match attempt.verdict:
             case Verdict.DELIVERED:
-                self._settle(entry.envelope, Outcome.DELIVERED)
+                self._accounts.settle(entry.envelope.counts, Outcome.DELIVERED)
+                self._forget(entry)
             case Verdict.RATE_LIMITED:
-                self._settle(entry.envelope, Outcome.RATE_LIMITED, attempt.cause)
+                self._give_up(entry, Fate(Outcome.RATE_LIMITED, attempt.cause, ""))
             case Verdict.REFUSED:
-                self._discard(entry, Outcome.FAILED, attempt.cause, attempt.discard_reason)
-            case Verdict.RETRY if self._may_retry(entry):
+                fate = Fate(Outcome.FAILED, attempt.cause, attempt.discard_reason)
+                self._accounts.discard(entry.envelope, fate)
+                self._forget(entry)
+            case Verdict.RETRY if not entry.is_replayed and self._may_retry(entry):
                 self._retries += 1
                 self._evict(self._queue.put_back(entry))
             case Verdict.RETRY:
-                self._discard(entry, Outcome.FAILED, attempt.cause, attempt.discard_reason)
+                fate = Fate(Outcome.FAILED, attempt.cause, attempt.discard_reason)
+                self._give_up(entry, fate)
 
     def _may_retry(self, entry: QueuedEnvelope) -> bool:
         now = self._clock()
@@ -253,17 +342,29 @@ class Dispatch:
             entry.first_failure_s = now
         return entry.attempts < MAX_ATTEMPTS and now - entry.first_failure_s < RETRY_TOTAL_S
 
+    def _copy_what_waits(self) -> None:
+        """Have copied what is worth it: all of it at the first failure, then as it comes."""
+        if self.spool is None or self._backoff.failures > 1:
+            return
+        for priority in SAVED_AT_ONCE:
+            for entry in self._queue.waiting(priority):
+                self.spool.copy(entry)
+
+    def _give_up(self, entry: QueuedEnvelope, fate: Fate) -> None:
+        """Let ``entry`` meet its fate, unless it can wait on disk."""
+        if self.spool is None or not self.spool.put_away(entry, fate):
+            self._accounts.discard(entry.envelope, fate)
+            self._forget(entry)
+
+    def _forget(self, entry: QueuedEnvelope) -> None:
+        if self.spool is not None:
+            self.spool.forget(entry)
+
+    def _waits_on_disk(self, entry: QueuedEnvelope) -> bool:
+        return self.spool is not None and self.spool.wait_on_disk(entry)
+
     def _evict(self, entries: list[QueuedEnvelope]) -> None:
         for entry in entries:
-            self._discard(entry, Outcome.EVICTED, "queue full", "queue_overflow")
-
-    def _discard(
-        self, entry: QueuedEnvelope, outcome: Outcome, reason: str, report_reason: str
-    ) -> None:
-        self._settle(entry.envelope, outcome, reason)
-        for category, quantity in entry.envelope.quantities:
-            self.reports.add(report_reason, category, quantity)
-
-    def _settle(self, envelope: OutgoingEnvelope, outcome: Outcome, reason: str = "") -> None:
-        for signal, count in envelope.counts:
-            self._ledger.settle(signal, outcome, count, reason)
+            if self.spool is None or not self.spool.leave_memory(entry):
+                fate = Fate(Outcome.EVICTED, "queue full", "queue_overflow")
+                self._accounts.discard(entry.envelope, fate)

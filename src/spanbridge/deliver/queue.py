@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+from spanbridge.deliver.spool_file import Spooled
 
 
 class QueuedEnvelope(msgspec.Struct, eq=False):
@@ -20,6 +21,14 @@ class QueuedEnvelope(msgspec.Struct, eq=False):
     """How many items it takes of the bound."""
     attempts: int = 0
     first_failure_s: float | None = None
+    copy: Spooled | None = None
+    """Its copy on disk."""
+    is_copied: bool = False
+    """Whether a copy was asked for."""
+    is_replayed: bool = False
+    """Whether it comes from disk."""
+    is_over: bool = False
+    """Whether it has left the memory."""
 
     @property
     def priority(self) -> Priority:
@@ -76,7 +85,11 @@ class DeliveryQueue:
         self._count(entry, 1)
         return self._evict_excess()
 
-    def take(self, more_urgent_than: Priority | None = None) -> QueuedEnvelope | None:
+    def waiting(self, priority: Priority) -> Iterator[QueuedEnvelope]:
+        """What is queued with ``priority``, oldest first."""
+        return iter(self._lanes[priority])
+
+    def take(self, more_urgent_than: int | None = None) -> QueuedEnvelope | None:
         """Remove the oldest envelope of the most urgent priority.
 
         Args:

@@ -90,11 +90,12 @@ class RateLimits:
 
     def is_limited(self, category: str) -> bool:
         """Whether nothing of ``category`` may be sent now."""
-        if not self._until_s:
-            return False
-        now = self._clock()
+        return bool(self._until_s) and self.free_at_s(category) > self._clock()
+
+    def free_at_s(self, category: str) -> float:
+        """Until when ``category`` is held back, on the clock given; the past if it is not."""
         names = (ALL, category, _LIMITED_WITH.get(category, category))
-        return any(self._until_s.get(name, now) > now for name in names)
+        return max(self._until_s.get(name, -math.inf) for name in names)
 
     def in_force(self) -> dict[str, float]:
         """Seconds left by category; ``"all"`` stands for every category."""

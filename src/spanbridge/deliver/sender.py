@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context import (
     _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
@@ -13,12 +14,15 @@ from opentelemetry.context import (
 )
 
 from spanbridge.deliver.attempt import Attempt, Courier
+from spanbridge.deliver.disk_work import PUT_AWAY_AT_LEAST_S, DiskWork
 from spanbridge.deliver.dispatch import Dispatch, SenderStatus, Work
 from spanbridge.deliver.endpoint import Endpoint
 from spanbridge.deliver.envelope import OutgoingEnvelope
+from spanbridge.deliver.errands import Errand
 from spanbridge.deliver.http import EnvelopeClient, HttpClient
 from spanbridge.deliver.rate_limits import RateLimits
 from spanbridge.deliver.retry import Verdict
+from spanbridge.deliver.spool import Spool, SpoolPlace
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
@@ -28,7 +32,13 @@ from spanbridge.runtime.threads import start_daemon
 QUEUE_MAX_ITEMS = 65_536
 QUEUE_MAX_BYTES = 64 * 1024 * 1024
 
+REPLAY_AT_CLOSE_S = 1.0
+"""How long, once everything of its own is delivered, a process that ends may go on to send what an
+earlier one left on disk. Else a command that is always short would never get rid of it."""
+
 _JOIN_AT_LEAST_S = 0.1
+_PUT_AWAY_SHARE = 0.2
+"""What part of the time to close is kept for the disk."""
 
 
 class EnvelopeSender:
@@ -37,6 +47,10 @@ class EnvelopeSender:
     Nothing is started before the first envelope or discard, and an idle sender sleeps without
     waking up. In a forked child it starts empty: what was queued belongs to the parent.
 
+    With a spool, errors are on disk as soon as an attempt failed, and at the end everything that
+    could not be delivered is; a later process with the same spool delivers it. The disk is touched
+    by the sender's thread alone, and not before something failed.
+
     Args:
         endpoint: Where to.
         ledger: Where every item offered meets its one fate.
@@ -44,6 +58,7 @@ class EnvelopeSender:
         queue_max_items: Bound of the items waiting.
         queue_max_bytes: Bound of their uncompressed size.
         clock: Seconds from any fixed point, never going back.
+        spool: Where undelivered envelopes survive the process; by default nowhere.
         client: Speaks HTTP in place of our own; for tests.
 
     Raises:
@@ -59,6 +74,7 @@ class EnvelopeSender:
         queue_max_items: int = QUEUE_MAX_ITEMS,
         queue_max_bytes: int = QUEUE_MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        spool: SpoolPlace | None = None,
         client: EnvelopeClient | None = None,
     ) -> None:
         self._ledger = ledger
@@ -66,6 +82,7 @@ class EnvelopeSender:
         self._queue_max_items = queue_max_items
         self._queue_max_bytes = queue_max_bytes
         self._clock = clock
+        self._spool_place = spool
         self._client: EnvelopeClient = client or HttpClient(endpoint, clock)
         self._limits = RateLimits(clock)
         self._courier = Courier(name, self._client, self._limits)
@@ -113,8 +130,36 @@ class EnvelopeSender:
                 if not self._is_stopped:
                     self._wake()
 
+    def hold(self, key: str, envelope: OutgoingEnvelope) -> None:
+        """Keep something undecided on disk, in case the process does not live to decide it.
+
+        It is not sent and not counted. If the process dies before :meth:`let_go`, the next one
+        sends it. Without a spool nothing happens.
+
+        Args:
+            key: What it is let go by.
+            envelope: What would be offered. With the same event id as what is offered once it is
+                decided, the server keeps only one of both.
+        """
+        with self._lock:
+            plan = self._dispatch.spool
+            if plan is None or self._is_stopped:
+                return
+            if plan.hold(key, envelope):
+                self._wake()
+            else:
+                GUARD.report(f"{self._name}: spool: too much is held")
+
+    def let_go(self, key: str) -> None:
+        """Remove from disk what was held under ``key``: it has been decided."""
+        with self._lock:
+            plan = self._dispatch.spool
+            if plan is not None and not self._is_stopped:
+                plan.let_go(key)
+                self._wake()
+
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything offered so far has met its fate.
+        """Wait until everything offered so far has met its fate or waits on disk.
 
         A pause between retries is cut short once. It returns before the deadline if no further
         attempt can be made until then.
@@ -130,7 +175,7 @@ class EnvelopeSender:
 
         A request that hangs is interrupted at the deadline, and repeated failures end the wait
         earlier: an unreachable server must not hold up the end of the process. What is left is
-        counted as failed.
+        written to the spool, or counted as failed.
 
         Returns:
             Whether nothing was left.
@@ -140,21 +185,34 @@ class EnvelopeSender:
             if self._is_stopped:
                 return True
             self._is_closing = True
-            self._hurry(deadline_s)
+            self._deliver_last(deadline_s if self._disk is None else self._before(deadline_s))
             self._is_stopped = True
-            left = self._dispatch.abandon("shutdown")
+            left = self._dispatch.leave()
+            is_owing = self._dispatch.spool is not None and self._dispatch.spool.owes
+            self._put_away_until_s = max(deadline_s, self._clock() + PUT_AWAY_AT_LEAST_S)
+            if self._disk is not None:
+                self._disk.leave(left)
+            else:
+                for entry in left:
+                    self._dispatch.lose(entry, "shutdown")
             thread = self._thread
             self._changed.notify_all()
             self._settled.notify_all()
         if thread is not None:
             self._client.interrupt()
-            thread.join(max(_JOIN_AT_LEAST_S, deadline_s - self._clock()))
-        return not left
+            left_s = max(_JOIN_AT_LEAST_S, deadline_s - self._clock())
+            thread.join(left_s if self._disk is None else left_s / 2)
+        if self._disk is not None:
+            # Usually nothing: the thread has done it, unless it could not be woken.
+            self._disk.put_away(self._put_away_until_s)
+            self._disk.close(self._put_away_until_s)
+        return not left and not is_owing
 
     def status(self) -> SenderStatus:
         """How delivery fares."""
         with self._lock:
-            return self._dispatch.status()
+            spooled = 0 if self._disk is None else len(self._disk)
+            return msgspec.structs.replace(self._dispatch.status(), spooled=spooled)
 
     def _start_empty(self) -> None:
         self._lock = threading.RLock()
@@ -171,7 +229,17 @@ class EnvelopeSender:
             max_items=self._queue_max_items,
             max_bytes=self._queue_max_bytes,
             clock=self._clock,
+            has_spool=self._spool_place is not None,
         )
+        self._disk = self._open_disk()
+        self._put_away_until_s = 0.0
+
+    def _open_disk(self) -> DiskWork | None:
+        plan, place = self._dispatch.spool, self._spool_place
+        if plan is None or place is None:
+            return None
+        spool = Spool(place, self._name, self._clock)
+        return DiskWork(spool, plan, self._dispatch, self._lock, self._clock)
 
     def _start_anew_in_child(self) -> None:
         self._start_empty()
@@ -181,6 +249,21 @@ class EnvelopeSender:
         if self._thread is None:
             self._thread = start_daemon(self._name, self._run)
         self._changed.notify_all()
+
+    def _before(self, deadline_s: float) -> float:
+        """The end of the network's part of the time until ``deadline_s``."""
+        return deadline_s - _PUT_AWAY_SHARE * max(0.0, deadline_s - self._clock())
+
+    def _deliver_last(self, deadline_s: float) -> None:
+        if self._dispatch.spool is not None:
+            self._dispatch.spool.close()
+        if not self._hurry(deadline_s) or self._thread is None:
+            return
+        until_s = min(deadline_s, self._clock() + REPLAY_AT_CLOSE_S)
+        while self._dispatch.may_replay_before(until_s):
+            if (left_s := until_s - self._clock()) <= 0:
+                return
+            self._settled.wait(left_s)
 
     def _hurry(self, deadline_s: float) -> bool:
         arrivals = self._dispatch.arrivals
@@ -214,21 +297,34 @@ class EnvelopeSender:
         try:
             while (work := self._wait_for_work()) is not None:
                 self._carry_out(work)
+            if self._disk is not None:
+                self._disk.put_away(self._put_away_until_s)
         finally:
             self._client.close()
 
-    def _wait_for_work(self) -> Work | None:
-        """Sleep until there is something to send; ``None`` once stopped."""
+    def _wait_for_work(self) -> Work | Errand | None:
+        """Sleep until there is something to do; ``None`` once stopped."""
         with self._lock:
             while not self._is_stopped:
-                work = self._dispatch.take()
+                work = self._dispatch.take_job()
                 if work is not None:
                     return work
                 self._settled.notify_all()  # limits may have emptied the queue
                 self._changed.wait(self._dispatch.wake_in_s())
             return None
 
-    def _carry_out(self, work: Work) -> None:
+    def _carry_out(self, work: Work | Errand) -> None:
+        if isinstance(work, Work):
+            self._send(work)
+        elif self._disk is not None:
+            fetched = self._disk.carry_out(work)
+            if fetched is not None:
+                self._send(fetched)
+            else:
+                with self._lock:
+                    self._tell_waiting()
+
+    def _send(self, work: Work) -> None:
         attempt = Attempt(Verdict.REFUSED, "internal", discard_reason="internal_sdk_error")
         try:
             attempt = self._courier.send(work.body, work.discards)
@@ -244,5 +340,5 @@ class EnvelopeSender:
 
     def _tell_waiting(self) -> None:
         # Only if it is of use: a wake-up after each envelope made sending it a quarter dearer.
-        if any(map(self._dispatch.is_settled, self._awaited)):
+        if self._is_closing or any(map(self._dispatch.is_settled, self._awaited)):
             self._settled.notify_all()

@@ -12,7 +12,7 @@ import msgspec
 from spanbridge.assemble.assembler import Assembler
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
-from spanbridge.model.failure import Issue
+from spanbridge.model.failure import ExceptionRecord, Issue
 from spanbridge.model.outcome import Signal
 from spanbridge.model.trace import Segment
 from spanbridge.runtime.status import DestinationStatus
@@ -249,18 +249,45 @@ def _with_pairs(line: str, pairs: Sequence[str]) -> str:
 
 
 def _issue_lines(issue: Issue) -> Iterator[str]:
+    yield f"ISSUE {_issue_title(issue)}  ({', '.join(_issue_facts(issue))})"
+    if issue.exceptions:
+        yield from _raising_lines(issue.exceptions[0])
+        if issue.message:
+            yield f"  logged: {_short(issue.message)}"
+    if issue.logger:
+        yield f"  logger: {_short(issue.logger)}"
+    if issue.span_path:
+        yield f"  spans: {' › '.join(map(_plain, issue.span_path))}"
+    if issue.breadcrumbs:
+        count = len(issue.breadcrumbs)
+        last = _short(issue.breadcrumbs[-1].message)
+        yield f"  before: {count} breadcrumb{'s' if count > 1 else ''}, the last: {last}"
+
+
+def _issue_title(issue: Issue) -> str:
     if not issue.exceptions:
-        return
+        return _short(issue.message)
     outermost = issue.exceptions[0]
-    handled = "handled" if issue.is_handled else "unhandled"
-    yield f"ISSUE {outermost.type}: {_short(outermost.value)}  ({handled}, {issue.root_name})"
-    frames = [frame for frame in outermost.frames if frame.in_app] or list(outermost.frames)
+    return f"{_short(outermost.type)}: {_short(outermost.value)}"
+
+
+def _issue_facts(issue: Issue) -> Iterator[str]:
+    """What is worth saying of an issue in a word each; an error is a matter of course."""
+    if issue.level != "error" or not issue.exceptions:
+        yield issue.level
+    if issue.exceptions:
+        yield "handled" if issue.is_handled else "unhandled"
+    if issue.root_name:
+        yield _plain(issue.root_name)
+
+
+def _raising_lines(exception: ExceptionRecord) -> Iterator[str]:
+    frames = [frame for frame in exception.frames if frame.in_app] or list(exception.frames)
     if frames:
         top = frames[-1]
         yield f"  {top.filename}:{top.lineno} in {top.function}"
         if top.context_line:
             yield f"    {_printable(top.context_line.strip())}"
-    yield f"  spans: {' › '.join(map(_plain, issue.span_path))}"
 
 
 def _indent(depth: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -13,14 +12,20 @@ import msgspec
 from sentry_sdk.utils import _get_installed_modules as installed_modules
 
 from spanbridge.assemble.assembler import Assembler, Released
+from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.deliver.endpoint import Endpoint
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.deliver.sender import EnvelopeSender
 from spanbridge.destinations.shape import Finished
+from spanbridge.destinations.spool_place import spool_place
 from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.record.source import InAppRules
+from spanbridge.runtime.event_id import new_event_id
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
+from spanbridge.sentry.beside_sdk import Project
+from spanbridge.sentry.beside_sdk_hooks import SdkHooks
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error
 from spanbridge.sentry.dsc import DscSource
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.sentry.wire_error import ErrorEvent
     from spanbridge.settings import SentryOptions, Settings
 
 logger = logging.getLogger("spanbridge")
@@ -60,6 +66,8 @@ class SentryDestination:
         self.policy = policy
         self.ledger = Ledger()
         self._options = options
+        self.project = Project.of(options.dsn)
+        self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._max_hold_s = settings.max_hold_s
         self._sdk = SdkInfo(SDK_NAME, version("spanbridge"))
         self._context = ConvertContext(
@@ -89,6 +97,7 @@ class SentryDestination:
             cert_file=options.cert_file,
             key_file=options.key_file,
         )
+        self._spool_place = spool_place(options, settings)
         self._start_empty()
 
     @cached_property
@@ -105,6 +114,7 @@ class SentryDestination:
             name=self.name,
             queue_max_items=self._options.queue_max_items,
             queue_max_bytes=self._options.queue_max_bytes,
+            spool=self._spool_place,
         )
 
     def start(self) -> None:
@@ -120,19 +130,65 @@ class SentryDestination:
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Send a decided failure at once."""
         self.ledger.accept(Signal.ERROR)
+        self._assembler.add_attribute(local, issue.span_id, SENTRY_EVENT_ID, issue.event_id)
         try:
             is_sampled = self.name in local.keepers
-            event = convert_error(
-                msgspec.structs.replace(issue, is_sampled=is_sampled), self._context, self._modules
-            )
-            dsc = self.dsc_source.of(local, None)
-            body = self._envelope(Item("event", event), issue.event_id, dsc, _now_text())
+            event = self._error_event(msgspec.structs.replace(issue, is_sampled=is_sampled))
+            if event is None:
+                return
+            envelope = self._error_envelope(event, issue, local)
         except Exception as error:
             self._lose_in_conversion(error, Signal.ERROR, 1)
             return
-        self._sender.offer(
-            OutgoingEnvelope(body, Priority.ERROR, (("error", 1),), ((Signal.ERROR, 1),))
+        self._sender.offer(envelope)
+
+    def hold_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Keep a failure under decision in the spool, for the next process if this one dies."""
+        if SdkHooks.of(self.project) is not None:
+            return  # its hooks have to see what leaves, and they count what they see
+        is_sampled = self.name in local.keepers
+        event = convert_error(
+            msgspec.structs.replace(issue, is_sampled=is_sampled), self._context, self._modules
         )
+        self._sender.hold(issue.event_id, self._error_envelope(event, issue, local))
+
+    def let_go(self, event_id: str) -> None:
+        """Remove from the spool what was held."""
+        self._sender.let_go(event_id)
+
+    def _error_envelope(
+        self, event: ErrorEvent | bytes, issue: Issue, local: LocalTrace
+    ) -> OutgoingEnvelope:
+        # Outside of all spans there is no trace, and nothing was decided about it.
+        dsc = self.dsc_source.of(local, None) if issue.span is not None else None
+        body = self._envelope(Item("event", event), issue.event_id, dsc, _now_text())
+        return OutgoingEnvelope(body, Priority.ERROR, (("error", 1),), ((Signal.ERROR, 1),))
+
+    def _error_event(self, issue: Issue) -> ErrorEvent | bytes | None:
+        """The payload, or ``None`` if the options of Sentry's SDK beside us keep it back."""
+        hooks = SdkHooks.of(self.project)
+        if hooks is None:
+            return convert_error(issue, self._context, self._modules)
+        if hooks.ignores(issue):
+            self._filter(Outcome.FILTERED, "ignore_errors", "event_processor")
+            return None
+        marked = hooks.in_app_marked(issue, self._in_app)
+        return self._hooked(hooks, convert_error(marked, self._context, self._modules))
+
+    def _hooked(self, hooks: SdkHooks, event: ErrorEvent) -> ErrorEvent | bytes | None:
+        try:
+            changed = hooks.filtered(event)
+        except Exception as error:
+            self._filter(Outcome.WITHHELD, "before_send failed", "before_send")
+            GUARD.report("before_send failed", type(error).__name__, exc_info=error)
+            return None
+        if changed is None:
+            self._filter(Outcome.FILTERED, "before_send", "before_send")
+        return changed
+
+    def _filter(self, outcome: Outcome, reason: str, discarded: str) -> None:
+        self.ledger.settle(Signal.ERROR, outcome, 1, reason)
+        self._sender.discarded(discarded, "error", 1)
 
     def sampled_out(self, spans: int, roots: int) -> None:
         """Count spans of traces that are left out, here and in Sentry's client reports."""
@@ -186,6 +242,7 @@ class SentryDestination:
             queued=sender.queued_items + self._assembler.held,
             ledger=self.ledger.snapshot(),
             last_error=sender.last_error,
+            spooled=sender.spooled,
         )
 
     def _send_segments(self, released: Sequence[Released]) -> None:
@@ -195,9 +252,7 @@ class SentryDestination:
         for local, segment in released:
             spans = 1 + len(segment.children)
             try:
-                encoded = encode_transactions(
-                    segment, self._context, new_event_id=lambda: uuid.uuid4().hex
-                )
+                encoded = encode_transactions(segment, self._context, new_event_id=new_event_id)
                 parts = [self._transaction_envelope(local, part, sent_at) for part in encoded]
             except Exception as error:
                 self._lose_in_conversion(error, Signal.SPAN, spans)
@@ -218,7 +273,7 @@ class SentryDestination:
         )
 
     def _envelope(
-        self, item: Item, event_id: str, dsc: DynamicSamplingContext, sent_at: str
+        self, item: Item, event_id: str, dsc: DynamicSamplingContext | None, sent_at: str
     ) -> bytes:
         header = EnvelopeHeader(event_id=event_id, sent_at=sent_at, trace=dsc, sdk=self._sdk)
         body = encode_envelope(header, [item])

@@ -52,6 +52,15 @@ class Destination(Protocol):
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Take a decided failure; called only if ``takes_issues``."""
 
+    def hold_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Keep a failure under decision where it survives the process, if there is such a place.
+
+        It is not counted: it is accepted or let go later, under the same event id.
+        """
+
+    def let_go(self, event_id: str) -> None:
+        """Forget what was held: it is decided."""
+
     def sampled_out(self, spans: int, roots: int) -> None:
         """Note spans, ``roots`` local roots among them, of traces this destination leaves out."""
 

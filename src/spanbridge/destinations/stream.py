@@ -72,6 +72,12 @@ class StreamDestination(ABC, Generic[T]):
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Nothing to do: the failure is an event on its span here."""
 
+    def hold_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Nothing to do: there is no place that survives the process."""
+
+    def let_go(self, event_id: str) -> None:
+        """Nothing was held."""
+
     def sampled_out(self, spans: int, roots: int) -> None:
         """Count spans of traces that are left out."""
         self.ledger.accept(Signal.SPAN, spans)

@@ -1,21 +1,20 @@
-"""Glue for FastAPI: spans for requests, and nothing lost when the server stops.
+"""Glue for FastAPI and Starlette: spans for requests, no error unseen, nothing lost at the end.
 
 Needs the extra ``fastapi``.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final
-
-from opentelemetry.trace import TracerProvider, get_tracer_provider
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import GUARD
 
 try:
-    from anyio import to_thread
+    from fastapi import FastAPI
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+    from starlette.middleware import Middleware
+    from starlette.middleware.errors import ServerErrorMiddleware
 except ImportError as error:
     raise ConfigurationError(
         "the extra",
@@ -24,98 +23,94 @@ except ImportError as error:
         "Run: pip install 'spanbridge[fastapi]'",
     ) from error
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
+from spanbridge.instrument.asgi import FailureNotices, FailureReports
+from spanbridge.instrument.asgi_lifespan import LifespanWatch
+from spanbridge.instrument.exception_log import ExceptionLog
 
-    from fastapi import FastAPI
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry._logs import LoggerProvider
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 DEFAULT_FLUSH_TIMEOUT_S: Final = 5.0
 
-_LAST_MESSAGES: Final = frozenset(
-    {"lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"}
-)
+_INSTRUMENTATION: Final = "opentelemetry.instrumentation."
 
 
 def instrument_app(
-    app: FastAPI, *, flush_timeout_s: float = DEFAULT_FLUSH_TIMEOUT_S, **passthrough: Any
+    app: Starlette,
+    *,
+    flush_timeout_s: float = DEFAULT_FLUSH_TIMEOUT_S,
+    logger_provider: LoggerProvider | None = None,
+    **passthrough: Any,
 ) -> None:
-    """Write a span for each request of ``app``, and flush when the server stops.
+    """Write a span for each request of ``app``, tell of its errors, and flush when it stops.
 
     Call it once the application is made, before it serves; a second call changes nothing. The
     spans are those of OpenTelemetry's FastAPI instrumentation. By default there is none for each
     ASGI message, which a streamed answer would have one of per chunk.
 
+    An exception that a handler or a middleware turns into a 5xx is recorded on the span of the
+    request. What leaves the application when that span has ended, or when there is none (URLs
+    that are excluded, the lifespan), is written as a log record of severity ERROR.
+
     The flush takes place at the end of the application's lifespan, because after SIGTERM uvicorn
     ends the process without running ``atexit``.
 
     Args:
-        app: The application.
+        app: A FastAPI or a Starlette application.
         flush_timeout_s: The longest that stopping may wait for telemetry, in seconds.
+        logger_provider: Where log records go, instead of the global one.
         **passthrough: Arguments of ``FastAPIInstrumentor.instrument_app``.
 
     Raises:
         ConfigurationError: At import of this module, if the extra is missing.
     """
     installed: list[object] = [middleware.cls for middleware in app.user_middleware]
-    if _FlushOnShutdown in installed:
+    if FailureNotices in installed:
         return
     if app.middleware_stack is not None:
         GUARD.report("instrument.fastapi: too late", "the application serves already")
         return
-    passthrough.setdefault("exclude_spans", ["send", "receive"])
-    FastAPIInstrumentor.instrument_app(app, **passthrough)
-    app.add_middleware(
-        _FlushOnShutdown,
-        tracer_provider=passthrough.get("tracer_provider"),
-        timeout_s=flush_timeout_s,
+    framework = "fastapi" if isinstance(app, FastAPI) else "starlette"
+    log = ExceptionLog(framework, f"auto.http.{framework}", logger_provider)
+    lifespan = LifespanWatch(
+        log,
+        ExceptionLog("asyncio", "auto.asyncio", logger_provider),
+        passthrough.get("tracer_provider"),
+        logger_provider,
+        flush_timeout_s,
     )
+    _put_around_middleware(app, lambda inside: FailureReports(inside, log, lifespan))
+    # What is added later with ``add_middleware`` is put outside of what is there.
+    app.user_middleware.append(Middleware(FailureNotices))
+    passthrough.setdefault("exclude_spans", ["send", "receive"])
+    FastAPIInstrumentor.instrument_app(app, **passthrough)  # type: ignore[arg-type] # any Starlette
 
 
-class _FlushOnShutdown:
-    """ASGI middleware that holds back the lifespan's last message until spans are flushed."""
+def _put_around_middleware(app: Starlette, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
+    """Let ``wrap`` stand outside of all middleware of the application, now and later added.
 
-    def __init__(
-        self, app: ASGIApp, tracer_provider: TracerProvider | None, timeout_s: float
-    ) -> None:
-        self._app = app
-        self._tracer_provider = tracer_provider
-        self._timeout_s = timeout_s
+    It stays inside OpenTelemetry's, so that the span of the request is current there.
+    """
+    build = app.build_middleware_stack
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not async itself: a request passes without a coroutine of ours.
-        if scope["type"] == "lifespan":
-            return self._lifespan(scope, receive, send)
-        return self._app(scope, receive, send)
+    def build_middleware_stack() -> ASGIApp:
+        stack = build()
+        if not _stands_outside(stack):
+            return wrap(stack)
+        outer: Any = stack
+        while _stands_outside(outer.app):
+            outer = outer.app
+        outer.app = wrap(outer.app)
+        return stack
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_after_flush(message: Message) -> None:
-            if message["type"] in _LAST_MESSAGES:
-                await _flush(self._tracer_provider or get_tracer_provider(), self._timeout_s)
-            await send(message)
-
-        await self._app(scope, receive, send_after_flush)
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
 
-async def _flush(provider: TracerProvider, timeout_s: float) -> None:
-    # Only the SDK's provider has it; the API declares no such method.
-    force_flush = getattr(provider, "force_flush", None)
-    if force_flush is None:
-        return
-    is_done = threading.Event()
-
-    def run() -> None:
-        try:
-            force_flush(int(timeout_s * 1000))
-        except Exception as failure:
-            GUARD.caught("instrument.fastapi.flush", failure)
-        finally:
-            is_done.set()
-
-    # A daemon thread of our own: force_flush may ignore its timeout, and the interpreter would
-    # wait at exit for a thread of the event loop's pool.
-    threading.Thread(target=run, name="spanbridge-flush", daemon=True).start()
-    if not await to_thread.run_sync(is_done.wait, timeout_s):
-        GUARD.report(
-            "instrument.fastapi: flush took too long", f"stopped waiting after {timeout_s} s"
-        )
+def _stands_outside(layer: object) -> bool:
+    return isinstance(layer, ServerErrorMiddleware) or type(layer).__module__.startswith(
+        _INSTRUMENTATION
+    )

@@ -55,6 +55,11 @@ class ConstitutionalViolation(Exception):
         self.decision_id = decision_id
         self.session_id = session_id
 
+    @property
+    def telemetry_attributes(self) -> dict[str, AttributeValue]:
+        """What stands for it on spans, events and issues, also where no helper saw it."""
+        return violation_attributes(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
 

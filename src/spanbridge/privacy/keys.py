@@ -157,3 +157,8 @@ def served_treatment(name: str) -> Treatment:
 def is_event_content(event: str, name: str) -> bool:
     """Whether an attribute of this name on an event of that name holds a message."""
     return name in EVENT_FIELDS and event.startswith(CONTENT_EVENTS)
+
+
+def is_withheld(name: str) -> bool:
+    """Whether an attribute of this name may be kept back somewhere: on some span or event."""
+    return served_treatment(name) is not Treatment.KEEP or name in EVENT_FIELDS

@@ -10,7 +10,9 @@ import msgspec
 from spanbridge.model.failure import (
     Breadcrumb,
     ExceptionRecord,
+    FeatureFlag,
     Issue,
+    LocalValue,
     LocalVariables,
     StackFrame,
 )
@@ -24,6 +26,7 @@ from spanbridge.model.span import (
     SpanRecord,
 )
 from spanbridge.privacy.keys import (
+    CONTENT_EVENTS,
     Treatment,
     is_denied,
     is_event_content,
@@ -94,16 +97,25 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             issue,
             exceptions=tuple(map(self._exception, issue.exceptions)),
-            span=self.scrub_span(issue.span),
+            span=self.scrub_span(issue.span) if issue.span else None,
             local_root=self.scrub_span(issue.local_root) if issue.local_root else None,
             root_name=scrub_text(issue.root_name),
+            message=scrub_text(issue.message),
+            template=scrub_text(issue.template),
+            logger=scrub_text(issue.logger),
             span_path=tuple(map(scrub_text, issue.span_path)),
             tags={
                 key: REDACTED if is_denied(key) else scrub_text(value)
                 for key, value in issue.tags.items()
             },
+            contexts={
+                subject: self._attributes(attributes, treatment)
+                for subject, attributes in issue.contexts.items()
+            },
+            flags=tuple(map(_flag, issue.flags)),
             fingerprint=tuple(map(scrub_text, issue.fingerprint)),
             breadcrumbs=tuple(map(self._breadcrumb, issue.breadcrumbs)),
+            user=self._attributes(issue.user, treatment),
         )
 
     def _resource(self, resource: Resource) -> Resource:
@@ -221,16 +233,47 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         if frame.vars is None or not self.keeps_locals:
             return None
         return {
-            name: REDACTED if is_denied(name) else scrub_text(text)
-            for name, text in frame.vars.items()
+            scrub_text(name): REDACTED if is_denied(name) else _local(value)
+            for name, value in frame.vars.items()
         }
 
     def _breadcrumb(self, crumb: Breadcrumb) -> Breadcrumb:
+        message: AttributeValue = scrub_text(crumb.message)
+        if crumb.type == "query":
+            message = self._statement(crumb.message, crumb.data)
+        treat: _Treat = treatment
+        if crumb.message.startswith(CONTENT_EVENTS):  # the name of an event
+
+            def treat(name: str) -> Treatment:
+                is_content = is_event_content(crumb.message, name)
+                return Treatment.CONTENT if is_content else treatment(name)
+
         return msgspec.structs.replace(
             crumb,
-            message=scrub_text(crumb.message),
-            data=self._attributes(crumb.data, treatment),
+            category=scrub_text(crumb.category),
+            message=message,
+            data=self._attributes(crumb.data, treat),
         )
+
+
+def _flag(flag: FeatureFlag) -> FeatureFlag:
+    if not isinstance(flag.result, str):
+        return flag
+    result = REDACTED if is_denied(flag.flag) else scrub_text(flag.result)
+    return FeatureFlag(flag.flag, result)
+
+
+def _local(value: LocalValue) -> LocalValue:
+    if isinstance(value, str):
+        return scrub_text(value)
+    if isinstance(value, dict):
+        return {
+            scrub_text(key): REDACTED if is_denied(key) else _local(inner)
+            for key, inner in value.items()
+        }
+    if len(value) == 2 and isinstance(value[0], str) and is_denied(value[0]):
+        return [value[0], REDACTED]  # a header or parameter as a pair
+    return [_local(inner) for inner in value]
 
 
 def _source(lines: list[str] | None) -> list[str] | None:

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
+from spanbridge.model.ending import EndingWord, ending_word
 from spanbridge.model.failure import CapturedException
+from spanbridge.model.span import Attributes
+from spanbridge.process.self_description import telemetry_attributes
 from spanbridge.process.sighting import Sighting, chain_marks, mark
 from spanbridge.process.snapshot import WRAPPER_MODULES, module_of, take
 
@@ -43,6 +46,27 @@ class InFlight(NamedTuple):
     """Whether it was seen to leave the span. If not, the span ended where it was caught."""
     has_ended_parent: bool = False
     """Whether the parent of the span is known to have ended before."""
+    attributes: Attributes | None = None
+    """What the exception says about itself."""
+
+
+class Left(NamedTuple):
+    """A span was left by an exception that is no failure: a cancellation, an orderly exit."""
+
+    outcome: EndingWord
+
+
+def left_by(error: BaseException) -> Left | None:
+    """What the span that ends now was left by, if that is no ``Exception``.
+
+    OpenTelemetry records nothing of it, and the span looks like one that ended well.
+    """
+    if isinstance(error, Exception):
+        return None
+    for cls in type(error).__mro__:
+        if (word := ending_word(qualified_name(cls))) is not None:
+            return Left(word) if _ending(error) == "left" else None
+    return None
 
 
 def in_flight(
@@ -83,6 +107,7 @@ def in_flight(
         chain_marks(error),
         ending == "left",
         _has_ended(span.parent),
+        telemetry_attributes(error),
     )
 
 
@@ -98,9 +123,7 @@ def is_recorded_by(error: BaseException, event_attributes: Mapping[str, Any]) ->
         event_attributes: The attributes as ``Span.record_exception`` writes them.
     """
     cls = type(error)
-    module = module_of(cls)
-    name = f"{module}.{cls.__qualname__}" if module else cls.__qualname__
-    if event_attributes.get("exception.type") != name:
+    if event_attributes.get("exception.type") != qualified_name(cls):
         return False
     message = event_attributes.get("exception.message")
     stacktrace = event_attributes.get("exception.stacktrace")
@@ -126,6 +149,12 @@ def is_recorded_by(error: BaseException, event_attributes: Mapping[str, Any]) ->
     if _frame_line(innermost) in stacktrace:
         return True
     return is_cut and _frame_line(_outermost_own(traceback)) in stacktrace
+
+
+def qualified_name(cls: type) -> str:
+    """The name of a class with its module, as ``exception.type`` has it."""
+    module = module_of(cls)
+    return f"{module}.{cls.__qualname__}" if module else cls.__qualname__
 
 
 def _outermost_own(traceback: TracebackType) -> TracebackType:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from spanbridge.process.in_flight import InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanbridge.process.in_flight import InFlight
+    from spanbridge.process.in_flight import Left
     from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.process.reporter import Logged
 
 RESERVED_FOR_ERRORS = 1024
 """Places beyond the bound for spans that an exception is leaving."""
@@ -21,8 +24,16 @@ WAKE_AT = 512
 """Ended spans that wake the worker even if no local trace closed."""
 
 
-Ended: TypeAlias = "tuple[ReadableSpan, LocalTrace, InFlight | None]"
+Ended: TypeAlias = "tuple[ReadableSpan, LocalTrace, InFlight | Left | None]"
 """A finished span on its way to the worker; a plain tuple, because one is made for every span."""
+
+
+class Refused(NamedTuple):
+    """How much found no place."""
+
+    spans: int
+    errors: int
+    """Spans and log records that told of an error."""
 
 
 class Intake:
@@ -39,8 +50,8 @@ class Intake:
 
     def reset(self) -> None:
         """Start empty, as a forked child must: what is queued belongs to the parent."""
-        self._items: deque[Ended] = deque()
-        self._refused: deque[bool] = deque()
+        self._items: deque[Ended | Logged] = deque()
+        self._refused: deque[Refused] = deque()
         # SimpleQueue.put is re-entrant by contract, Event.set and Condition are not.
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._is_signalled = True
@@ -48,12 +59,12 @@ class Intake:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Ended, wakes: bool) -> None:
-        """Queue a finished span, or count it as refused if the queue is full."""
+    def put(self, item: Ended | Logged, wakes: bool) -> None:
+        """Queue a finished span or a log record, or count it as refused if the queue is full."""
         items = self._items
         waiting = len(items)
         if waiting >= self._max_items and not self._has_reserved_place(item):
-            self._refused.append(item[2] is not None)
+            self._refused.append(Refused(type(item) is tuple, _tells_of_error(item)))
             return
         items.append(item)
         if (heir := self._heir) is not None:
@@ -84,8 +95,8 @@ class Intake:
                 self._signal.get(timeout=timeout_s)
         self._is_signalled = True
 
-    def take(self, limit: int) -> Iterator[Ended]:
-        """Up to ``limit`` finished spans, oldest first. Called by the worker only.
+    def take(self, limit: int) -> Iterator[Ended | Logged]:
+        """Up to ``limit`` items, oldest first. Called by the worker only.
 
         One at a time, so that each SDK span is freed, and its memory reused, before the next.
         """
@@ -109,14 +120,15 @@ class Intake:
             while True:
                 heir.put(self._items.popleft(), wakes=True)
 
-    def take_refused(self) -> tuple[int, int]:
-        """How many spans were refused since the last call, and how many of them told of an error.
-
-        Called by the worker only.
-        """
+    def take_refused(self) -> Refused:
+        """How much was refused since the last call. Called by the worker only."""
         refused = [self._refused.popleft() for _ in range(len(self._refused))]
-        return len(refused), sum(refused)
+        return Refused(sum(spans for spans, _ in refused), sum(errors for _, errors in refused))
 
-    def _has_reserved_place(self, item: Ended) -> bool:
+    def _has_reserved_place(self, item: Ended | Logged) -> bool:
         """Errors are worth more than traces: a few places are theirs alone."""
-        return item[2] is not None and len(self._items) < self._max_items + RESERVED_FOR_ERRORS
+        return _tells_of_error(item) and len(self._items) < self._max_items + RESERVED_FOR_ERRORS
+
+
+def _tells_of_error(item: Ended | Logged) -> bool:
+    return isinstance(item[2], InFlight)

@@ -157,6 +157,18 @@ class LocalTraces:
         reference = self._references.get((trace_id << 64) | context.span_id)
         return reference.local if reference is not None else self._by_trace_id.get(trace_id)
 
+    def upwards(self, trace_id: int, span_id: int, limit: int) -> list[Span]:
+        """A span and those above it in this process, as far as they are alive, innermost first."""
+        found: list[Span] = []
+        reference = self._references.get((trace_id << 64) | span_id)
+        while reference is not None and len(found) < limit and (span := reference()) is not None:
+            found.append(span)
+            parent = span.parent
+            if parent is None or parent.is_remote:
+                break
+            reference = self._references.get((trace_id << 64) | parent.span_id)
+        return found
+
     def close(self, local: LocalTrace) -> None:
         """Forget the trace id of a local trace whose root ended, and the root itself.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 from typing import Final
@@ -117,6 +117,8 @@ class DelegatingSampler(Sampler):
 
     def __init__(self) -> None:
         self.policy: SamplingPolicy | None = None
+        self.is_upload: Callable[[Mapping[str, object]], bool] | None = None
+        """Whether a CLIENT span with these attributes sends telemetry: nobody wants it traced."""
 
     def should_sample(
         self,
@@ -134,6 +136,8 @@ class DelegatingSampler(Sampler):
         if (policy := self.policy) is None:
             return SamplingResult(Decision.DROP, attributes, state)
         try:
+            if kind is SpanKind.CLIENT and attributes and self._sends_telemetry(attributes):
+                return SamplingResult(Decision.DROP, attributes, state)
             if parent.is_valid and not parent.is_remote:
                 sampled: object = parent.trace_flags & 1
             else:
@@ -145,6 +149,9 @@ class DelegatingSampler(Sampler):
             sampled = False
         decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.RECORD_ONLY
         return SamplingResult(decision, attributes, state)
+
+    def _sends_telemetry(self, attributes: Mapping[str, object]) -> bool:
+        return self.is_upload is not None and self.is_upload(attributes)
 
     def get_description(self) -> str:
         """The name shown by tools."""

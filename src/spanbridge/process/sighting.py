@@ -9,8 +9,9 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-from spanbridge.model.failure import MAX_EXCEPTIONS
+from spanbridge.model.failure import MAX_EXCEPTIONS, Annotations
 from spanbridge.process.snapshot import LocalsByFrame, inner_exceptions
+from spanbridge.runtime.event_id import new_event_id
 from spanbridge.runtime.guard import GUARD
 
 _MARK: Final = "__spanbridge_sighting__"
@@ -22,11 +23,15 @@ class Sighting:
     Ids are lower-case hex; they may be corrected by whoever knows an inner span.
     """
 
-    __slots__ = ("is_reported", "locals_by_frame", "span_id", "trace_id")
+    __slots__ = ("annotations", "event_id", "is_reported", "locals_by_frame", "span_id", "trace_id")
 
     def __init__(self, trace_id: str, span_id: str) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
+        self.event_id = new_event_id()
+        """Id of the event of the issue it may become."""
+        self.annotations: Annotations | None = None
+        """What the application attached to it otherwise than by a span."""
         self.is_reported = False
         """Whether it became an issue, through whichever local trace. Only the worker sets it."""
         self.locals_by_frame: LocalsByFrame = {}

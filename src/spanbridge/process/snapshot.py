@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType, FrameType, TracebackType
 from typing import Final, NamedTuple, TypeAlias
-
-import msgspec
 
 from spanbridge.model.failure import (
     FIRST_FRAMES,
@@ -25,22 +22,24 @@ from spanbridge.model.failure import (
     LocalVariables,
     Relation,
 )
+from spanbridge.process.local_variables import BROKEN, read_local_variables
 from spanbridge.runtime.guard import GUARD
 
 MAX_MESSAGE_CHARS: Final = 65_536
 MAX_NOTES: Final = 20
+_MAX_ERRNO: Final = 2**31
 FRAMES_WITH_LOCALS_AT_EACH_END: Final = 25
 """Sentry's server keeps variables on 25 frames at each end of a stack trace."""
-MAX_LOCALS_BYTES: Final = 2_000
-"""JSON bytes of all variables of one frame; Sentry's server keeps about 2 KB."""
 
 WRAPPER_MODULES: Final = ("opentelemetry.", "spanbridge.instrument")
 """Modules whose frames merely wrap the application's code."""
 
-LocalsByFrame: TypeAlias = dict[tuple[int, CodeType], LocalVariables]
-"""Texts of variables by the identity of a live frame; the code guards against a reused one."""
+LocalsByFrame: TypeAlias = dict[tuple[int, CodeType, int], LocalVariables]
+"""Variables by the identity of a live frame and the line it failed in.
 
-_BROKEN_TEXT: Final = "<exception str() failed>"
+The code guards against a reused identity. A frame that goes on and fails in another line is read
+again, for the exception that it raised there.
+"""
 
 
 def take(
@@ -56,8 +55,8 @@ def take(
 
     Args:
         error: The exception; its traceback is read as it stands.
-        include_locals: Keep bounded texts of local variables, which calls their ``__repr__``.
-        known_locals: Texts taken before of the same exception, used again and added to, so that
+        include_locals: Keep local variables, bounded; this calls their ``__repr__``.
+        known_locals: Variables taken before of the same exception, used again and added to, so that
             each frame is read once however many spans the exception leaves.
     """
     if known_locals is None:
@@ -141,15 +140,40 @@ def _snapshot(pending: _Pending, known_locals: LocalsByFrame | None) -> Captured
         _notes(error),
         omitted_frames,
         max(0, members - MAX_EXCEPTIONS),
+        _errno(error),
     )
 
 
-def _message(error: BaseException) -> str:
+def _errno(error: BaseException) -> int | None:
     try:
-        # Only an exact ``str`` is safe to keep: a subclass can carry anything along.
-        return str.__str__(str(error))[:MAX_MESSAGE_CHARS]
-    except Exception:
-        return _BROKEN_TEXT
+        number: object = getattr(error, "errno", None)
+    except Exception:  # a property of the application that fails
+        return None
+    return number if type(number) is int and abs(number) <= _MAX_ERRNO else None
+
+
+def text_of(error: BaseException) -> str:
+    """What ``str`` makes of an exception, or ``repr`` where that fails; bounded."""
+    for text in (str, repr):
+        try:
+            # Only an exact ``str`` is safe to keep: a subclass can carry anything along.
+            return str.__str__(text(error))[:MAX_MESSAGE_CHARS]
+        except Exception:
+            continue
+    return BROKEN
+
+
+def _message(error: BaseException) -> str:
+    for name in ("message", "detail"):
+        # As in Sentry's SDK: of a group it leaves out how many members there are.
+        try:
+            stated: object = getattr(error, name, None)
+        except Exception:  # a property of the application that fails
+            continue
+        # By type, because ``isinstance`` and a truth value can run the application's code.
+        if issubclass(type(stated), str) and (text := str.__str__(stated)):
+            return text[:MAX_MESSAGE_CHARS]
+    return text_of(error)
 
 
 def _notes(error: BaseException) -> tuple[str, ...]:
@@ -171,21 +195,22 @@ def _frames(
     while traceback is not None:
         entries.append(traceback)
         traceback = traceback.tb_next
-    omitted = len(entries) - FIRST_FRAMES - LAST_FRAMES
-    if omitted > 0:
+    if len(entries) > FIRST_FRAMES + LAST_FRAMES:
+        # Without wrappers first, so that as many frames as there is room for are left.
+        entries[:FIRST_FRAMES] = [
+            entry
+            for entry in entries[:FIRST_FRAMES]
+            if not _is_wrapper(entry.tb_frame, _module_of(entry.tb_frame))
+        ]
+    omitted = max(0, len(entries) - FIRST_FRAMES - LAST_FRAMES)
+    if omitted:
         del entries[FIRST_FRAMES:-LAST_FRAMES]
-    else:
-        omitted = 0
     frames: list[CapturedFrame] = []
     visible = 0
     for entry in entries:
         frame = entry.tb_frame
-        module: object = frame.f_globals.get("__name__")
-        if not isinstance(module, str):
-            module = None
-        elif module.startswith(WRAPPER_MODULES) or (
-            module == "contextlib" and _is_wrapper_of_span(frame)
-        ):
+        module = _module_of(frame)
+        if _is_wrapper(frame, module):
             frames.append(CapturedFrame(frame.f_code, entry.tb_lineno, module))
             continue
         if visible != len(frames):
@@ -198,6 +223,18 @@ def _frames(
     return tuple(frames), omitted
 
 
+def _module_of(frame: FrameType) -> str | None:
+    module: object = frame.f_globals.get("__name__")
+    return module if isinstance(module, str) else None
+
+
+def _is_wrapper(frame: FrameType, module: str | None) -> bool:
+    return module is not None and (
+        module.startswith(WRAPPER_MODULES)
+        or (module == "contextlib" and _is_wrapper_of_span(frame))
+    )
+
+
 def _is_wrapper_of_span(frame: FrameType) -> bool:
     if frame.f_code.co_name != "inner":
         return False
@@ -207,17 +244,6 @@ def _is_wrapper_of_span(frame: FrameType) -> bool:
 
 _STDLIB: Final = sysconfig.get_paths()["stdlib"] + os.sep
 _INSTALLED: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
-
-
-def _short_repr() -> reprlib.Repr:
-    short = reprlib.Repr()
-    short.maxlevel = 3
-    short.maxstring = short.maxother = short.maxlong = 200
-    short.maxdict = short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = 10
-    return short
-
-
-_SHORT_REPR: Final = _short_repr()
 
 
 def _add_locals(
@@ -235,10 +261,10 @@ def _add_locals(
             continue
         is_near_an_end = position < FRAMES_WITH_LOCALS_AT_EACH_END or position >= last
         if is_near_an_end and not _is_of_a_library(frame.f_code.co_filename):
-            key = (id(frame), frame.f_code)
-            if (texts := known.get(key)) is None:
-                texts = known[key] = _local_variables(frame)
-            frames[position] = captured._replace(local_variables=texts)
+            key = (id(frame), frame.f_code, entry.tb_lineno)
+            if (variables := known.get(key)) is None:
+                known[key] = variables = read_local_variables(frame)
+            frames[position] = captured._replace(local_variables=variables)
         position += 1
 
 
@@ -249,23 +275,3 @@ def _is_of_a_library(path: str) -> bool:
     A web framework's locals hold whole requests: cookies, credentials, bodies.
     """
     return path.startswith(("<frozen", _STDLIB)) or bool(_INSTALLED.search(path))
-
-
-def _local_variables(frame: FrameType) -> LocalVariables:
-    texts: LocalVariables = {}
-    left = MAX_LOCALS_BYTES
-    for name, value in list(frame.f_locals.items()):
-        text = _text_of(value)
-        left -= len(name) + 6 + len(msgspec.json.encode(text))
-        if left < 0:
-            break
-        texts[name] = text
-    return texts
-
-
-def _text_of(value: object) -> str:
-    try:
-        text = _SHORT_REPR.repr(value)
-        return text.encode("utf-8", "backslashreplace").decode()
-    except Exception:
-        return "<broken repr>"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import get_current_span
 
-from spanbridge.process.in_flight import InFlight, in_flight
+from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import NOBODY, SamplingPolicy
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from spanbridge.process.sighting import Sighting
 
 
 class BridgeProcessor(SpanProcessor):
@@ -34,6 +36,8 @@ class BridgeProcessor(SpanProcessor):
         self.policy: SamplingPolicy | None = None
         self.intake: Intake | None = None
         self.includes_locals = False
+        self.annotate: Callable[[Sighting], None] | None = None
+        """Adds what the application attached to a failure otherwise; never raises."""
         self.flushes: Callable[[float], bool] = lambda timeout_s: True
         self.closes: Callable[[], None] = lambda: None
 
@@ -76,16 +80,20 @@ class BridgeProcessor(SpanProcessor):
                 return
             if local is None:  # started before we were configured
                 local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
-            exception: InFlight | None = None
+            seen: InFlight | Left | None = None
             if (error := sys.exc_info()[1]) is not None:
-                exception = in_flight(error, span, includes_locals=self.includes_locals)
+                seen = in_flight(error, span, includes_locals=self.includes_locals) or left_by(
+                    error
+                )
             root_id = local.root_id
             if span_id == root_id:
                 self._traces.close(local)
-                intake.put((span, local, exception), True)
+                if self.annotate is not None and isinstance(seen, InFlight):
+                    self.annotate(seen.sighting)
+                intake.put((span, local, seen), True)
             else:
-                wakes = exception is not None or root_id not in local.open
-                intake.put((span, local, exception), wakes)
+                wakes = seen is not None or root_id not in local.open
+                intake.put((span, local, seen), wakes)
         except Exception as error:
             GUARD.caught("process.on_end", error)
 

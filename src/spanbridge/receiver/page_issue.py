@@ -10,6 +10,9 @@ from spanbridge.receiver.records import Json, JsonObject
 
 _CONTEXT_LINES = 3
 _MOST_FRAMES_SHOWN = 100
+_SHOWN_APART = frozenset({"trace", "span_path", "flags"})
+_OF_NO_INTEREST = frozenset({"otel_resource", "otel_resource_rest", "runtime", "os"})
+"""Contexts that are the same for all issues of a program; they open on a click."""
 
 
 def issue_title(payload: JsonObject) -> str:
@@ -43,11 +46,15 @@ def issue_body(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> s
     return "".join(
         [
             *(_exception(one, index) for index, one in enumerate(reversed(exceptions))),
+            _message(payload),
             _trace(payload, transaction_anchors),
+            titled("spans it crossed", _path(at(payload, "contexts", "span_path", "names"))),
             titled("tags", pairs(payload.get("tags"))),
             titled("breadcrumbs", _breadcrumbs(payload.get("breadcrumbs"))),
+            titled("feature flags", _flags(at(payload, "contexts", "flags", "values"))),
             titled("request", pairs(payload.get("request"))),
             titled("user", pairs(payload.get("user"))),
+            *_contexts(payload.get("contexts")),
             titled("extra", pairs(payload.get("extra"))),
         ]
     )
@@ -102,6 +109,41 @@ def _source_lines(frame: JsonObject) -> Iterator[str]:
         yield from (f"{text(line)}\n" for line in after[:_CONTEXT_LINES])
 
 
+def _message(payload: JsonObject) -> str:
+    """What was logged beside an exception; without one it is the title already."""
+    entry = payload.get("logentry")
+    said = at(entry, "formatted") or at(entry, "message")
+    if not said or not objects(at(payload, "exception", "values")):
+        said = None
+    logger = payload.get("logger")
+    facts = f" {span('quiet', text(logger))}" if logger else ""
+    return titled("logged", f"<p>{text(said)}{facts}</p>") if said or logger else ""
+
+
+def _path(names: Json) -> str:
+    shown = names if isinstance(names, list) else []
+    return f"<p>{' › '.join(map(text, shown))}</p>" if shown else ""
+
+
+def _flags(values: Json) -> str:
+    return pairs({str(one.get("flag")): one.get("result") for one in objects(values)})
+
+
+def _contexts(contexts: Json) -> Iterator[str]:
+    """What it has to do with first, then what is the same for all issues."""
+    shown = contexts if isinstance(contexts, dict) else {}
+    names = [name for name in shown if name not in _SHOWN_APART]
+    for name in sorted(names, key=lambda name: (name in _OF_NO_INTEREST, name)):
+        context = shown[name]
+        # The attributes of the span and of the resource stand one level deeper.
+        body = "".join(pairs(at(context, part)) for part in ("attributes", "resource"))
+        body = body or pairs(context)
+        if name in _OF_NO_INTEREST:
+            yield details(span("quiet", text(name)), body) if body else ""
+        else:
+            yield titled(text(name), body)
+
+
 def _trace(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
     trace = at(payload, "contexts", "trace")
     trace_id = at(trace, "trace_id")
@@ -111,10 +153,15 @@ def _trace(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
     return titled("trace", f"<p>{ids}{link}</p>{pairs(at(trace, 'data'))}") if trace_id else ""
 
 
+def _level(crumb: JsonObject) -> str:
+    level = crumb.get("level") or "info"
+    return span("bad" if level in ("error", "fatal") else "quiet", text(level))
+
+
 def _breadcrumbs(breadcrumbs: Json) -> str:
     values = breadcrumbs if isinstance(breadcrumbs, list) else at(breadcrumbs, "values")
     rows = "".join(
-        f"<tr><td class='number'>{when(one.get('timestamp'))}</td><td>{text(one.get('level'))}</td>"
+        f"<tr><td class='number'>{when(one.get('timestamp'))}</td><td>{_level(one)}</td>"
         f"<td>{text(one.get('category'))}</td><td>{text(one.get('message'))}"
         f"{pairs(one.get('data'))}</td></tr>"
         for one in objects(values)

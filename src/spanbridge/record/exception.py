@@ -17,11 +17,12 @@ from spanbridge.record.source import (
     module_of_path,
     valid_text,
 )
-from spanbridge.record.text_traceback import parse_traceback, split_type
+from spanbridge.record.text_traceback import parse_traceback, split_type, without_member_count
 
 if TYPE_CHECKING:
     from spanbridge.model.span import Attributes
 
+_STDLIB_PATH: Final = re.compile(r"^<|[\\/]lib(?:64)?[\\/]python\d")
 _WRAPPER_PATH: Final = re.compile(
     r"[\\/](?:opentelemetry[\\/](?:trace|sdk|util|instrumentation)|spanbridge[\\/]instrument)[\\/]"
 )
@@ -59,7 +60,10 @@ def read_exception_event(
     if isinstance(name, str) and name:
         module, type_name = split_type(valid_text(name))
         outermost = msgspec.structs.replace(outermost, type=type_name, module=module)
-    if isinstance(message, str) and not outermost.value.startswith(text := valid_text(message)):
+    text = valid_text(message) if isinstance(message, str) else ""
+    if outermost.is_group:
+        text = without_member_count(text)
+    if not outermost.value.startswith(text):
         is_parsed = bool(records and records[0].type)
         value = text if is_parsed else f"{text}\n{outermost.value}".rstrip("\n")
         outermost = msgspec.structs.replace(outermost, value=value)
@@ -93,6 +97,7 @@ def _read(
         exception.is_group,
         exception.omitted_frames,
         exception.omitted_exceptions,
+        exception.errno,
     )
 
 
@@ -128,4 +133,8 @@ def _locate_frame(frame: StackFrame, source: SourceReader, in_app: InAppRules) -
         found = source.context(path, lineno, module)
         if found.line is not None and found.line.strip() == written.strip():
             context = found
-    return located_frame(frame.function, path, module, lineno, context, in_app)
+    located = located_frame(frame.function, path, module, lineno, context, in_app)
+    if located.in_app is None and module is None and not _STDLIB_PATH.search(path):
+        # Of a program elsewhere: neither its interpreter's nor an installed package's.
+        located = msgspec.structs.replace(located, in_app=True)
+    return located

@@ -69,6 +69,11 @@ def read_span(span: ReadableSpan) -> SpanRecord:
     )
 
 
+def has_events(span: ReadableSpan) -> bool:
+    """Whether anything was noted on a span while it ran."""
+    return _may_hold(span, "_events") and len(span.events) > 0
+
+
 def _may_hold(span: ReadableSpan, field: str) -> bool:
     """Whether a list of the span is worth reading; nearly all are empty.
 

@@ -1,4 +1,4 @@
-"""Text tracebacks as CPython 3.11 to 3.13 print them become :class:`ExceptionRecord` objects.
+"""Text tracebacks as CPython 3.11 to 3.14 print them become :class:`ExceptionRecord` objects.
 
 One pass over the lines with a stack of group levels, so the time is linear in the text. The
 printed form is (indentation and ``|`` margins for members of exception groups)::
@@ -57,19 +57,31 @@ _MARGIN: Final = re.compile(_INDENT + r"([|+]) ?(.*)")
 _MEMBER: Final = re.compile(_INDENT + r"(?:\+-|  )\+-{16} (?:(\d{1,9})|\.\.\.) -{16}")
 _MORE: Final = re.compile(r"and (\d{1,9}) more")
 _CLOSING: Final = re.compile(r" +\+-{36}")
+_TOO_DEEP: Final = re.compile(r"\.\.\. \(max_group_depth is \d{1,9}\)")
+_MEMBER_COUNT: Final = re.compile(r"(?s)(?<=.) \(\d{1,9} sub-exceptions?\)(?=\n|\Z)")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]{0,16}m")
 
 
 def parse_traceback(text: str) -> tuple[ExceptionRecord, ...]:
     """Read a printed traceback, outermost exception first.
 
     Frames carry the path as ``filename`` and ``abs_path`` and the one source line the text has.
+    Terminal colours are left out, and of a group how many members it says it has, as in the
+    message of the live exception.
     Text that is no Python traceback becomes one exception without type and frames that keeps it
     as its value.
     """
+    if "\x1b[" in text:
+        text = _COLOUR.sub("", text)
     outermost = _Parser(text.split("\n")).parse()
     if outermost is None:
         return (ExceptionRecord(type="", value=valid_text(text[:MAX_VALUE_CHARS].strip())),)
     return _flatten(outermost)
+
+
+def without_member_count(message: str) -> str:
+    """The message of an exception group as it was given, without the count that ``str`` adds."""
+    return _MEMBER_COUNT.sub("", message, count=1)
 
 
 def split_type(name: str) -> tuple[str | None, str]:
@@ -127,6 +139,10 @@ class _Exception:
                 frame, context_line=valid_text(line[:MAX_LINE_CHARS])
             )
 
+    def is_too_deep(self) -> bool:
+        """Whether it stands for a group inside too many others, which is not printed."""
+        return not self.type and bool(self.value) and _TOO_DEEP.fullmatch(self.value[0]) is not None
+
     def text(self) -> str:
         lines = list(self.value)
         while lines and not lines[-1]:
@@ -135,7 +151,8 @@ class _Exception:
             path, lineno = self.syntax_location
             name = path.replace("\\", "/").rpartition("/")[2]
             lines[0] = f"{lines[0]} ({name}, line {lineno})"
-        return valid_text("\n".join(lines)[:MAX_VALUE_CHARS])
+        text = valid_text("\n".join(lines)[:MAX_VALUE_CHARS])
+        return without_member_count(text) if self.is_group else text
 
 
 class _Level:
@@ -231,7 +248,9 @@ class _Parser:
             group = self._levels[-1].current
             if group is None or level.current is None:
                 continue
-            if level.group_index >= 0:
+            if level.current.is_too_deep():
+                group.unprinted_members += 1
+            elif level.group_index >= 0:
                 group.members.append((level.group_index, level.current))
             elif level.current.value and (more := _MORE.match(level.current.value[0])):
                 group.unprinted_members = int(more[1])

@@ -21,23 +21,37 @@ def after_fork_in_child(method: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=run)
 
 
-def before_forked_process_ends(method: Callable[[], None]) -> None:
-    """Call the bound ``method`` when a process that ``multiprocessing`` forked comes to its end.
+def before_child_process_ends(method: Callable[[], None]) -> None:
+    """Call the bound ``method`` when a process that ``multiprocessing`` made comes to its end.
 
-    Such a process leaves by ``os._exit``, so ``atexit`` does not run in it; the finalizers of
-    ``multiprocessing`` do.
+    A forked one leaves by ``os._exit``, so ``atexit`` does not run in it; the finalizers of
+    ``multiprocessing`` do. They run while the exception that ends the process is in flight.
     """
     run = _guarded(method)
+    is_registered = False
 
-    def in_child() -> None:
+    def register() -> None:
         # Nothing to do, and nothing to import, if somebody else forked.
+        nonlocal is_registered
         util = sys.modules.get("multiprocessing.util")
-        if util is not None:
-            # It forgets all finalizers at the begin of a child, then calls what is registered so.
-            util.register_after_fork(run, lambda _: util.Finalize(None, run, exitpriority=_LAST))
+        if util is not None and not is_registered:
+            is_registered = True
+            # A forked child forgets all finalizers, then calls what is registered so. A spawned
+            # one keeps them; while it imports its main module it does not know yet what it is.
+            util.register_after_fork(run, _run_before_child_ends)
+            _run_before_child_ends(run)
 
+    register()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=in_child)
+        os.register_at_fork(after_in_child=register)
+
+
+def _run_before_child_ends(run: Callable[[], None]) -> None:
+    def run_in_child() -> None:
+        if sys.modules["multiprocessing.process"].parent_process() is not None:
+            run()
+
+    sys.modules["multiprocessing.util"].Finalize(None, run_in_child, exitpriority=_LAST)
 
 
 def _guarded(method: Callable[[], None]) -> Callable[[], None]:

@@ -18,6 +18,8 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     """Items waiting to be sent, including spans that wait for their root."""
     ledger: LedgerSnapshot
     last_error: str | None = None
+    spooled: int = 0
+    """Envelopes on disk: waiting for a server that is away, or copies of what is being retried."""
 
 
 class Status(msgspec.Struct, frozen=True):

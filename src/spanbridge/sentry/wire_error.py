@@ -2,7 +2,8 @@
 
 Field names are the protocol's. Everything optional is left out of the JSON when empty.
 
-Source: Sentry develop docs, "Event Payloads", "Exception Interface", "Breadcrumbs Interface".
+Source: Sentry develop docs, "Event Payloads", "Exception Interface", "Message
+Interface", "Breadcrumbs Interface".
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ class ErrorTraceContext(TraceContext, frozen=True, omit_defaults=True, gc=False)
 ErrorContexts: TypeAlias = dict[str, Attributes | ErrorTraceContext]
 
 
+class Errno(msgspec.Struct, frozen=True, gc=False):
+    """An error number of the operating system; the server adds its name."""
+
+    number: int
+
+
+class MechanismMeta(msgspec.Struct, frozen=True, gc=False):
+    """``mechanism.meta``: what the operating system says."""
+
+    errno: Errno
+
+
 class Mechanism(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an exception was seen. Without ``type`` the server loses the other fields.
 
@@ -39,6 +52,7 @@ class Mechanism(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     source: str | None = None
     is_exception_group: bool | None = None
     data: Attributes = {}
+    meta: MechanismMeta | None = None
 
 
 class StackTrace(msgspec.Struct, frozen=True, gc=False):
@@ -69,16 +83,28 @@ class BreadcrumbValues(msgspec.Struct, frozen=True, gc=False):
     values: list[Breadcrumb]
 
 
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
+    """What was said, at most 8192 characters. ``formatted`` is shown, ``message`` is grouped by."""
+
+    message: str
+    formatted: str
+
+
 class ErrorEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The payload of an envelope item of type ``event``. ``timestamp`` is Unix time in seconds."""
+    """The payload of an envelope item of type ``event``. ``timestamp`` is Unix time in seconds.
+
+    It has an exception, or at least a ``logentry``.
+    """
 
     event_id: str
     timestamp: float
     platform: Literal["python"]
     level: Level
-    exception: ExceptionValues
     contexts: ErrorContexts
     sdk: SdkInfo
+    exception: ExceptionValues | None = None
+    logentry: LogEntry | None = None
+    logger: str | None = None
     transaction: str | None = None
     transaction_info: TransactionInfo | None = None
     release: str | None = None

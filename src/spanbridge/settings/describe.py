@@ -218,6 +218,8 @@ def _value(value: object) -> str:
             return f"`{str(value).lower()}`"
         case float():
             return f"`{value:g}`"
+        case tuple():
+            return f"`{','.join(value)}`"
         case _:
             return f"`{value}`"
 

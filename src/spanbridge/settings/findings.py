@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings.masking import mask_user_info, plain
+from spanbridge.settings.masking import show_name
 
 
 @dataclass
@@ -47,8 +47,7 @@ class Findings:
         names = dict.fromkeys(self.left_out.get(str(problem), ()))
         if not names:
             return problem
-        # A name that does not exist may be anything, a DSN in the wrong place for example.
-        shown = ", ".join(plain(mask_user_info(name)) for name in names)
+        shown = ", ".join(map(show_name, names))
         consequence = f"Until then nothing is sent to {shown}."
         return ConfigurationError(
             problem.setting, problem.value, problem.problem, f"{_ended(problem.fix)} {consequence}"

@@ -21,9 +21,9 @@ from spanbridge.settings.options import (
     Incomplete,
 )
 from spanbridge.settings.profiles import PROFILES, profile_name
-from spanbridge.settings.reading import Unusable, did_you_mean
+from spanbridge.settings.reading import PartlyUnusable, Unusable, did_you_mean
 from spanbridge.settings.release import detect_release
-from spanbridge.settings.settings_file import read_settings_file
+from spanbridge.settings.settings_file import line_of_table, read_settings_file
 from spanbridge.settings.sources import (
     Place,
     Sources,
@@ -138,7 +138,13 @@ class _Reading:
             if place.option.by_profile:
                 self.sources_by_key[key] = f"profile {self._profile}"
             return place.option.default_in(PROFILES[self._profile])
-        value = found.read(place.option)
+        try:
+            value = found.read(place.option)
+        except PartlyUnusable as partly:
+            value = partly.usable
+            for part in partly.parts:
+                line = line_of_table(found.origin, found.section, key, part.number)
+                self._findings.note(found.error_of_part(part, line))
         self.sources_by_key[key] = found.source
         self._settings_by_key[key] = found.setting
         return value

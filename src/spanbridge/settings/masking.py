@@ -74,9 +74,16 @@ def show(value: object) -> Shown:
         text = mask_user_info(repr(value))
     except Exception:  # the repr of a caller's object may do anything
         text = f"<{type(value).__name__}>"
-    if len(text) > LONGEST_SHOWN:
-        text = text[: LONGEST_SHOWN - 1] + "…"
-    return Shown(plain(text))
+    return Shown(plain(_short(text)))
+
+
+def show_name(name: str) -> str:
+    """A name without quotes, in the same way. It may be anything, a misplaced DSN for example."""
+    return plain(_short(mask_user_info(name)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 def plain(text: str) -> str:

@@ -36,6 +36,39 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
+class FaultyPart:
+    """What is wrong with one part of a value.
+
+    Attributes:
+        place: Where in the value, as its writer would name it.
+        value: What stands there; ``None`` if nothing does.
+        problem: What is wrong, as the end of a sentence that starts with the value.
+        fix: What to do, as a sentence.
+        number: Position of the part, from 1.
+    """
+
+    place: str
+    value: object
+    problem: str
+    fix: str
+    number: int
+
+
+class PartlyUnusable(ValueError):
+    """Parts of a value cannot be used, the others can.
+
+    Args:
+        parts: What is wrong; at least one.
+        usable: The value without them.
+    """
+
+    def __init__(self, parts: Sequence[FaultyPart], usable: object) -> None:
+        super().__init__(parts[0].problem)
+        self.parts = parts
+        self.usable = usable
+
+
+@dataclass(frozen=True)
 class Reader(Generic[T_co]):
     """How one kind of value is read.
 
@@ -73,6 +106,17 @@ def text_of(raw: object) -> str:
 
 TEXT: Final = Reader("text", text_of)
 PATH: Final = Reader("path", text_of)
+
+
+def path_or_off_of(raw: object) -> str:
+    """A path, or ``"off"`` (in any case, or false) for none."""
+    if raw is False:
+        return "off"
+    text = text_of(raw)
+    return "off" if text.lower() in _FALSE else text
+
+
+PATH_OR_OFF: Final = Reader("path, or `off`", path_or_off_of)
 
 
 def boolean_of(raw: object) -> bool:
@@ -193,6 +237,17 @@ def _names_or_word(raw: object, word: str) -> tuple[str, ...]:
     if word in lowered:
         raise Unusable(f"{word!r} stands beside other names", f"Use {word!r} alone, or remove it.")
     return names
+
+
+def some_of_or_none(*choices: Choice) -> Reader[tuple[Choice, ...]]:
+    """A reader of several words out of ``choices``, or of the single word ``none``."""
+    one = one_of(*choices)
+
+    def convert(raw: object) -> tuple[Choice, ...]:
+        return tuple(dict.fromkeys(map(one.convert, names_or_none_of(raw))))
+
+    listed = ", ".join(f"`{choice}`" for choice in choices)
+    return Reader(f"comma list of {listed}; or `none`", convert)
 
 
 def server_side_name(longest_bytes: int, *refused: str) -> Reader[str]:

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable
-from spanbridge.settings.masking import plain, show
-from spanbridge.settings.reading import Reader, Unusable
+from spanbridge.settings.masking import Shown, plain, show
+from spanbridge.settings.reading import FaultyPart, Reader, Unusable
 from spanbridge.settings.secret_file import secret_file_variable
 
 Path: TypeAlias = tuple[str, ...]
@@ -24,15 +24,19 @@ class Found:
         setting: The setting as the user wrote it.
         reader: How this source writes the value, if not in the setting's own form.
         source: Who gave it, for logs.
+        origin: The settings file it stands in; empty elsewhere.
+        section: The environment's table it stands in; empty elsewhere.
     """
 
     value: object
     setting: str
     reader: Reader[object] | None = None
     source: str = ""
+    origin: str = ""
+    section: str = ""
 
     def read(self, option: Option) -> object:
-        """The typed value. Raises ``ConfigurationError``."""
+        """The typed value. Raises ``ConfigurationError``, or ``PartlyUnusable`` for a list."""
         try:
             return (self.reader or option.reader).convert(self.value)
         except Unusable as error:
@@ -42,6 +46,13 @@ class Found:
         """What is wrong with the value, with the value masked as the setting asks."""
         shown = option.mask(self.value)
         return ConfigurationError(self.setting, shown, plain(unusable.problem), unusable.fix)
+
+    def error_of_part(self, part: FaultyPart, line: int | None) -> ConfigurationError:
+        """What is wrong with one part of the value, and in which line of a file."""
+        shown = Shown("not set") if part.value is None else show(part.value)
+        where = self.setting if line is None else f"{self.setting} line {line}"
+        place = f"{plain(part.place)}, {where}"
+        return ConfigurationError(place, shown, plain(part.problem), plain(part.fix))
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,8 @@ class Table:
         if level is None:
             return None
         label = self.label(path)
-        return Found(level, label, source=label if self.origin else "argument")
+        source = label if self.origin else "argument"
+        return Found(level, label, source=source, origin=self.origin, section=self.section)
 
     def destination_names(self) -> tuple[str, ...]:
         """The destinations that have a table of their own in this one, even an empty one."""

@@ -10,23 +10,34 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from spanbridge.errors import ConfigurationError
+from spanbridge.model.rule import GroupBy, Rule
+from spanbridge.settings.builtin_rules import (
+    BUILTIN_RULES,
+    DEFAULT_BUILTIN_RULES,
+    BuiltinRule,
+)
 from spanbridge.settings.declaration import masked_repr, option
 from spanbridge.settings.options import DestinationOptions
 from spanbridge.settings.otlp_variables import resource_attribute
 from spanbridge.settings.profiles import OnConfigError
 from spanbridge.settings.reading import (
     BOOLEAN,
+    COUNT,
     DURATION_S,
     NAMES,
     NAMES_OR_NONE,
     NAMES_OR_OFF,
     PATH,
+    PATH_OR_OFF,
     TEXT,
     one_of,
     server_side_name,
+    some_of_or_none,
 )
+from spanbridge.settings.rules import RULES
 
 IssuePolicy: TypeAlias = Literal["unhandled", "all", "none"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
 
 ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
 RELEASE_NAME: Final = server_side_name(200, ".", "..", "latest")
@@ -111,6 +122,50 @@ class Settings:
         DURATION_S,
         unit="s",
     )
+    issue_budget: int = option(
+        500,
+        "How many issues of one kind may leave in a minute; the rest is counted, and one more at "
+        "the end of the minute stands for it.",
+        COUNT,
+        unit="per minute",
+    )
+    max_breadcrumbs: int = option(
+        50, "How many breadcrumbs an issue has at most, the latest of them.", COUNT
+    )
+    max_value_length: int = option(
+        1024, "The longest text in a breadcrumb.", COUNT, unit="characters"
+    )
+    log_level: LogLevel = option(
+        "info",
+        "The least level of records of Python's `logging` that are read; `off` reads none.",
+        one_of("debug", "info", "warning", "error", "critical", "off"),
+    )
+    ignored_loggers: tuple[str, ...] = option(
+        (),
+        "Loggers whose records are not read, `*` allowed. A name stands for all below it too.",
+        NAMES,
+    )
+    excepthooks: bool = option(
+        True,
+        "Whether exceptions that end the program, a thread or a finalizer are reported.",
+        BOOLEAN,
+    )
+    rules: tuple[Rule, ...] = option(
+        (),
+        "What applies to which exceptions, spans, events and log records.",
+        RULES,
+    )
+    builtin_rules: tuple[BuiltinRule, ...] = option(
+        DEFAULT_BUILTIN_RULES,
+        "Rules of ours that make an issue of what is wrong though nothing was raised.",
+        some_of_or_none(*BUILTIN_RULES),
+    )
+    group_by: tuple[GroupBy, ...] = option(
+        ("agent", "route", "monitor"),
+        "What separates issues of the same error: the agent, the route or the monitor it "
+        "happened in, whichever is nearest.",
+        some_of_or_none("agent", "route", "monitor"),
+    )
     max_hold_s: float = option(
         300.0,
         "How long finished spans wait for the span above them.",
@@ -144,6 +199,19 @@ class Settings:
     )
     shutdown_timeout_s: float = option(
         5.0, "Longest time that leaving the process may take.", DURATION_S, unit="s"
+    )
+    spool_dir: str | None = option(
+        None,
+        "Folder where what Sentry could not be given waits for the next start; a relative path "
+        "starts at the working directory. Unset: `spanbridge/spool` in the user's cache folder "
+        "(`XDG_CACHE_HOME`, else `~/.cache`). `off`: nothing is kept on disk.",
+        PATH_OR_OFF,
+    )
+    spool_max_mb: int = option(
+        64, "Disk space of each Sentry destination's spool.", COUNT, unit="MB"
+    )
+    spool_max_age_h: int = option(
+        72, "How long something may wait on disk until it is given up.", COUNT, unit="h"
     )
     on_config_error: OnConfigError = option(
         "warn",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A fresh :class:`~spanbridge.testing.Receiver` on a free loopback port, for one test."""
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A fresh :class:`~spanbridge.testing.Receiver` on a free loopback port, for one test.
+
+    What a test leaves undelivered is not kept on disk, unless ``SPANBRIDGE_SPOOL_DIR`` is set.
+    """
+    if "SPANBRIDGE_SPOOL_DIR" not in os.environ:
+        monkeypatch.setenv("SPANBRIDGE_SPOOL_DIR", "off")
     # Loaded into every test run of an installed spanbridge: only those who use it pay the import.
     from spanbridge.testing import Receiver
 

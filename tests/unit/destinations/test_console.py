@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbridge.destinations.console import MAX_LINE, ConsoleDestination, tree_lines
 from spanbridge.destinations.shape import Finished
-from spanbridge.model.failure import ExceptionRecord, Issue, StackFrame
+from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFrame
 from spanbridge.model.span import SpanRecord
 from spanbridge.model.trace import Segment
 from spanbridge.privacy.policy import PrivacyPolicy
@@ -129,6 +131,22 @@ def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, name: str, valu
     assert "\x1b" not in _on_a_terminal(record(1, status="ok"))
 
 
+def issue(**fields: Any) -> Issue:
+    made = Issue(
+        event_id="0" * 32,
+        time_ns=1,
+        exceptions=(),
+        is_handled=False,
+        mechanism="auto.otel.span",
+        trace_id=f"{TRACE_ID:032x}",
+        span_id=f"{2:016x}",
+        span=None,
+        local_root=None,
+        root_name="",
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
 def test_an_issue_shows_its_line_and_the_spans_it_crossed() -> None:
     frames = (
         StackFrame("handler", "app/main.py", lineno=3, context_line="    run()", in_app=True),
@@ -136,14 +154,9 @@ def test_an_issue_shows_its_line_and_the_spans_it_crossed() -> None:
     )
     text, to = shown(
         issues=(
-            Issue(
-                event_id="0" * 32,
-                time_ns=1,
+            issue(
                 exceptions=(ExceptionRecord("KeyError", "'x'", frames=frames),),
-                is_handled=False,
-                mechanism="auto.otel.span",
                 span=record(2, 1),
-                local_root=None,
                 root_name="GET /",
                 span_path=("GET /", "look up"),
             ),
@@ -157,6 +170,37 @@ def test_an_issue_shows_its_line_and_the_spans_it_crossed() -> None:
         "  spans: GET / › look up",
     ]
     assert to.ledger.snapshot().outcomes["error"] == {"delivered": 1}
+
+
+def test_an_issue_shows_its_level_what_was_logged_and_what_happened_before() -> None:
+    text, _ = shown(
+        issues=(
+            issue(
+                exceptions=(ExceptionRecord("KeyError", "'x'"),),
+                is_handled=True,
+                level="fatal",
+                message="not found",
+                logger="shop.stock",
+                breadcrumbs=(
+                    Breadcrumb(1.0, "query", "SELECT 1"),
+                    Breadcrumb(2.0, "http", "GET\nhttps://stock.example/"),
+                ),
+            ),
+        )
+    )
+
+    assert text.splitlines() == [
+        "ISSUE KeyError: 'x'  (fatal, handled)",
+        "  logged: not found",
+        "  logger: shop.stock",
+        "  before: 2 breadcrumbs, the last: GET https://stock.example/",
+    ]
+
+
+def test_a_message_without_an_exception_or_a_span_is_an_issue_too() -> None:
+    text, _ = shown(issues=(issue(message="quorum lost", level="warning"),))
+
+    assert text.splitlines() == ["ISSUE quorum lost  (warning)"]
 
 
 def test_a_span_whose_parent_is_not_there_stands_below_the_root() -> None:

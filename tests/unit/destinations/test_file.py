@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.file import FileDestination
 from spanbridge.destinations.shape import Finished
-from spanbridge.model.failure import ExceptionRecord, Issue
+from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.runtime.guard import Guard
 from spanbridge.settings import FileOptions
-from tests.support.spans import exception_event, local_trace, record
+from tests.support.spans import TRACE_ID, exception_event, local_trace, record
 
 
 def destination(path: Path) -> FileDestination:
@@ -38,6 +39,8 @@ def issue() -> Issue:
         exceptions=(ExceptionRecord("ValueError", "boom"),),
         is_handled=False,
         mechanism="auto.otel.span",
+        trace_id=f"{TRACE_ID:032x}",
+        span_id=f"{2:016x}",
         span=record(2, 1),
         local_root=record(1),
         root_name="root",
@@ -57,6 +60,32 @@ def test_spans_and_issues_are_lines_that_say_what_they_are(tmp_path: Path) -> No
     assert (failure["type"], failure["exceptions"][0]["value"]) == ("issue", "boom")
     snapshot = to.ledger.snapshot()
     assert snapshot.outcomes == {"span": {"delivered": 1}, "error": {"delivered": 1}}
+
+
+def test_an_issue_outside_of_spans_tells_its_whole_story(tmp_path: Path) -> None:
+    to = destination(path := tmp_path / "told.jsonl")
+    outside = msgspec.structs.replace(
+        issue(),
+        exceptions=(),
+        span=None,
+        local_root=None,
+        message="quorum lost",
+        logger="votes",
+        level="fatal",
+        contexts={"consensus": {"agents": 5}},
+        flags=(FeatureFlag("new-flow", True),),
+        breadcrumbs=(Breadcrumb(1.0, "vote", "agent 1 voted", data={"raw": b"\x00"}),),
+    )
+    to.accept_issue(outside, local_trace())
+    assert to.close(5)
+
+    [line] = lines(path)
+    assert (line["span"], line["exceptions"]) == (None, [])
+    assert (line["message"], line["logger"], line["level"]) == ("quorum lost", "votes", "fatal")
+    assert line["trace_id"] == f"{TRACE_ID:032x}"
+    assert line["contexts"] == {"consensus": {"agents": 5}}
+    assert line["flags"] == [{"flag": "new-flow", "result": True}]
+    assert line["breadcrumbs"][0]["message"] == "agent 1 voted"
 
 
 def test_the_file_is_appended_to_and_may_be_moved_away_meanwhile(tmp_path: Path) -> None:

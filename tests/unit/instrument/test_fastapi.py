@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from fastapi.responses import StreamingResponse
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from spanbridge.instrument.fastapi import instrument_app
@@ -151,7 +153,7 @@ def test_a_flush_that_hangs_holds_the_shutdown_for_the_timeout_only(
 
     assert took_s < 5
     assert journal[:2] == ["start", "stop"]
-    assert GUARD.counts["instrument.fastapi: flush took too long"] >= 1
+    assert GUARD.counts["instrument: flush took too long"] >= 1
 
 
 def test_a_failing_flush_does_not_disturb_the_shutdown(
@@ -188,6 +190,111 @@ def test_an_application_that_serves_already_is_left_alone(
 
     assert GUARD.counts["instrument.fastapi: too late"] >= 1
     assert recorder.spans == ()
+
+
+def test_logs_are_flushed_too(app: fastapi.FastAPI, journal: list[str]) -> None:
+    class Logs(LoggerProvider):
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            journal.append("logs")
+            return True
+
+    provider = TracerProvider()
+    provider.add_span_processor(Flushes(journal))
+    instrument_app(app, tracer_provider=provider, logger_provider=Logs(shutdown_on_exit=False))
+
+    serve(app)
+
+    assert journal[:2] == ["start", "stop"]
+    assert journal[2].startswith("flush")
+    assert journal[3:] == ["logs"]
+
+
+def test_an_application_that_was_instrumented_before_is_watched_inside_of_the_spans(
+    app: fastapi.FastAPI, recorder: Recorder
+) -> None:
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=recorder.provider)
+    logging.getLogger("opentelemetry.instrumentation.fastapi").disabled = True
+    try:
+        instrument_app(app)
+    finally:
+        logging.getLogger("opentelemetry.instrumentation.fastapi").disabled = False
+
+    @app.get("/503")
+    async def unavailable() -> None:
+        raise fastapi.HTTPException(503)
+
+    serve(app, "/503")
+
+    [event] = [event for span in recorder.spans for event in span.events]
+    assert (event.attributes or {})["exception.type"] == "fastapi.exceptions.HTTPException"
+
+
+def test_an_application_in_a_loop_that_has_a_handler_gets_it_back(app: fastapi.FastAPI) -> None:
+    def handler(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None: ...
+
+    during: list[object] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(handler)
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        answers: asyncio.Queue[Any] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        lifespan = asyncio.create_task(app(scope, events.get, answers.put))
+        events.put_nowait({"type": "lifespan.startup"})
+        await answers.get()
+        during.append(loop.get_exception_handler())
+        events.put_nowait({"type": "lifespan.shutdown"})
+        await lifespan
+        during.append(loop.get_exception_handler())
+
+    instrument_app(app)
+    asyncio.run(main())
+
+    assert during[0] is not handler
+    assert during[1] is handler
+
+
+def test_without_a_handler_of_the_application_the_loop_is_left_alone(
+    app: fastapi.FastAPI,
+) -> None:
+    seen: list[object] = []
+
+    @app.get("/loop")
+    async def loop() -> None:
+        seen.append(asyncio.get_running_loop().get_exception_handler())
+
+    instrument_app(app)
+    serve(app, "/loop")
+
+    assert seen == [None]
+
+
+def test_a_failing_log_processor_does_not_disturb_the_answer(
+    app: fastapi.FastAPI, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(LogRecordProcessor):
+        def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+            raise RuntimeError("log processor")
+
+        def shutdown(self) -> None: ...
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return True
+
+    monkeypatch.setattr(GUARD, "_reraise", False)
+    logs = LoggerProvider(shutdown_on_exit=False)
+    logs.add_log_record_processor(Failing())
+    instrument_app(
+        app, tracer_provider=recorder.provider, logger_provider=logs, excluded_urls="503"
+    )
+
+    @app.get("/503")
+    async def unavailable() -> None:
+        raise fastapi.HTTPException(503, "as the application says")
+
+    assert serve(app, "/503") == ['{"detail":"as the application says"}']
+    assert GUARD.counts["instrument.exception_log: RuntimeError"] >= 1
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:

@@ -3,18 +3,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import process_time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbridge.instrument.values import attribute_values
-from spanbridge.model.failure import ExceptionRecord, Issue, StackFrame
+from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue, StackFrame
 from spanbridge.model.span import Scope, SpanEvent, SpanLink
 from spanbridge.privacy.keys import is_denied
 from spanbridge.privacy.policy import MAX_DEPTH, PrivacyPolicy
 from spanbridge.privacy.sql import without_values
 from spanbridge.privacy.text import REDACTED, scrub_source_line, scrub_text
-from tests.support.spans import record
+from tests.support.spans import TRACE_ID, record
 
 CANARY = "s3cr3t-c4nary"
 DEFAULT = PrivacyPolicy()
@@ -166,8 +167,6 @@ def test_every_field_of_a_span_is_scrubbed() -> None:
 
 
 def test_the_resource_is_scrubbed_too() -> None:
-    import msgspec
-
     from spanbridge.model.span import Resource
 
     span = msgspec.structs.replace(record(1), resource=Resource({"deploy.token": CANARY, "a": "b"}))
@@ -277,6 +276,9 @@ def test_source_lines_lose_literals_and_keep_code(line: str, left: str) -> None:
     assert scrubbed.post_context == [left]
 
 
+URL = f"https://u:{CANARY}@h/?api_key={CANARY}"
+
+
 def _issue() -> Issue:
     frame = StackFrame(
         function="f", vars={"password": CANARY, "n": "1", "url": f"x://a:{CANARY}@h"}
@@ -294,11 +296,29 @@ def _issue() -> Issue:
         exceptions=(exception,),
         is_handled=False,
         mechanism="auto.otel.span",
+        trace_id=span.trace_id,
+        span_id=span.span_id,
         span=span,
         local_root=span,
         root_name=f"https://u:{CANARY}@h",
         span_path=(f"https://u:{CANARY}@h",),
+        message=f"tried {URL}",
+        logger=f"logger://u:{CANARY}@h",
         tags={"token": CANARY},
+        contexts={"agent": {"password": CANARY, "gen_ai.input.messages": CANARY, "at": URL}},
+        flags=(FeatureFlag("api_key", CANARY), FeatureFlag("colour", URL)),
+        breadcrumbs=(
+            Breadcrumb(1.0, URL, URL, data={"api_key": CANARY, "url": URL}),
+            Breadcrumb(
+                1.0,
+                "query",
+                f"SELECT a FROM b WHERE c = '{CANARY}' AND d = {URL!r}",
+                type="query",
+                data={"db.system.name": "postgresql"},
+            ),
+            Breadcrumb(1.0, "llm", "gen_ai.user.message", data={"body": CANARY}),
+            Breadcrumb(1.0, "event", "ai.toolCall", data={"result": CANARY}),
+        ),
         fingerprint=(f"https://u:{CANARY}@h",),
     )
 
@@ -309,6 +329,36 @@ def test_every_field_of_an_issue_is_scrubbed(keeps_locals: bool) -> None:
 
     assert CANARY not in repr(scrubbed)
     assert (scrubbed.exceptions[0].frames[0].vars is not None) == keeps_locals
+    assert scrubbed.flags == (
+        FeatureFlag("api_key", REDACTED),
+        FeatureFlag("colour", scrub_text(URL)),
+    )
+    assert (scrubbed.trace_id, scrubbed.span_id) == (f"{TRACE_ID:032x}", f"{1:016x}")
+
+
+def test_an_issue_without_a_span_is_scrubbed_too() -> None:
+    outside = msgspec.structs.replace(_issue(), span=None, local_root=None)
+
+    scrubbed = DEFAULT.scrub_issue(outside)
+
+    assert CANARY not in repr(scrubbed)
+    assert (scrubbed.span, scrubbed.local_root) == (None, None)
+
+
+def test_flags_that_are_no_texts_stay_as_they_are() -> None:
+    flags = (FeatureFlag("token", True), FeatureFlag("share", 0.5))
+    issue = msgspec.structs.replace(_issue(), flags=flags)
+
+    assert DEFAULT.scrub_issue(issue).flags == flags
+
+
+def test_the_statement_of_a_breadcrumb_keeps_its_values_only_with_content() -> None:
+    crumb = Breadcrumb(1.0, "query", "SELECT a FROM b WHERE c = 'd'", type="query")
+    issue = msgspec.structs.replace(_issue(), breadcrumbs=(crumb,))
+
+    [scrubbed] = DEFAULT.scrub_issue(issue).breadcrumbs
+    assert scrubbed.message == "SELECT a FROM b WHERE c = ?"
+    assert PrivacyPolicy(keeps_content=True).scrub_issue(issue).breadcrumbs == (crumb,)
 
 
 def assert_linear(scrub: Callable[[str], str], unit: str) -> None:

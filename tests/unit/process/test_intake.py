@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from spanbridge.process.in_flight import InFlight
 from spanbridge.process.intake import RESERVED_FOR_ERRORS, WAKE_AT, Ended, Intake
+from spanbridge.process.sighting import Sighting
 
 LONG_S = 30.0
+FAILING = InFlight((), Sighting("0" * 32, "0" * 16))
 
 
 def ended(number: int, in_flight: object = None) -> Ended:
@@ -56,7 +59,7 @@ def test_what_does_not_fit_is_refused_and_counted_once() -> None:
 def test_a_few_places_are_for_errors_alone_and_refused_errors_are_told_apart() -> None:
     intake = Intake(1)
     for number in range(RESERVED_FOR_ERRORS + 3):
-        intake.put(ended(number, in_flight="exception"), wakes=False)
+        intake.put(ended(number, in_flight=FAILING), wakes=False)
     intake.put(ended(-1), wakes=False)
 
     assert len(intake) == 1 + RESERVED_FOR_ERRORS

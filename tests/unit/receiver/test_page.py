@@ -123,6 +123,37 @@ def test_an_issue_shows_where_it_was_raised_and_with_what() -> None:
     assert "2025-11-22 08:30:05 UTC" in page
 
 
+def test_an_issue_shows_what_it_has_to_do_with() -> None:
+    event = error_event(MOMENT_S)
+    event |= {"logentry": {"message": "no quorum", "formatted": "no quorum"}, "logger": "votes"}
+    event["contexts"] |= {
+        "agent": {"gen_ai.agent.name": "planner"},
+        "otel": {"attributes": {"order.id": "o-1"}},
+        "otel_resource": {"resource": {"service.name": "shop"}},
+        "flags": {"values": [{"flag": "new-flow", "result": True}]},
+        "span_path": {"names": ["round", "vote"]},
+    }
+    event["breadcrumbs"]["values"][0] |= {"level": "error", "data": {"n": 1}}
+    page = _page(event)
+
+    assert "<h4>logged</h4><p>no quorum <span class='quiet'>votes</span></p>" in page
+    assert "<h4>agent</h4><dl><dt>gen_ai.agent.name</dt><dd>planner</dd></dl>" in page
+    assert "<h4>otel</h4><dl><dt>order.id</dt><dd>o-1</dd></dl>" in page
+    assert "<summary><span class='quiet'>otel_resource</span></summary>" in page
+    assert "<h4>feature flags</h4><dl><dt>new-flow</dt><dd>True</dd></dl>" in page
+    assert "<p>round › vote</p>" in page
+    assert "<td><span class='bad'>error</span></td>" in page
+    assert "<dt>n</dt><dd>1</dd>" in page
+
+
+def test_an_issue_without_an_exception_is_headed_by_its_message() -> None:
+    page = _page({"logentry": {"formatted": "quorum lost"}, "level": "fatal", "logger": "votes"})
+
+    assert "<strong>quorum lost</strong>" in page
+    assert page.count("quorum lost") == 1
+    assert "votes" in page
+
+
 def test_frames_of_libraries_are_collapsed() -> None:
     frames = [
         {"function": "run", "filename": "lib.py", "lineno": 1, "in_app": False},

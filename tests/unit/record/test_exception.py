@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-from spanbridge.model.failure import CapturedException, CapturedFrame, ExceptionRecord
+from spanbridge.model.failure import (
+    CapturedException,
+    CapturedFrame,
+    ExceptionRecord,
+    LocalVariables,
+)
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader, module_of_path
 from tests.support.failing import caught
@@ -94,7 +99,8 @@ def test_lone_surrogates_become_text_that_utf8_carries() -> None:
 def test_local_variables_stay_with_their_own_sighting() -> None:
     source = SourceReader()
     code = fail.__code__
-    for variables in ({"a": "1"}, {"a": "2"}):
+    both: tuple[LocalVariables, ...] = ({"a": "1"}, {"a": ["2", {"b": "3"}]})
+    for variables in both:
         frames = (CapturedFrame(code, 1, __name__, variables),)
         captured = CapturedException("E", None, "", frames)
         [record] = read_exceptions([captured], source, RULES)
@@ -317,3 +323,21 @@ def test_the_module_of_a_file_follows_from_the_import_path() -> None:
     assert module_of_path(email.__file__) == "email"
     assert module_of_path("/nowhere/at/all.py") is None
     assert module_of_path("<string>") is None
+
+
+def test_frames_of_a_program_elsewhere_are_its_own_but_for_libraries() -> None:
+    stacktrace = """Traceback (most recent call last):
+  File "/srv/app/main.py", line 3, in run
+    go()
+  File "/usr/lib/python3.11/json/decoder.py", line 3, in decode
+    go()
+  File "/srv/venv/lib/python3.12/site-packages/client/core.py", line 3, in send
+    go()
+ValueError: x
+"""
+    [record] = read_exception_event(
+        {"exception.type": "ValueError", "exception.stacktrace": stacktrace},
+        SourceReader(),
+        InAppRules(),
+    )
+    assert [frame.in_app for frame in record.frames] == [True, None, False]

@@ -58,7 +58,7 @@ def test_a_hook_keeps_its_object_not_alive_and_does_nothing_once_it_is_gone(hook
     queue = Queue()
     gone = weakref.ref(queue)
     fork.after_fork_in_child(queue.reset)
-    fork.before_forked_process_ends(queue.reset)
+    fork.before_child_process_ends(queue.reset)
     del queue
     gc.collect()
 
@@ -86,6 +86,6 @@ def test_without_fork_there_is_nothing_to_register(monkeypatch: pytest.MonkeyPat
     queue = Queue()
 
     fork.after_fork_in_child(queue.reset)
-    fork.before_forked_process_ends(queue.reset)
+    fork.before_child_process_ends(queue.reset)
 
     assert queue.resets == 0

@@ -98,6 +98,7 @@ def check_tree(tree: Settings) -> None:
 
 
 @given(environ=environs, policy=policies)
+@example(environ={"OTEL_TRACES_EXPORTER": "9" * 5000}, policy="warn")
 @example(environ={"OTEL_EXPORTER_OTLP_HEADERS": f"auth={SECRET},x"}, policy="raise")
 @example(environ={"OTEL_TRACES_EXPORTER": f"https://{SECRET}@h/1"}, policy="warn")
 @example(environ={"SPANBRIDGE_DESTINATIONS": "a\x1eb"}, policy="warn")

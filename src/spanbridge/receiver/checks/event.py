@@ -36,7 +36,9 @@ def check_error_event(payload: JsonObject, header: JsonObject, now: float) -> It
     if trace is not None:
         yield from check_trace_context(trace)
     yield from _check_exceptions(payload.get("exception"))
+    yield from _check_log_entry(payload.get("logentry"))
     yield from _check_breadcrumbs(payload.get("breadcrumbs"))
+    yield from _check_flags(payload.get("contexts"))
     fingerprint = payload.get("fingerprint", [])
     if not isinstance(fingerprint, list) or not all(isinstance(part, str) for part in fingerprint):
         yield Violation("event.fingerprint", "fingerprint", "is not a list of texts")
@@ -55,6 +57,8 @@ def check_event_fields(payload: JsonObject, header: JsonObject) -> Iterator[Viol
     for field, longest in _TEXT_LIMITS.items():
         if payload.get(field) is not None:
             yield from check_text(payload[field], longest, f"event.{field}", field)
+    if isinstance(logger := payload.get("logger"), str) and len(logger.splitlines()) > 1:
+        yield Violation("event.logger", "logger", "has a line break, so the server removes it")
     yield from _check_release(payload.get("release"), payload.get("environment"))
     if payload.get("tags") is not None:
         yield from check_tags(payload["tags"], "tags")
@@ -144,10 +148,47 @@ def _check_context_sizes(contexts: Json) -> Iterator[Violation]:
         # The trace context is not trimmed.
         if name != "trace" and isinstance(context, dict):
             size_bytes = len(msgspec.json.encode(context))
-            if size_bytes > words.CONTEXT_LIMIT_BYTES:
+            limit_bytes = words.FLAGS_LIMIT_BYTES if name == "flags" else words.CONTEXT_LIMIT_BYTES
+            if size_bytes > limit_bytes:
                 yield Violation(
-                    "event.context_size", f"contexts.{name}", f"has {size_bytes} bytes, above 8 KiB"
+                    "event.context_size",
+                    f"contexts.{name}",
+                    f"has {size_bytes} bytes, above {limit_bytes // words.KIB} KiB",
                 )
+
+
+def _check_flags(contexts: Json) -> Iterator[Violation]:
+    flags = contexts.get("flags") if isinstance(contexts, dict) else None
+    if flags is None:
+        return
+    values = flags.get("values") if isinstance(flags, dict) else None
+    if not isinstance(values, list):
+        yield Violation("event.flags", "contexts.flags", "holds no list of values")
+        return
+    for index, value in enumerate(values):
+        where = f"contexts.flags.values[{index}]"
+        if not isinstance(value, dict) or value.get("result") is None:
+            yield Violation("event.flags", where, "has no flag and result")
+            continue
+        expected = "[a-zA-Z0-9_.:-], 1 to 200 long"
+        yield from check_pattern(
+            value.get("flag"), words.TAG_KEY, "event.flags", f"{where}.flag", expected
+        )
+        if isinstance(result := value["result"], str) and "\n" in result:
+            yield Violation("event.flags", f"{where}.result", "has a newline")
+
+
+def _check_log_entry(entry: Json) -> Iterator[Violation]:
+    if entry is None:
+        return
+    if not isinstance(entry, dict) or not (entry.get("message") or entry.get("formatted")):
+        yield Violation("event.logentry", "logentry", "has neither message nor formatted")
+        return
+    for field in ("message", "formatted"):
+        if entry.get(field) is not None:
+            yield from check_text(
+                entry[field], words.MESSAGE_LIMIT, "event.logentry", f"logentry.{field}"
+            )
 
 
 def _check_exceptions(exception: Json) -> Iterator[Violation]:
@@ -220,6 +261,16 @@ def _check_breadcrumbs(breadcrumbs: Json) -> Iterator[Violation]:
         if not isinstance(crumb, dict):
             yield Violation("event.breadcrumbs", where, "is not an object")
             continue
+        for field, longest in (("message", words.MESSAGE_LIMIT), ("type", 128), ("category", 128)):
+            if crumb.get(field) is not None:
+                yield from check_text(
+                    crumb[field], longest, "event.breadcrumbs", f"{where}.{field}"
+                )
+        size_bytes = len(msgspec.json.encode(crumb.get("data")))
+        if size_bytes > words.BREADCRUMB_DATA_LIMIT_BYTES:
+            yield Violation(
+                "event.breadcrumbs", f"{where}.data", f"has {size_bytes} bytes, above 2 KiB"
+            )
         if read_time(crumb.get("timestamp")) is None:
             yield Violation("event.breadcrumbs", f"{where}.timestamp", "is not a time")
         if "level" in crumb:

@@ -19,7 +19,14 @@ from spanbridge.model.failure import (
 from spanbridge.sentry.convert.attributes import cut_text
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
-from spanbridge.sentry.wire_error import ExceptionValue, ExceptionValues, Mechanism, StackTrace
+from spanbridge.sentry.wire_error import (
+    Errno,
+    ExceptionValue,
+    ExceptionValues,
+    Mechanism,
+    MechanismMeta,
+    StackTrace,
+)
 
 MAX_VALUE_CHARS: Final = 8192
 MAX_TYPE_CHARS: Final = 256
@@ -152,6 +159,7 @@ class _Converter:
             source=_source(exception.relation, exception.group_index),
             is_exception_group=exception.is_group or None,
             data={"omitted_exceptions": omitted} if omitted else {},
+            meta=None if exception.errno is None else MechanismMeta(Errno(exception.errno)),
         )
 
     def _frames(self, exception: ExceptionRecord) -> tuple[list[StackFrame], MetaAnnotation | None]:

@@ -7,18 +7,22 @@ import re
 from typing import Final
 
 from spanbridge.model.span import Attributes, SpanRecord
-from spanbridge.sentry.convert.attributes import json_text
+from spanbridge.sentry.convert.attributes import json_text, json_value
+from spanbridge.sentry.convert.fitting import fit_context
 from spanbridge.sentry.convert.naming.http import request_url
 from spanbridge.sentry.convert.naming.name import text_of
+from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Request, User
 
 MAX_EMAIL_CHARS: Final = 75
 MAX_USER_CHARS: Final = 128
 MAX_URL_CHARS: Final = 256
 MAX_QUERY_CHARS: Final = 1024
-MAX_HEADERS_CHARS: Final = 7000
+MAX_HEADERS_BYTES: Final = 6_000
+MAX_AGENT_CHARS: Final = 512
+MAX_USER_DATA_BYTES: Final = 1_900
 # Relay refuses any other request method; the attribute itself stays with the span.
-_METHOD: Final = re.compile(r"[A-Za-z_-]{1,32}")
+_METHOD: Final = re.compile(r"[A-Za-z_-]{3,32}")
 
 USER_ATTRIBUTES: Final = frozenset(
     {
@@ -47,7 +51,7 @@ def user_of(data: Attributes) -> User | None:
         name=_limited(data, "user.full_name", MAX_USER_CHARS),
         email=_limited(data, "user.email", MAX_EMAIL_CHARS),
         ip_address=_ip_address(data),
-        data={key: data[key] for key in USER_DATA if key in data},
+        data=_user_data(data),
     )
 
 
@@ -59,9 +63,21 @@ def request_of(span: SpanRecord, data: Attributes) -> Request | None:
     return Request(
         url=request_url(data)[:MAX_URL_CHARS] or None,
         method=method if _METHOD.fullmatch(method) else None,
-        query_string=_limited(data, "url.query", MAX_QUERY_CHARS),
+        query_string=_query(data)[:MAX_QUERY_CHARS] or None,
         headers=_headers(data),
     )
+
+
+def _query(data: Attributes) -> str:
+    query = text_of(data.get("url.query"))
+    return query or text_of(data.get("url.full")).partition("?")[2].partition("#")[0]
+
+
+def _user_data(data: Attributes) -> Attributes:
+    found: Attributes = {key: json_value(data[key]) for key in USER_DATA if key in data}
+    if not found or len(encode_json(found)) <= MAX_USER_DATA_BYTES:
+        return found
+    return fit_context(found, MAX_USER_DATA_BYTES)[0]
 
 
 def _limited(data: Attributes, key: str, max_chars: int) -> str | None:
@@ -79,15 +95,16 @@ def _ip_address(data: Attributes) -> str | None:
 
 def _headers(data: Attributes) -> dict[str, str]:
     headers = {}
-    room = MAX_HEADERS_CHARS
+    room = MAX_HEADERS_BYTES
     for key in [key for key in data if key.startswith(_HEADER_PREFIX)]:
         # Instrumentation writes "_" where the conventions have "-".
         header = key.removeprefix(_HEADER_PREFIX).replace("_", "-")
         value = data[key]
         values = value if isinstance(value, list | tuple) else (value,)
         text = ", ".join(map(json_text, values))
-        room -= len(header) + len(text)
+        room -= len(encode_json(header)) + len(encode_json(text)) + 2
         if room < 0:
             break
         headers[header] = text
-    return headers
+    agent = text_of(data.get("user_agent.original"))[:MAX_AGENT_CHARS]
+    return {"user-agent": agent, **headers} if agent else headers

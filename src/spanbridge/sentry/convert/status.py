@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from spanbridge.conventions.generated import MULTI_AGENT_TASK_OUTCOME
+from spanbridge.conventions.generated import MULTI_AGENT_TASK_OUTCOME, SPANBRIDGE_OUTCOME
 from spanbridge.model.span import Attributes, AttributeValue, SpanRecord
 from spanbridge.sentry.wire import SpanStatusWord
 
@@ -61,12 +61,19 @@ RPC_WORDS: Final[Mapping[str, SpanStatusWord]] = {
 OUTCOME_WORDS: Final[Mapping[str, SpanStatusWord]] = {
     "timeout": "deadline_exceeded",
     "cancelled": "cancelled",
+    "disconnected": "cancelled",
+    "interrupted": "aborted",
 }
-"""Outcomes of an agent's work that say more than its OpenTelemetry status."""
+"""Outcomes that say more than a span's OpenTelemetry status."""
 
 
 OUTCOME_ATTRIBUTES: Final = frozenset(
-    {"http.response.status_code", "rpc.response.status_code", MULTI_AGENT_TASK_OUTCOME}
+    {
+        "http.response.status_code",
+        "rpc.response.status_code",
+        MULTI_AGENT_TASK_OUTCOME,
+        SPANBRIDGE_OUTCOME,
+    }
 )
 """Attributes that refine a status; a span without them has the plain one."""
 
@@ -94,7 +101,7 @@ def status_word(span: SpanRecord, attributes: Attributes) -> SpanStatusWord:
 
 
 def _from_outcome(attributes: Attributes) -> SpanStatusWord | None:
-    outcome = attributes.get(MULTI_AGENT_TASK_OUTCOME)
+    outcome = attributes.get(MULTI_AGENT_TASK_OUTCOME) or attributes.get(SPANBRIDGE_OUTCOME)
     return OUTCOME_WORDS.get(outcome) if isinstance(outcome, str) else None
 
 

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import msgspec
 import pytest
 
-from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFrame
+from spanbridge.model.failure import (
+    Breadcrumb,
+    ExceptionRecord,
+    FeatureFlag,
+    Issue,
+    StackFrame,
+)
 from spanbridge.model.span import Resource
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.error import convert_error, fit_context
+from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.convert.fitting import fit_context
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation, SdkInfo
 from tests.support.spans import TRACE_ID, record
@@ -19,13 +27,16 @@ MEBIBYTE = 1024 * 1024
 
 def issue(*exceptions: ExceptionRecord, **fields: Any) -> Issue:
     root = record(1, name="root", status="error")
+    span = record(2, 1, name="child", status="error")
     made = Issue(
         event_id="e" * 32,
         time_ns=1_700_000_000_123_456_789,
         exceptions=exceptions or (ExceptionRecord("ValueError", "broken"),),
         is_handled=False,
         mechanism="auto.otel.span",
-        span=record(2, 1, name="child", status="error"),
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        span=span,
         local_root=root,
         root_name=root.name,
     )
@@ -149,6 +160,82 @@ def test_level_fingerprint_and_breadcrumbs_are_the_issues() -> None:
     ]
 
 
+def test_a_failure_outside_of_all_spans_has_a_trace_all_the_same() -> None:
+    sent = event(issue(span=None, local_root=None, root_name="", is_sampled=False))
+    assert sent["contexts"]["trace"] == {
+        "trace_id": f"{TRACE_ID:032x}",
+        "span_id": f"{2:016x}",
+        "sampled": False,
+    }
+    assert "transaction" not in sent
+    assert "otel" not in sent["contexts"]
+
+
+def test_a_failure_in_a_span_nobody_knows_still_tells_of_its_root() -> None:
+    root = record(1, name="job", attributes={"user.id": "7", "sentry.tag.tenant": "a"})
+    sent = event(issue(span=None, local_root=root))
+    assert (sent["transaction"], sent["user"], sent["tags"]) == (
+        "job",
+        {"id": "7"},
+        {"tenant": "a"},
+    )
+    assert sent["contexts"]["trace"]["span_id"] == f"{2:016x}"
+    assert sent["contexts"]["otel_resource"]["resource"] == {"service.name": "tested"}
+
+
+def test_a_span_that_is_still_open_claims_no_status() -> None:
+    contexts = event(issue(span=record(2, 1, end_ns=0)))["contexts"]
+    assert "status" not in contexts["trace"]
+    assert not [key for key in contexts["otel"]["attributes"] if "unix_nano" in key]
+
+
+def test_a_message_is_an_issue_without_an_exception() -> None:
+    made = msgspec.structs.replace(
+        issue(), exceptions=(), message="quorum lost", logger="votes", level="warning"
+    )
+    sent = event(made)
+    assert sent["logentry"] == {"message": "quorum lost", "formatted": "quorum lost"}
+    assert (sent["logger"], sent["level"]) == ("votes", "warning")
+    assert "exception" not in sent
+
+
+def test_what_was_logged_stands_beside_the_exception() -> None:
+    sent = event(issue(message="payment failed", logger="shop\nbank"))
+    assert sent["logentry"]["formatted"] == "payment failed"
+    assert sent["logger"] == "shop bank"
+    assert len(sent["exception"]["values"]) == 1
+
+
+def test_subjects_and_flags_have_contexts_of_their_own() -> None:
+    sent = event(
+        issue(
+            contexts={"agent": {"gen_ai.agent.name": "planner"}, "trace": {"no": 1}, "empty": {}},
+            flags=(FeatureFlag("new flow/2", True), FeatureFlag("share", 0.5)),
+        )
+    )["contexts"]
+    assert sent["agent"] == {"gen_ai.agent.name": "planner"}
+    assert sent["flags"] == {
+        "values": [{"flag": "new-flow-2", "result": True}, {"flag": "share", "result": 0.5}]
+    }
+    assert sent["trace"]["span_id"] == f"{2:016x}"
+    assert "empty" not in sent
+
+
+def test_what_it_ran_on_is_told_and_the_resource_knows_better() -> None:
+    contexts = event(issue())["contexts"]
+    assert contexts["runtime"]["version"] == platform.python_version()
+    assert contexts["os"]["name"] == platform.system()
+    resource = Resource({"process.runtime.name": "pypy", "process.runtime.version": "7"})
+    contexts = event(issue(span=record(2, 1, resource=resource)))["contexts"]
+    assert contexts["runtime"] == {"name": "pypy", "version": "7"}
+
+
+def test_the_user_said_of_the_failure_itself_wins() -> None:
+    span = record(2, 1, attributes={"user.id": "span-user"})
+    sent = event(issue(span=span, user={"user.id": "own", "user.roles": ("admin",)}))
+    assert sent["user"] == {"id": "own", "data": {"user.roles": ["admin"]}}
+
+
 # Exceptions
 
 
@@ -254,6 +341,36 @@ def test_only_the_latest_breadcrumbs_that_fit_are_kept() -> None:
     assert values[-1]["timestamp"] == 299.0
     assert len(encode_json(values)) < 100 * 1024
     assert sent["_meta"]["breadcrumbs"]["values"][""]["len"] == 300
+
+
+def test_what_was_cut_of_other_parts_is_said() -> None:
+    sent = event(
+        issue(
+            message="m" * 9000,
+            logger="l" * 100,
+            tags={f"t{n}": "v" for n in range(100)},
+            flags=tuple(FeatureFlag(f"f{n}", n) for n in range(150)),
+            span_path=tuple("n" * 300 for _ in range(100)),
+            contexts={f"c{n}": {f"k{m}": "\x01" * 900 for m in range(9)} for n in range(30)},
+        ),
+        modules={f"m{n}": "1" for n in range(600)},
+    )
+    meta = sent["_meta"]
+    assert meta["logentry"]["formatted"][""]["len"] == 9000
+    assert meta["logger"][""]["len"] == 100
+    assert meta["tags"][""]["len"] == 100
+    assert meta["modules"][""]["len"] == 600
+    assert meta["contexts"]["flags"]["values"][""]["len"] == 150
+    assert meta["contexts"]["span_path"]["names"][""]["len"] == 100
+    assert meta["contexts"]["c0"][""]["len"] == 9
+    assert [flag["flag"] for flag in sent["contexts"]["flags"]["values"]][-1] == "f149"
+    assert sum(len(encode_json(context)) for context in sent["contexts"].values()) < 128 * 1024
+
+
+def test_a_message_takes_no_more_bytes_than_there_is_room_for() -> None:
+    sent = event(issue(message="\x01" * 9000))
+    assert len(encode_json(sent["logentry"]["formatted"])) < 24 * 1024
+    assert sent["_meta"]["logentry"]["message"][""]["len"] == 9000
 
 
 LARGE = "\x01" * 500

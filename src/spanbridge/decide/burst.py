@@ -1,0 +1,118 @@
+"""A storm of the same failure: the first ones are reported, the rest is counted and summarised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spanbridge.decide.failure import DecidedFailure
+
+WINDOW_S: Final = 60.0
+MAX_KINDS: Final = 10_000
+"""Kinds of failure that are counted apart; the one counted longest is forgotten first."""
+
+_Kind: TypeAlias = "tuple[object, ...]"
+
+
+class Suppressed(NamedTuple):
+    """The last failure of a storm, which stands for all that were left out."""
+
+    decided: DecidedFailure
+    failures: int
+    """How many were left out, this one included."""
+
+
+class _Window:
+    __slots__ = ("admitted", "last", "since_s", "suppressed")
+
+    def __init__(self, since_s: float) -> None:
+        self.since_s = since_s
+        self.admitted = 0
+        self.suppressed = 0
+        self.last: DecidedFailure | None = None
+
+
+class Burst:
+    """Lets through so many failures of one kind per minute.
+
+    Failures are of one kind if they have the same fingerprint, type and raising line.
+
+    Args:
+        budget: Failures of one kind in a minute.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._windows: dict[_Kind, _Window] = {}
+        self._storms: set[_Kind] = set()
+        self._left_out = 0
+
+    def admits(self, decided: DecidedFailure, fingerprint: tuple[str, ...], now_s: float) -> bool:
+        """Whether a failure is reported; if not, it is remembered for the summary."""
+        kind = _kind_of(decided, fingerprint)
+        window = self._windows.get(kind)
+        if window is None or (now_s - window.since_s >= WINDOW_S and not window.suppressed):
+            window = self._open(kind, now_s)
+        if window.admitted < self._budget:
+            window.admitted += 1
+            return True
+        self._left_out += window.last is not None  # the new one stands for it too
+        window.suppressed += 1
+        window.last = decided
+        self._storms.add(kind)
+        return False
+
+    def take_left_out(self) -> int:
+        """How many failures were left out for good since the last call."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+    def summaries(self, now_s: float, *, is_flush: bool = False) -> Iterator[Suppressed]:
+        """What stands for the failures that were left out, a minute after the first of a storm.
+
+        Args:
+            now_s: Monotonic time.
+            is_flush: Do not wait for the minute to be over.
+        """
+        for kind in list(self._storms):
+            window = self._windows[kind]
+            if not is_flush and now_s - window.since_s < WINDOW_S:
+                continue
+            self._storms.discard(kind)
+            if window.last is not None:
+                yield Suppressed(window.last, window.suppressed)
+            window.suppressed, window.last = 0, None
+            if now_s - window.since_s >= WINDOW_S:
+                del self._windows[kind]
+
+    def _open(self, kind: _Kind, now_s: float) -> _Window:
+        self._windows.pop(kind, None)
+        if len(self._windows) >= MAX_KINDS:
+            oldest = next((known for known in self._windows if known not in self._storms), None)
+            if oldest is not None:
+                del self._windows[oldest]
+        window = self._windows[kind] = _Window(now_s)
+        return window
+
+
+def _kind_of(decided: DecidedFailure, fingerprint: tuple[str, ...]) -> _Kind:
+    if fingerprint and "{{ default }}" not in fingerprint:
+        return fingerprint
+    if decided.noticed is not None:
+        return (*fingerprint, decided.noticed.rule, decided.noticed.title)
+    if decided.captured:
+        outermost = decided.captured[0]
+        frame = outermost.frames[-1] if outermost.frames else None
+        place = (frame.code.co_filename, frame.lineno) if frame is not None else ()
+        return (*fingerprint, outermost.module, outermost.type, *place)
+    told = decided.event or decided.log
+    attributes = told.attributes if told else {}
+    stacktrace = str(attributes.get("exception.stacktrace", ""))
+    return (*fingerprint, attributes.get("exception.type"), _raising_line(stacktrace))
+
+
+def _raising_line(stacktrace: str) -> str:
+    start = stacktrace.rfind('  File "')
+    return stacktrace[start:].partition("\n")[0] if start >= 0 else ""

@@ -1,0 +1,360 @@
+"""From what spans and logs tell of failures to an issue at every destination that takes issues.
+
+It belongs to the pipeline's worker, which calls it and nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from spanbridge.conventions.upstream import (
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    SENTRY_MESSAGE_TEMPLATE,
+)
+from spanbridge.decide.appearance import Appearance, appearance
+from spanbridge.decide.burst import WINDOW_S, Burst
+from spanbridge.decide.failure import decided_by_rule
+from spanbridge.decide.issue_policy import IssuePolicy
+from spanbridge.decide.noticed import NoticedByRules
+from spanbridge.decide.story import Stories
+from spanbridge.model.failure import Issue
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.span import SpanRecord
+from spanbridge.privacy.keys import is_event_content, is_withheld
+from spanbridge.record.exception import read_exception_event, read_exceptions
+from spanbridge.record.source import InAppRules, SourceReader
+from spanbridge.record.span import has_events, read_span
+from spanbridge.rules.engine import make_rules
+from spanbridge.rules.facts import ExceptionFacts, exception_names
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spanbridge.decide.failure import DecidedFailure, Failure
+    from spanbridge.destinations.shape import Destination
+    from spanbridge.model.failure import ExceptionRecord
+    from spanbridge.model.rule import Circumstances, Effects, IssueMode, Noticed
+    from spanbridge.model.span import Attributes
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.in_flight import InFlight
+    from spanbridge.process.local_trace import LocalTrace, LocalTraces
+    from spanbridge.process.reporter import Logged
+    from spanbridge.settings import Settings
+
+MAX_OVER: Final = 4096
+"""Local traces whose root ended while something in them is open, as they are remembered."""
+MAX_SPANS_ABOVE: Final = 30
+"""Open spans above a failing one that are asked what it has to do with."""
+
+
+class Issues:
+    """Decides which failures are issues, makes them, and hands them to the destinations.
+
+    Args:
+        settings: The resolved settings.
+        traces: The process's local traces.
+        destinations: All of them; without one that takes issues nothing is kept.
+    """
+
+    def __init__(
+        self, settings: Settings, traces: LocalTraces, destinations: Sequence[Destination]
+    ) -> None:
+        self._settings = settings
+        self._traces = traces
+        self._takers = [destination for destination in destinations if destination.takes_issues]
+        self._levels: dict[PrivacyPolicy, list[Destination]] = {}
+        for destination in self._takers:
+            self._levels.setdefault(destination.policy, []).append(destination)
+        self._source = SourceReader()
+        self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
+        self._rules = make_rules(settings, is_withheld)
+        self.start_empty()
+
+    def start_empty(self) -> None:
+        """Forget everything, as in a forked child: what is undecided belongs to the parent."""
+        self._policy = IssuePolicy(self._mode_of, self._settings.issue_decision_s)
+        self._stories = Stories(
+            read_span,
+            max_breadcrumbs=self._settings.max_breadcrumbs,
+            max_value_length=self._settings.max_value_length,
+        )
+        self._burst = Burst(self._settings.issue_budget)
+        self._noticed = NoticedByRules(self._policy.is_deciding)
+        self._held: set[str] = set()
+        """Event ids of what destinations hold in case the process dies."""
+        self._over: dict[LocalTrace, SpanRecord | ReadableSpan | None] = {}
+        """Local traces whose root ended or was lost, with it, until nothing of them is awaited."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is under decision."""
+        return self._policy.is_waiting
+
+    def wants(self, span: ReadableSpan, local: LocalTrace, in_flight: InFlight | None) -> bool:
+        """Whether a span that no destination keeps has to be read: it may tell of a failure."""
+        return (
+            in_flight is not None
+            or self._policy.watches(local)
+            or has_events(span)
+            or self._rules.names_span(span.name)
+        )
+
+    def note(self, local: LocalTrace, span: ReadableSpan) -> None:
+        """Remember a finished span for the story of an issue that may follow."""
+        if self._takers:
+            self._stories.note_span(local, span)
+            if (context := span.get_span_context()) and context.span_id == local.root_id:
+                self._over[local] = span
+
+    def observe(
+        self, local: LocalTrace, span: SpanRecord, in_flight: InFlight | None, now_s: float
+    ) -> None:
+        """Take what a finished span tells, in the order in which spans ended."""
+        if span.events or in_flight is not None or self._policy.watches(local):
+            self._policy.observe(local, span, in_flight, now_s)
+        if self._takers:
+            for noticed in self._rules.noticed_in_span(span):
+                self._take_noticed(noticed, local)
+            self._stories.note_span(local, span)
+            if span.is_local_root:
+                self._noticed.saw_root(local, span)
+                self._over[local] = span
+
+    def observe_log(self, logged: Logged, now_s: float) -> None:
+        """Take what a log record tells, in order with the spans."""
+        if not self._takers:
+            return
+        if logged.record.body or logged.record.event_name:  # a hook has nothing to say itself
+            self._stories.note_log(logged.local, logged.record)
+        self._policy.observe_log(logged, now_s)
+        if logged.exception is None:
+            for noticed in self._rules.noticed_in_log(logged.record):
+                self._take_noticed(noticed, logged.local)
+
+    def lose(self, local: LocalTrace) -> None:
+        """The root of ``local`` will never end."""
+        self._over.setdefault(local, None)
+
+    def event_ids(self) -> dict[str, str]:
+        """Event ids of what was decided since the last :meth:`pass_on`, by failing span."""
+        return self._policy.event_ids()
+
+    def pass_on(self, now_s: float, *, is_flush: bool = False) -> None:
+        """Hand over what is decided. Call it after each fully drained batch."""
+        verdicts = self._policy.verdicts(now_s, is_flush=is_flush)
+        self._count(Outcome.MERGED, verdicts.merged)
+        self._count(Outcome.FILTERED, verdicts.recovered)
+        for decided in verdicts.reported:
+            self._report(decided, now_s)
+        for decided in verdicts.held:
+            self._hold(decided)
+        for event_id in verdicts.let_go:
+            self._let_go(event_id)
+        due, merged = self._noticed.due(is_flush=is_flush)
+        self._count(Outcome.MERGED, merged)
+        for one in due:
+            self._report(decided_by_rule(one.noticed, one.local, one.root), now_s)
+        self._count(Outcome.FILTERED, self._burst.take_left_out(), "burst")
+        for decided, suppressed in self._burst.summaries(now_s, is_flush=is_flush):
+            self._send(decided, self._appearance(decided), suppressed)
+        self._forget_over()
+
+    def decide_all(self, now_s: float) -> None:
+        """Report what is undecided: the process is about to end."""
+        self._policy.decide_all()
+        self.pass_on(now_s, is_flush=True)
+
+    def _forget_over(self) -> None:
+        done = [local for local in self._over if not local.open and not self._policy.watches(local)]
+        for local in (*done, *list(self._over)[: max(0, len(self._over) - MAX_OVER)]):
+            self._over.pop(local, None)
+            self._stories.close(local)
+
+    def _mode_of(self, failure: Failure, is_handled: bool | None) -> IssueMode:
+        if not self._rules.has_modes:
+            return self._settings.issues
+        names = exception_names(failure.captured) or (failure.type,)
+        message = failure.captured[0].message if failure.captured else failure.message
+        facts = ExceptionFacts(failure.circumstances, names, message, is_handled)
+        return self._rules.issue_mode(facts) or self._settings.issues
+
+    def _take_noticed(self, noticed: Noticed, local: LocalTrace) -> None:
+        looks = self._looks(noticed.circumstances, noticed.effects)
+        self._noticed.take(noticed, local, looks.fingerprint)
+
+    def _looks(self, around: Circumstances, effects: Effects) -> Appearance:
+        return appearance(around, effects, self._settings.group_by)
+
+    def _appearance(self, decided: DecidedFailure) -> Appearance:
+        around = decided.circumstances
+        if decided.noticed is not None:
+            return self._looks(around, decided.noticed.effects)
+        told = decided.event or decided.log
+        attributes = told.attributes if told else {}
+        if decided.captured:
+            names, message = exception_names(decided.captured), decided.captured[0].message
+        else:
+            names = (str(attributes.get(EXCEPTION_TYPE, "")),)
+            message = str(attributes.get(EXCEPTION_MESSAGE, ""))
+        facts = ExceptionFacts(around, names, message, decided.is_handled)
+        return self._looks(around, self._rules.effects(facts))
+
+    def _count(self, outcome: Outcome, count: int, reason: str = "") -> None:
+        if not count:
+            return
+        for destination in self._takers:
+            destination.ledger.accept(Signal.ERROR, count)
+            destination.ledger.settle(Signal.ERROR, outcome, count, reason)
+
+    def _report(self, decided: DecidedFailure, now_s: float) -> None:
+        if not self._takers:
+            return
+        try:
+            decided = self._complete(decided)
+            looks = self._appearance(decided)
+            is_admitted = self._burst.admits(decided, looks.fingerprint, now_s)
+        except Exception as error:
+            self._lose(self._takers, Outcome.FAILED, "record")
+            GUARD.caught("issues.report", error)
+            return
+        if decided.noticed is None:
+            span_ids = (span.span_id for span in decided.path)
+            self._noticed.is_told_by(decided.local, span_ids, looks.fingerprint)
+        if is_admitted:
+            self._send(decided, looks)
+        else:
+            self._let_go(decided.event_id)
+
+    def _complete(self, decided: DecidedFailure) -> DecidedFailure:
+        """Read the spans that are still open, as far as they got."""
+        span, root = decided.span, decided.root or self._over.get(decided.local)
+        if root is not None and not isinstance(root, SpanRecord):
+            root = read_span(root)
+        if span is None and decided.live_span is not None:
+            span = read_span(decided.live_span)
+        if root is not None:  # nothing is open above a failure that its root has seen
+            return msgspec.structs.replace(decided, span=span, root=root)
+        outermost = decided.path[-1] if decided.path else span
+        above: tuple[SpanRecord, ...] = ()
+        if outermost is not None and outermost.parent_span_id is not None:
+            live = self._traces.upwards(
+                int(outermost.trace_id, 16), int(outermost.parent_span_id, 16), MAX_SPANS_ABOVE
+            )
+            above = tuple(map(read_span, live))
+        if (reference := decided.local.root) is not None and (top := reference()) is not None:
+            root = read_span(top)
+        return msgspec.structs.replace(decided, span=span, root=root, above=above)
+
+    def _send(self, decided: DecidedFailure, looks: Appearance, suppressed: int = 0) -> None:
+        try:
+            issue = self._issue(decided, looks, suppressed)
+        except Exception as error:
+            self._lose(self._takers, Outcome.FAILED, "record")
+            GUARD.caught("issues.make", error)
+            return
+        for policy, takers in self._levels.items():
+            try:
+                scrubbed = policy.scrub_issue(issue)
+            except Exception as error:
+                self._lose(takers, Outcome.WITHHELD, "privacy policy failed")
+                GUARD.caught("privacy.issue", error)
+                continue
+            for destination in takers:
+                destination.accept_issue(scrubbed, decided.local)
+        self._let_go(decided.event_id)
+
+    def _hold(self, decided: DecidedFailure) -> None:
+        try:
+            decided = self._complete(decided)
+            issue = self._issue(decided, self._appearance(decided), 0)
+            for policy, takers in self._levels.items():
+                scrubbed = policy.scrub_issue(issue)
+                for destination in takers:
+                    destination.hold_issue(scrubbed, decided.local)
+            self._held.add(decided.event_id)
+        except Exception as error:
+            GUARD.caught("issues.hold", error)
+
+    def _let_go(self, event_id: str) -> None:
+        if event_id in self._held:
+            self._held.discard(event_id)
+            for destination in self._takers:
+                destination.let_go(event_id)
+
+    @staticmethod
+    def _lose(takers: Iterable[Destination], outcome: Outcome, reason: str) -> None:
+        for destination in takers:
+            destination.give_up(Signal.ERROR, outcome, 1, reason)
+
+    def _issue(self, decided: DecidedFailure, looks: Appearance, suppressed: int) -> Issue:
+        log, root = decided.log, decided.root
+        path = tuple(span.name for span in reversed(decided.path))
+        story = self._stories.tell(
+            decided.local,
+            before_ns=decided.time_ns,
+            without=frozenset(span.span_id for span in decided.path),
+            reported=decided.reported_spans,
+            live=decided.above,
+        )
+        issue = Issue(
+            event_id=decided.event_id,
+            time_ns=decided.time_ns,
+            exceptions=self._exceptions(decided),
+            is_handled=decided.is_handled,
+            mechanism=decided.mechanism,
+            trace_id=decided.trace_id,
+            span_id=decided.span_id,
+            span=decided.span,
+            local_root=root,
+            root_name=root.name if root is not None else "".join(path[:1]),
+            message=_message(decided),
+            template=_template(decided),
+            logger=log.logger if log is not None else "",
+            span_path=path,
+            breadcrumbs=story.breadcrumbs,
+            flags=story.flags,
+            level=looks.level,
+            tags=looks.tags,
+            contexts=_with_burst(looks.contexts, suppressed),
+            fingerprint=looks.fingerprint,
+        )
+        for sighting in decided.sightings:
+            if (said := sighting.annotations) is not None:
+                issue = issue.annotated(said)
+        return issue
+
+    def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
+        if decided.noticed is not None:
+            return ()
+        if decided.captured:
+            return read_exceptions(decided.captured, self._source, self._in_app)
+        told = decided.event or decided.log
+        return read_exception_event(told.attributes if told else {}, self._source, self._in_app)
+
+
+def _message(decided: DecidedFailure) -> str:
+    if decided.noticed is not None:
+        return decided.noticed.title
+    log = decided.log
+    if log is None:
+        return ""
+    # What such an event says is a prompt or an answer.
+    return log.event_name if is_event_content(log.event_name, "body") else log.body
+
+
+def _template(decided: DecidedFailure) -> str:
+    template = decided.log.attributes.get(SENTRY_MESSAGE_TEMPLATE) if decided.log else None
+    return template if isinstance(template, str) else ""
+
+
+def _with_burst(contexts: dict[str, Attributes], suppressed: int) -> dict[str, Attributes]:
+    """Say of how many failures an issue is the last one, if it stands for a storm."""
+    if not suppressed:
+        return contexts
+    return {**contexts, "burst": {"suppressed": suppressed, "window_s": WINDOW_S}}

@@ -1,0 +1,1 @@
+"""Which rule applies: conditions and templates, compiled once, used on the worker."""

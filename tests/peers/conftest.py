@@ -1,0 +1,27 @@
+"""Real servers of others, one per test run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.peers.bugsink import Bugsink, Project, bugsink_server
+from tests.peers.environments import PeerUnavailable, skip_or_fail
+
+
+@pytest.fixture(scope="session")
+def bugsink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bugsink]:
+    try:
+        with bugsink_server(tmp_path_factory.mktemp("bugsink")) as server:
+            yield server
+    except PeerUnavailable as reason:
+        skip_or_fail("Bugsink", reason)
+
+
+@pytest.fixture
+def project(bugsink: Bugsink, request: pytest.FixtureRequest) -> Iterator[Project]:
+    """A project of its own; nothing that is sent to it may displease the server."""
+    complaints = len(bugsink.complaints)
+    yield bugsink.new_project(request.node.name)
+    assert bugsink.complaints[complaints:] == []

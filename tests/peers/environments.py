@@ -1,0 +1,109 @@
+"""Third-party servers in environments of their own, built once and used again.
+
+A server's dependencies must not meet ours, so each has a virtual environment below ``.peers/`` in
+the repository, named after everything that goes into it. ``make clean`` removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.support.program import REPOSITORY
+
+PEERS = REPOSITORY / ".peers"
+BUILD_TIMEOUT_S = 110.0
+"""A build that takes longer counts as one without a package registry."""
+
+
+class PeerUnavailable(Exception):
+    """The packages of a third-party server cannot be installed here."""
+
+
+def peer_environment(
+    name: str,
+    lock: Path,
+    prepare: Callable[[Path], None],
+    *,
+    prepared_from: str,
+    peers: Path = PEERS,
+) -> Path:
+    """The folder of a server that is ready to start; its interpreter is ``bin/python``.
+
+    Args:
+        name: The server.
+        lock: Its pinned packages with their hashes.
+        prepare: What else has to be done once, in the folder of the finished environment.
+        prepared_from: What ``prepare`` depends on. With another text the folder is built anew.
+        peers: Where the folders lie.
+
+    Raises:
+        PeerUnavailable: The packages cannot be installed.
+    """
+    content = f"{sys.version}\n{lock.read_text()}\n{prepared_from}"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    folder = peers / f"{name}-{digest}"
+    peers.mkdir(parents=True, exist_ok=True)
+    # So that neither git nor the linters look inside.
+    (peers / ".gitignore").write_text("*\n")
+    # Two test runs in one checkout would build over each other.
+    with (peers / f".{name}.building").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not (folder / "ready").exists():
+            for outdated in peers.glob(f"{name}-*"):
+                shutil.rmtree(outdated)
+            _install(folder, lock)
+            prepare(folder)
+            (folder / "ready").touch()
+    return folder
+
+
+def skip_or_fail(server: str, reason: PeerUnavailable) -> NoReturn:
+    """End a test that needs ``server``: skipped for a contributor, failed where it must run.
+
+    Raises:
+        pytest.skip.Exception: The variable ``CI`` is not ``true``.
+        pytest.fail.Exception: It is.
+    """
+    told = f"{server} cannot be installed here: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+def _install(folder: Path, lock: Path) -> None:
+    python = str(folder / "bin" / "python")
+    for arguments in (
+        ("venv", "--quiet", "--python", sys.executable, str(folder)),
+        ("pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", str(lock)),
+    ):
+        try:
+            subprocess.run(
+                [_uv(), *arguments],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=BUILD_TIMEOUT_S,
+                env=os.environ | {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"},
+            )
+        except subprocess.CalledProcessError as failed:
+            raise PeerUnavailable(failed.stderr.strip()) from failed
+        except subprocess.TimeoutExpired as slow:
+            raise PeerUnavailable(f"not installed within {BUILD_TIMEOUT_S} s") from slow
+
+
+def _uv() -> str:
+    beside_python = Path(sys.executable).with_name("uv")
+    found = str(beside_python) if beside_python.exists() else shutil.which("uv")
+    if found is None:
+        raise PeerUnavailable("uv is not installed; `make setup` does it")
+    return found

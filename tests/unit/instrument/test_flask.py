@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+import flask
+import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+
+from spanbridge.instrument.flask import instrument_app
+from tests.unit.instrument.conftest import Recorder
+
+
+@pytest.fixture
+def logs() -> InMemoryLogRecordExporter:
+    return InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def app(recorder: Recorder, logs: InMemoryLogRecordExporter) -> flask.Flask:
+    app = flask.Flask("shop")
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    instrument_app(app, tracer_provider=recorder.provider, logger_provider=provider)
+
+    @app.get("/items/<int:number>")
+    def item(number: int) -> str:
+        return str(number)
+
+    @app.get("/503")
+    def unavailable() -> str:
+        flask.abort(503)
+
+    @app.get("/parts")
+    def parts() -> flask.Response:
+        def read() -> Iterator[str]:
+            yield "part"
+            raise ConnectionError("the source is gone")
+
+        return flask.Response(read())
+
+    return app
+
+
+def test_a_request_is_one_span_with_its_route(app: flask.Flask, recorder: Recorder) -> None:
+    assert app.test_client().get("/items/7").text == "7"
+
+    assert recorder.only().name == "GET /items/<int:number>"
+
+
+def test_instrumenting_twice_changes_nothing(app: flask.Flask, recorder: Recorder) -> None:
+    serve = app.wsgi_app
+    instrument_app(app, tracer_provider=recorder.provider)
+    app.test_client().get("/503")
+
+    assert app.wsgi_app == serve
+    assert len(recorder.only().events) == 1
+
+
+def test_what_is_answered_with_a_server_error_is_recorded_on_the_span_once(
+    app: flask.Flask, recorder: Recorder, logs: InMemoryLogRecordExporter
+) -> None:
+    assert app.test_client().get("/503").status_code == 503
+
+    [event] = recorder.only().events
+    attributes = event.attributes or {}
+    assert attributes["exception.type"] == "werkzeug.exceptions.ServiceUnavailable"
+    assert attributes["sentry.mechanism.type"] == "auto.http.flask"
+    assert attributes["sentry.mechanism.handled"] is True
+    assert logs.get_finished_logs() == ()
+
+
+def test_a_stream_that_breaks_off_is_a_log_record_of_the_request(
+    app: flask.Flask, recorder: Recorder, logs: InMemoryLogRecordExporter
+) -> None:
+    response = app.test_client().get("/parts")
+    with pytest.raises(ConnectionError):
+        response.get_data()
+
+    [log] = logs.get_finished_logs()
+    attributes = log.log_record.attributes or {}
+    assert attributes["exception.message"] == "the source is gone"
+    assert attributes["sentry.mechanism.handled"] is False
+    span = recorder.only().get_span_context()
+    assert span is not None
+    assert (log.log_record.trace_id, log.log_record.span_id) == (span.trace_id, span.span_id)
+
+
+def test_a_test_request_context_works_as_before(app: flask.Flask) -> None:
+    with app.test_request_context("/items/7"):
+        assert app.full_dispatch_request().get_data() == b"7"
+    with app.test_request_context("/503"):
+        assert app.full_dispatch_request().status_code == 503
+
+
+def test_a_file_is_handed_to_the_server_as_it_is(app: flask.Flask) -> None:
+    @app.get("/file")
+    def file() -> flask.Response:
+        return flask.send_file(__file__)
+
+    class FileWrapper:
+        def __init__(self, file: IO[bytes], size: int) -> None:
+            self.close = file.close
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"sent by the kernel"])
+
+    response = app.test_client().get("/file", environ_overrides={"wsgi.file_wrapper": FileWrapper})
+
+    assert response.data == b"sent by the kernel"
+    response.close()
+
+
+def test_a_missing_extra_is_named_together_with_the_command_that_installs_it() -> None:
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['opentelemetry.instrumentation.flask'] = None\n"
+            "from spanbridge.errors import ConfigurationError\n"
+            "try: import spanbridge.instrument.flask\n"
+            "except ConfigurationError as error: print(error)",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout.count("\n") == 1, result.stderr
+    assert "pip install 'spanbridge[flask]'" in result.stdout
