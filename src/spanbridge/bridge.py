@@ -118,6 +118,7 @@ class Bridge:
             return
         settings = pipeline.settings
         self.processor.includes_locals = self.reporter.includes_locals = settings.include_locals
+        self.processor.own_modules = self.reporter.own_modules = settings.in_app_include
         self.reporter.ignores = ignoring(settings.ignored_loggers)
         self.stdlib_logging.least_level = LEVELS[settings.log_level]
         self.hooks.is_on = settings.excepthooks

@@ -26,7 +26,7 @@ from spanbridge.process.snapshot import take
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.convert.error import convert_error, fit_modules
 from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
@@ -69,7 +69,7 @@ def issue(exceptions: tuple[ExceptionRecord, ...], **fields: Any) -> Issue:
 
 def normalized(made: Issue, modules: dict[str, str] | None = None) -> dict[str, Any]:
     event: dict[str, Any] = msgspec.json.decode(
-        encode_json(convert_error(made, CONTEXT, modules or {}))
+        encode_json(convert_error(made, CONTEXT, fit_modules(modules or {})))
     )
     result: dict[str, Any] = NORMALIZER.normalize_event(event)
     return result
@@ -333,7 +333,7 @@ def huge_issues(draw: st.DrawFn) -> Issue:
 @settings(QUICK, max_examples=25)
 def test_no_issue_is_larger_than_an_event_may_be(made: Issue, module: str, count: int) -> None:
     modules = {f"{module}{n}": module for n in range(count)}
-    body = encode_json(convert_error(made, CONTEXT, modules))
+    body = encode_json(convert_error(made, CONTEXT, fit_modules(modules)))
 
     assert len(body) <= MAX_EVENT_ITEM_BYTES
     assert_valid(NORMALIZER.normalize_event(msgspec.json.decode(body)))

@@ -27,7 +27,7 @@ from spanbridge.runtime.status import DestinationStatus
 from spanbridge.sentry.beside_sdk import Project
 from spanbridge.sentry.beside_sdk_hooks import SdkHooks
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.convert.error import Modules, convert_error, fit_modules
 from spanbridge.sentry.dsc import DscSource
 from spanbridge.sentry.encode import encode_envelope
 from spanbridge.sentry.transactions import EncodedTransaction, encode_transactions
@@ -101,8 +101,8 @@ class SentryDestination:
         self._start_empty()
 
     @cached_property
-    def _modules(self) -> dict[str, str]:
-        return installed_modules()
+    def _modules(self) -> Modules:
+        return fit_modules(installed_modules())
 
     def _start_empty(self) -> None:
         self._assembler = Assembler(

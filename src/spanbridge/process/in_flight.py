@@ -70,7 +70,11 @@ def left_by(error: BaseException) -> Left | None:
 
 
 def in_flight(
-    error: BaseException, span: ReadableSpan, *, includes_locals: bool
+    error: BaseException,
+    span: ReadableSpan,
+    *,
+    includes_locals: bool,
+    own_modules: tuple[str, ...] = (),
 ) -> InFlight | None:
     """Snapshot and mark ``error`` if the ending of ``span`` speaks of it.
 
@@ -81,7 +85,8 @@ def in_flight(
         error: What ``sys.exc_info()`` shows while the span ends. It may be unrelated: a healthy
             span can end inside an ``except`` block.
         span: The span that ends.
-        includes_locals: Whether to keep short texts of local variables.
+        includes_locals: Whether to keep local variables.
+        own_modules: Installed modules whose frames have variables all the same.
     """
     if span.status.status_code is not StatusCode.ERROR:
         return None
@@ -102,7 +107,7 @@ def in_flight(
         return None
     sighting = mark(error, f"{context.trace_id:032x}", f"{context.span_id:016x}")
     return InFlight(
-        take(error, includes_locals, sighting.locals_by_frame),
+        take(error, includes_locals, sighting.locals_by_frame, own_modules),
         sighting,
         chain_marks(error),
         ending == "left",

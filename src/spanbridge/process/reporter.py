@@ -67,6 +67,7 @@ class Reporter:
         self._traces = traces
         self.intake: Intake | None = None
         self.includes_locals = False
+        self.own_modules: tuple[str, ...] = ()
         self.ignores: Callable[[str], bool] = is_ignored
         """Whether a logger's records are left alone."""
         self._outside = _local_trace_of_process()
@@ -176,7 +177,7 @@ class Reporter:
         if annotations is not None:
             sighting.annotations = annotations.beside(sighting.annotations)
         return InFlight(
-            take(error, self.includes_locals, sighting.locals_by_frame),
+            take(error, self.includes_locals, sighting.locals_by_frame, self.own_modules),
             sighting,
             chain_marks(error),
             is_leaving=False,

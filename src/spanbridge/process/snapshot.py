@@ -43,7 +43,10 @@ again, for the exception that it raised there.
 
 
 def take(
-    error: BaseException, include_locals: bool, known_locals: LocalsByFrame | None = None
+    error: BaseException,
+    include_locals: bool,
+    known_locals: LocalsByFrame | None = None,
+    own_modules: tuple[str, ...] = (),
 ) -> tuple[CapturedException, ...]:
     """Snapshot an exception with its causes, contexts and group members.
 
@@ -58,11 +61,13 @@ def take(
         include_locals: Keep local variables, bounded; this calls their ``__repr__``.
         known_locals: Variables taken before of the same exception, used again and added to, so that
             each frame is read once however many spans the exception leaves.
+        own_modules: Modules whose frames are the application's own also where they are installed;
+            variables of other installed packages are not read.
     """
     if known_locals is None:
         known_locals = {}
     try:
-        return _take(error, known_locals if include_locals else None)
+        return _take(error, _Locals(known_locals, own_modules) if include_locals else None)
     except Exception as failure:
         GUARD.caught("process.take_exception", failure)
         return ()
@@ -96,9 +101,7 @@ class _Pending(NamedTuple):
     parent: int | None
 
 
-def _take(
-    error: BaseException, known_locals: LocalsByFrame | None
-) -> tuple[CapturedException, ...]:
+def _take(error: BaseException, wanted: _Locals | None) -> tuple[CapturedException, ...]:
     captured: list[CapturedException] = []
     omitted: dict[int, int] = {}
     seen = {id(error)}
@@ -110,7 +113,7 @@ def _take(
             omitted[current.parent] = omitted.get(current.parent, 0) + 1
             continue
         position = len(captured)
-        captured.append(_snapshot(current, known_locals))
+        captured.append(_snapshot(current, wanted))
         children = []
         for child, relation, index in inner_exceptions(current.error):
             if id(child) not in seen:
@@ -123,10 +126,10 @@ def _take(
     return tuple(captured)
 
 
-def _snapshot(pending: _Pending, known_locals: LocalsByFrame | None) -> CapturedException:
+def _snapshot(pending: _Pending, wanted: _Locals | None) -> CapturedException:
     error = pending.error
     cls = type(error)
-    frames, omitted_frames = _frames(error.__traceback__, known_locals)
+    frames, omitted_frames = _frames(error.__traceback__, wanted)
     members = len(error.exceptions) if isinstance(error, BaseExceptionGroup) else 0
     return CapturedException(
         cls.__qualname__,
@@ -189,7 +192,7 @@ def _notes(error: BaseException) -> tuple[str, ...]:
 
 
 def _frames(
-    traceback: TracebackType | None, known_locals: LocalsByFrame | None
+    traceback: TracebackType | None, wanted: _Locals | None
 ) -> tuple[tuple[CapturedFrame, ...], int]:
     entries: list[TracebackType] = []
     while traceback is not None:
@@ -218,8 +221,8 @@ def _frames(
             del frames[visible:]
         frames.append(CapturedFrame(frame.f_code, entry.tb_lineno, module))
         visible += 1
-    if known_locals is not None:
-        _add_locals(frames, entries, known_locals)
+    if wanted is not None:
+        _add_locals(frames, entries, wanted)
     return tuple(frames), omitted
 
 
@@ -246,9 +249,7 @@ _STDLIB: Final = sysconfig.get_paths()["stdlib"] + os.sep
 _INSTALLED: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 
 
-def _add_locals(
-    frames: list[CapturedFrame], entries: list[TracebackType], known: LocalsByFrame
-) -> None:
+def _add_locals(frames: list[CapturedFrame], entries: list[TracebackType], wanted: _Locals) -> None:
     # The frames are the entries in order, some left out.
     position = 0
     last = len(frames) - FRAMES_WITH_LOCALS_AT_EACH_END
@@ -260,12 +261,26 @@ def _add_locals(
         if captured.code is not frame.f_code or captured.lineno != entry.tb_lineno:
             continue
         is_near_an_end = position < FRAMES_WITH_LOCALS_AT_EACH_END or position >= last
-        if is_near_an_end and not _is_of_a_library(frame.f_code.co_filename):
+        is_own = not _is_of_a_library(frame.f_code.co_filename) or wanted.names(captured.module)
+        if is_near_an_end and is_own:
             key = (id(frame), frame.f_code, entry.tb_lineno)
-            if (variables := known.get(key)) is None:
-                known[key] = variables = read_local_variables(frame)
+            if (variables := wanted.known.get(key)) is None:
+                wanted.known[key] = variables = read_local_variables(frame)
             frames[position] = captured._replace(local_variables=variables)
         position += 1
+
+
+class _Locals(NamedTuple):
+    """Of which frames local variables are kept."""
+
+    known: LocalsByFrame
+    own_modules: tuple[str, ...]
+
+    def names(self, module: str | None) -> bool:
+        """Whether a module, or one above it, counts as the application's own wherever it lies."""
+        return module is not None and any(
+            module == own or module.startswith(f"{own}.") for own in self.own_modules
+        )
 
 
 @lru_cache(maxsize=4096)

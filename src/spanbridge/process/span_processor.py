@@ -36,6 +36,7 @@ class BridgeProcessor(SpanProcessor):
         self.policy: SamplingPolicy | None = None
         self.intake: Intake | None = None
         self.includes_locals = False
+        self.own_modules: tuple[str, ...] = ()
         self.annotate: Callable[[Sighting], None] | None = None
         """Adds what the application attached to a failure otherwise; never raises."""
         self.flushes: Callable[[float], bool] = lambda timeout_s: True
@@ -82,9 +83,12 @@ class BridgeProcessor(SpanProcessor):
                 local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
             seen: InFlight | Left | None = None
             if (error := sys.exc_info()[1]) is not None:
-                seen = in_flight(error, span, includes_locals=self.includes_locals) or left_by(
-                    error
-                )
+                seen = in_flight(
+                    error,
+                    span,
+                    includes_locals=self.includes_locals,
+                    own_modules=self.own_modules,
+                ) or left_by(error)
             root_id = local.root_id
             if span_id == root_id:
                 self._traces.close(local)

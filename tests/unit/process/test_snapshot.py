@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import Tracer
 
@@ -319,3 +320,21 @@ def test_locals_of_libraries_stay_where_they_are() -> None:
     assert (of_us[-1].local_variables or {})["secret"] == "'hunter2'"
     assert of_libraries
     assert all(frame.local_variables is None for frame in of_libraries)
+
+
+def test_variables_of_a_package_are_kept_only_where_it_counts_as_the_applications() -> (
+    None
+):
+    error = caught(lambda: yaml.safe_load("{"))
+
+    def modules_with_variables(*own: str) -> set[str]:
+        [taken] = take(error, True, own_modules=own)
+        return {
+            str(frame.module).partition(".")[0]
+            for frame in taken.frames
+            if frame.local_variables is not None
+        }
+
+    assert "yaml" not in modules_with_variables()
+    assert "yaml" not in modules_with_variables("yam")
+    assert "yaml" in modules_with_variables("yaml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from spanbridge.model.failure import Issue
 from spanbridge.model.span import SpanRecord
@@ -33,11 +33,26 @@ MAX_TAGS_BYTES: Final = 32 * 1024
 MAX_MODULES: Final = 500
 MAX_MODULES_BYTES: Final = 32 * 1024
 
-_NO_MODULES: Final[Mapping[str, str]] = {}
+
+class Modules(NamedTuple):
+    """Installed distributions with their versions, as many as an event has room for."""
+
+    versions: dict[str, str]
+    found: int
+    """How many there were."""
+
+
+NO_MODULES: Final = Modules({}, 0)
+
+
+def fit_modules(found: Mapping[str, str]) -> Modules:
+    """The distributions that fit into each event of the process."""
+    some = dict(list(found.items())[:MAX_MODULES])
+    return Modules(fit_texts(some, MAX_MODULES_BYTES), len(found))
 
 
 def convert_error(
-    issue: Issue, context: ConvertContext, modules: Mapping[str, str] = _NO_MODULES
+    issue: Issue, context: ConvertContext, modules: Modules = NO_MODULES
 ) -> ErrorEvent:
     """The error event of ``issue``, valid and within all limits by construction.
 
@@ -46,7 +61,7 @@ def convert_error(
     Args:
         issue: A decided failure, scrubbed already.
         context: What is the same for all payloads of the destination.
-        modules: Installed distributions and their versions.
+        modules: Installed distributions, made to fit once and for all.
     """
     meta: Meta = {}
     root_record = _root_of(issue)
@@ -70,6 +85,8 @@ def convert_error(
         meta,
     )
     user = user_of(issue.user) or (user_of(span.data) if span else None)
+    if modules.found > len(modules.versions):
+        meta["modules"] = {"": MetaAnnotation(len=modules.found)}
     return ErrorEvent(
         event_id=issue.event_id,
         timestamp=min(max(issue.time_ns, 0), MAX_NS) / 1e9,
@@ -91,7 +108,7 @@ def convert_error(
         user=user or (user_of(root.data) if root else None),
         request=request_of(root_record, root.data) if root and root_record else None,
         breadcrumbs=breadcrumbs,
-        modules=_modules(modules, meta),
+        modules=modules.versions,
         meta=meta,
     )
 
@@ -172,10 +189,3 @@ def _fingerprint(issue: Issue) -> list[str]:
     while len(encode_json(parts)) > MAX_FINGERPRINT_BYTES:
         parts.pop()
     return parts
-
-
-def _modules(modules: Mapping[str, str], meta: Meta) -> dict[str, str]:
-    kept = fit_texts(dict(list(modules.items())[:MAX_MODULES]), MAX_MODULES_BYTES)
-    if len(kept) < len(modules):
-        meta["modules"] = {"": MetaAnnotation(len=len(modules))}
-    return kept

@@ -15,7 +15,7 @@ from spanbridge.model.failure import (
 )
 from spanbridge.model.span import Resource
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.error import convert_error
+from spanbridge.sentry.convert.error import convert_error, fit_modules
 from spanbridge.sentry.convert.fitting import fit_context
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation, SdkInfo
@@ -59,7 +59,7 @@ def frames(count: int, **fields: Any) -> tuple[StackFrame, ...]:
 
 
 def test_an_event_names_the_program() -> None:
-    sent = event(issue(), modules={"fastapi": "1.0"})
+    sent = event(issue(), modules=fit_modules({"fastapi": "1.0"}))
     assert {key: sent[key] for key in ("release", "environment", "server_name", "dist")} == {
         "release": "app@1",
         "environment": "staging",
@@ -353,7 +353,7 @@ def test_what_was_cut_of_other_parts_is_said() -> None:
             span_path=tuple("n" * 300 for _ in range(100)),
             contexts={f"c{n}": {f"k{m}": "\x01" * 900 for m in range(9)} for n in range(30)},
         ),
-        modules={f"m{n}": "1" for n in range(600)},
+        modules=fit_modules({f"m{n}": "1" for n in range(600)}),
     )
     meta = sent["_meta"]
     assert meta["logentry"]["formatted"][""]["len"] == 9000
@@ -411,7 +411,8 @@ def test_an_event_stays_below_one_mebibyte(exceptions: tuple[ExceptionRecord, ..
         fingerprint=tuple(LARGE for _ in range(100)),
         span_path=tuple(LARGE for _ in range(100)),
     )
-    body = encode_json(convert_error(made, CONTEXT, {f"m{n}": "1" for n in range(5000)}))
+    modules = fit_modules({f"m{n}": "1" for n in range(5000)})
+    body = encode_json(convert_error(made, CONTEXT, modules))
     assert len(body) < MEBIBYTE
     sent = msgspec.json.decode(body)
     outermost = sent["exception"]["values"][-1]
