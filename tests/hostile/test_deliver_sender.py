@@ -411,6 +411,19 @@ def test_losses_elsewhere_are_reported_when_flushing() -> None:
     }
 
 
+def test_what_is_discarded_while_the_queue_empties_is_reported_before_the_end() -> None:
+    peer = Peer(otherwise=answer(200, X_Sentry_Rate_Limits="60:transaction;span:organization"))
+    with sending(peer) as one:
+        one.error()
+        one.trace("limited by the answer to the error")
+        assert one.sender.close(5)
+    assert one.books.outcomes["span"] == {"rate_limited": 9}
+    assert reports_in(peer.requests) == {
+        ("ratelimit_backoff", "transaction"): 1,
+        ("ratelimit_backoff", "span"): 9,
+    }
+
+
 def test_a_report_survives_failed_attempts_and_arrives_once() -> None:
     peer = Peer([answer(503), hang_up, answer(503)])
     with sending(peer) as one:

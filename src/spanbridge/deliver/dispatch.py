@@ -99,6 +99,8 @@ class Dispatch:
         self._backoff = Backoff(clock)
         self._under_way: Work | None = None
         self._is_report_wanted = False
+        self._hurrying = 0
+        """How many wait for everything to meet its fate."""
         self._is_report_suspect = False
         self._has_failed_in_hurry = False
         self._arrivals = 0
@@ -227,10 +229,20 @@ class Dispatch:
         self._accounts.settle(entry.envelope.counts, Outcome.FAILED, reason)
 
     def hurry(self) -> None:
-        """Cut the pauses short once and let pending discards be reported now."""
+        """Cut the pauses short once and let discards be reported now, until :meth:`calm`.
+
+        Also those that come up while the queue empties.
+        """
         self._backoff.release()
-        self._is_report_wanted = self.reports.due_s(0.0) is not None
+        self._hurrying += 1
+        self._is_report_wanted = True
         self._has_failed_in_hurry = False
+
+    def calm(self) -> None:
+        """Whoever hurried waits no longer."""
+        self._hurrying -= 1
+        if not self._hurrying:
+            self._is_report_wanted = False
 
     def is_settled(self, arrivals: int) -> bool:
         """Whether the first ``arrivals`` envelopes met their fate and no report is wanted."""
@@ -240,7 +252,16 @@ class Dispatch:
             oldest = arrival if oldest is None else min(oldest, arrival)
         if self.spool is not None and (arrival_to_disk := self.spool.oldest_arrival()) is not None:
             oldest = arrival_to_disk if oldest is None else min(oldest, arrival_to_disk)
-        return (oldest is None or oldest >= arrivals) and not self._is_report_wanted
+        return (oldest is None or oldest >= arrivals) and not self._is_report_awaited
+
+    @property
+    def _is_report_awaited(self) -> bool:
+        """Whether somebody waits for a report of discards that can be made just now."""
+        if not self._is_report_wanted:
+            return False
+        if self._under_way is not None and self._under_way.discards:
+            return True
+        return self.reports.due_s(0.0) is not None and self._backoff.held_from() is None
 
     def is_stuck_beyond(self, deadline_s: float) -> bool:
         """Whether no attempt is possible before ``deadline_s``, on the clock given."""
@@ -304,7 +325,8 @@ class Dispatch:
     def _conclude_report(self, work: Work, attempt: Attempt) -> None:
         if not work.discards:
             return
-        self._is_report_wanted = False
+        if work.entry is None or attempt.verdict is not Verdict.DELIVERED:
+            self._is_report_wanted = False  # one attempt is made while somebody waits
         match attempt.verdict:
             case Verdict.DELIVERED | Verdict.RATE_LIMITED:  # reports are never limited
                 self._is_report_suspect = False

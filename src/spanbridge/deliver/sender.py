@@ -268,14 +268,15 @@ class EnvelopeSender:
     def _hurry(self, deadline_s: float) -> bool:
         arrivals = self._dispatch.arrivals
         self._dispatch.hurry()
-        if self._dispatch.is_settled(arrivals):
-            return True
-        self._wake()
         self._awaited.append(arrivals)
         try:
+            if self._dispatch.is_settled(arrivals):
+                return True
+            self._wake()
             return self._wait_until_settled(arrivals, deadline_s)
         finally:
             self._awaited.remove(arrivals)
+            self._dispatch.calm()
 
     def _wait_until_settled(self, arrivals: int, deadline_s: float) -> bool:
         while not self._dispatch.is_settled(arrivals):
