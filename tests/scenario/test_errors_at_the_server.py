@@ -10,12 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
 from opentelemetry import context as otel_context
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span
 
+from spanbridge.instrument.fastapi import instrument_app
 from spanbridge.testing import Receiver
 from tests.support.bridged import Bridged, bridged
 
@@ -295,6 +298,166 @@ def test_a_group_that_is_wrapped_logged_and_leaves_the_request_is_one_issue_with
     assert {value["mechanism"]["parent_id"] for value in values[:3]} == {
         group["mechanism"]["exception_id"]
     }
+
+
+# ------------------------------------------------------------------ by whichever signal
+
+
+def fails_with(watched: Watched, *, by_event: bool, by_log: bool) -> dict[str, Any]:
+    """One failing order; what OpenTelemetry records of it is the application's choice."""
+    logger = watched.under_test.logger_provider.get_logger("shop")
+    with watched.tracer.start_as_current_span(
+        "order", record_exception=by_event, set_status_on_exception=by_event
+    ):
+        try:
+            fail()
+        except LookupError as error:
+            span = get_current_span()
+            if by_event:
+                span.record_exception(error)
+            if by_log:
+                logger.emit(severity_number=SeverityNumber.ERROR, body="lost", exception=error)
+            span.set_status(Status(StatusCode.ERROR))
+    [event] = watched.events
+    trace = event["contexts"]["trace"]
+    assert (trace["trace_id"], trace["span_id"]) == ids_of(watched.span("order"))
+    return event
+
+
+def test_a_failure_is_the_same_issue_by_span_event_by_log_and_by_both() -> None:
+    seen = []
+    for by_event, by_log in ((True, False), (False, True), (True, True)):
+        with (
+            Receiver() as receiver,
+            bridged(
+                destinations={"sentry": {"dsn": receiver.dsn}},
+                spool_dir="off",
+                include_locals=False,  # a text has none
+            ) as under_test,
+        ):
+            event = fails_with(Watched(under_test, receiver), by_event=by_event, by_log=by_log)
+        [value] = event["exception"]["values"]
+        seen.append(
+            (
+                value["type"],
+                value["value"],
+                value["stacktrace"],
+                value["mechanism"]["handled"],
+                event.get("fingerprint"),
+                event["level"],
+                event["transaction"],
+            )
+        )
+    assert seen[0] == seen[1] == seen[2]
+
+
+# ------------------------------------------------------------------ through FastAPI
+
+
+class Refused(Exception):
+    """Answered by a handler of its own."""
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "issues"),
+    [
+        ("/unhandled", 500, ["ValueError"]),
+        ("/http500", 500, ["HTTPException"]),
+        ("/http404", 404, []),
+        ("/answered", 503, ["Refused"]),
+        ("/middleware", 500, ["OSError"]),
+    ],
+)
+def test_a_handler_sees_the_live_span_and_a_server_error_is_one_issue(
+    kept: Watched, path: str, status: int, issues: list[str]
+) -> None:
+    app = FastAPI()
+    seen_by_handler: list[str] = []
+
+    @app.exception_handler(Refused)
+    async def answer(request: Request, error: Refused) -> JSONResponse:
+        seen_by_handler.append(f"{get_current_span().get_span_context().span_id:016x}")
+        return JSONResponse({}, 503)
+
+    @app.middleware("http")
+    async def middleware(request: Request, call_next: Any) -> Any:
+        if request.url.path == "/middleware":
+            raise OSError("in a middleware")
+        return await call_next(request)
+
+    @app.get("/{name}")
+    async def route(name: str) -> None:
+        errors = {
+            "unhandled": ValueError("x"),
+            "http500": HTTPException(500),
+            "http404": HTTPException(404),
+            "answered": Refused(),
+        }
+        raise errors[name]
+
+    instrument_app(app, tracer_provider=kept.under_test.provider)
+    assert get(app, path) == [status]
+
+    events = kept.events
+    assert [event["exception"]["values"][-1]["type"] for event in events] == issues
+    [server] = [span for span in kept.seen.spans if span.kind is SpanKind.SERVER]
+    assert (server.attributes or {})["http.status_code"] == status
+    assert (server.status.status_code is StatusCode.ERROR) == (status >= 500)
+    for event in events:
+        assert event["contexts"]["trace"]["trace_id"] == ids_of(server)[0]
+    if path == "/answered":
+        assert seen_by_handler == [ids_of(server)[1]]
+
+
+# ------------------------------------------------------------------ cut short
+
+
+def test_cancelled_work_is_no_issue_and_looks_cancelled(kept: Watched) -> None:
+    async def work() -> None:
+        with kept.tracer.start_as_current_span("agent.run"):
+            await asyncio.sleep(60)
+
+    async def program() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(program())
+
+    assert kept.events == []
+    span = kept.sent_span("agent.run")
+    assert span["status"] == "cancelled"
+    assert span["data"]["spanbridge.outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "aborted"), (SystemExit, "aborted")]
+)
+def test_an_orderly_end_is_no_issue(kept: Watched, error: type[BaseException], status: str) -> None:
+    with pytest.raises(error), kept.tracer.start_as_current_span("agent.run"):
+        raise error
+
+    assert kept.events == []
+    assert kept.sent_span("agent.run")["status"] == status
+
+
+def test_a_timeout_is_an_issue_and_a_deadline_that_was_exceeded(kept: Watched) -> None:
+    async def work() -> None:
+        with kept.tracer.start_as_current_span("agent.run"):
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(work())
+
+    [event] = kept.events
+    assert event["exception"]["values"][-1]["type"] == "TimeoutError"
+    assert kept.sent_span("agent.run")["status"] == "deadline_exceeded"
+
+
+# ------------------------------------------------------------------ left out
 
 
 def test_no_error_of_a_trace_that_is_left_out_is_lost(receiver: Receiver) -> None:

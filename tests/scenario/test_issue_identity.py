@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
@@ -169,3 +172,33 @@ def test_local_variables_are_read_once_however_many_spans_an_exception_leaves(
 
     assert issue["exceptions"][0]["frames"][-1]["vars"]["rows"] == "rows"
     assert reads == ["read"]
+
+
+def test_an_exception_that_is_raised_again_elsewhere_is_one_issue(told: Told) -> None:
+    """With another traceback, in another thread, out of another span."""
+
+    def fail() -> None:
+        with told.tracer.start_as_current_span("tool"):
+            raise TimeoutError("late")
+
+    with ThreadPoolExecutor(1) as pool, told.tracer.start_as_current_span("request"):
+        here = otel_context.get_current()
+
+        def in_context() -> None:
+            otel_context.attach(here)
+            fail()
+
+        future = pool.submit(in_context)
+        with pytest.raises(TimeoutError), told.tracer.start_as_current_span("wait"):
+            try:
+                future.result()
+            except TimeoutError as error:
+                raise error.with_traceback(None) from error.__cause__
+        with pytest.raises(TimeoutError), told.tracer.start_as_current_span("again"):
+            raise future.exception() or AssertionError
+        trace.get_current_span().set_status(StatusCode.ERROR)
+
+    [issue] = told.issues
+    assert issue["span"]["name"] == "tool"
+    assert issue["exceptions"][0]["value"] == "late"
+    assert sum(told.errors.values()) == 3

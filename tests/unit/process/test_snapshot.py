@@ -322,9 +322,7 @@ def test_locals_of_libraries_stay_where_they_are() -> None:
     assert all(frame.local_variables is None for frame in of_libraries)
 
 
-def test_variables_of_a_package_are_kept_only_where_it_counts_as_the_applications() -> (
-    None
-):
+def test_variables_of_a_package_are_kept_only_where_it_counts_as_the_applications() -> None:
     error = caught(lambda: yaml.safe_load("{"))
 
     def modules_with_variables(*own: str) -> set[str]:
