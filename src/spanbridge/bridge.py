@@ -45,7 +45,7 @@ class Bridge:
         recent = RecentRecords()
         self.log_processor = BridgeLogProcessor(self.reporter, recent)
         self.log_processor.flushes = self.flush
-        self.log_processor.closes = self._close_with_provider
+        self.log_processor.closes = self._flush_with_provider
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
         self.decides_alone = True
@@ -99,6 +99,11 @@ class Bridge:
     def problems(self) -> tuple[ConfigurationError, ...]:
         """Destinations that were left out because what they name cannot be used."""
         return self._pipeline.problems if self._pipeline is not None else ()
+
+    def _flush_with_provider(self) -> None:
+        # Spans may still come: only the end of their provider is the end of everything.
+        if self._pipeline is not None:
+            self.flush(self._pipeline.settings.shutdown_timeout_s)
 
     def _close_with_provider(self) -> None:
         if self._pipeline is not None:

@@ -231,3 +231,15 @@ def test_the_log_record_carries_the_id_of_the_issues_event(told: Told, logger: L
     [issue] = told.issues
     [attributes] = seen
     assert attributes["sentry.event_id"] == issue["event_id"]  # type: ignore[index]
+
+
+def test_the_end_of_the_log_provider_is_not_the_end_of_spans(told: Told, logger: Logger) -> None:
+    log(logger, TimeoutError("logged"))
+    told.under_test.logger_provider.shutdown()
+    with pytest.raises(TimeoutError), told.tracer.start_as_current_span("order"):
+        fail()
+
+    assert [issue["exceptions"][0]["value"] for issue in told.issues] == [
+        "logged",
+        "the bank did not answer",
+    ]

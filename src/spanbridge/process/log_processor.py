@@ -17,10 +17,11 @@ from spanbridge.model.log import SEVERITY_ERROR
 from spanbridge.process.bounded_text import body_of
 from spanbridge.process.in_flight import is_recorded_by
 from spanbridge.process.log_mechanisms import mechanism_attributes
+from spanbridge.process.provider_end import FollowsProvider
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.context import Context
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from spanbridge.process.reporter import Reporter
 
 
-class BridgeLogProcessor(LogRecordProcessor):
+class BridgeLogProcessor(FollowsProvider, LogRecordProcessor):
     """Gives every log record of a provider to the reporter, on the application's thread.
 
     It is added to a provider once and never removed, so ``reporter`` decides whether it does
@@ -44,10 +45,9 @@ class BridgeLogProcessor(LogRecordProcessor):
     """
 
     def __init__(self, reporter: Reporter, recent: RecentRecords) -> None:
+        super().__init__()
         self._reporter = reporter
         self._recent = recent
-        self.flushes: Callable[[float], bool] = lambda timeout_s: True
-        self.closes: Callable[[], None] = lambda: None
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Take a log record, with the exception it carries."""
@@ -100,21 +100,6 @@ class BridgeLogProcessor(LogRecordProcessor):
         return reporter.intake is not None and not (
             instrumentation_scope is not None and reporter.ignores(instrumentation_scope.name)
         )
-
-    def shutdown(self) -> None:
-        """Deliver what is queued within the configured deadline; called by the provider."""
-        try:
-            self.closes()
-        except Exception as error:
-            GUARD.caught("process.shutdown", error)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Deliver what was logged so far; false if the deadline passed first."""
-        try:
-            return self.flushes(timeout_millis / 1000)
-        except Exception as error:
-            GUARD.caught("process.force_flush", error)
-            return False
 
 
 def _in_flight(attributes: Mapping[str, Any]) -> BaseException | None:

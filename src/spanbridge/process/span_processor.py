@@ -11,6 +11,7 @@ from opentelemetry.trace import get_current_span
 from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
+from spanbridge.process.provider_end import FollowsProvider
 from spanbridge.process.sampling import NOBODY, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.guard import GUARD
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spanbridge.process.sighting import Sighting
 
 
-class BridgeProcessor(SpanProcessor):
+class BridgeProcessor(FollowsProvider, SpanProcessor):
     """Tracks local traces on the application's thread and queues what has ended.
 
     It is added to a provider once and never removed (OpenTelemetry has no way to), so everything
@@ -32,6 +33,7 @@ class BridgeProcessor(SpanProcessor):
     """
 
     def __init__(self, traces: LocalTraces) -> None:
+        super().__init__()
         self._traces = traces
         self.policy: SamplingPolicy | None = None
         self.intake: Intake | None = None
@@ -39,8 +41,6 @@ class BridgeProcessor(SpanProcessor):
         self.own_modules: tuple[str, ...] = ()
         self.annotate: Callable[[Sighting], None] | None = None
         """Adds what the application attached to a failure otherwise; never raises."""
-        self.flushes: Callable[[float], bool] = lambda timeout_s: True
-        self.closes: Callable[[], None] = lambda: None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find or open the local trace of a new span."""
@@ -106,21 +106,6 @@ class BridgeProcessor(SpanProcessor):
         if self.policy is None or context is None or not context.trace_flags.sampled:
             return NOBODY
         return self.policy.keepers(context.trace_id, None, None)
-
-    def shutdown(self) -> None:
-        """Deliver what is queued within the configured deadline; called by the provider."""
-        try:
-            self.closes()
-        except Exception as error:
-            GUARD.caught("process.shutdown", error)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Deliver what has ended so far; false if the deadline passed first."""
-        try:
-            return self.flushes(timeout_millis / 1000)
-        except Exception as error:
-            GUARD.caught("process.force_flush", error)
-            return False
 
 
 def current_local_trace(traces: LocalTraces, context: Context | None) -> LocalTrace | None:
