@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from spanbridge.model.span import Attributes
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.in_flight import InFlight
+    from spanbridge.process.intake import Logged
     from spanbridge.process.local_trace import LocalTrace, LocalTraces
-    from spanbridge.process.reporter import Logged
     from spanbridge.settings import Settings
 
 MAX_OVER: Final = 4096

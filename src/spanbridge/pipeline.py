@@ -16,8 +16,7 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.issues import Issues
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
-from spanbridge.process.intake import Intake
-from spanbridge.process.reporter import Logged
+from spanbridge.process.intake import Intake, Logged
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span

@@ -10,11 +10,11 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanbridge.process.hooks import Hooks
-from spanbridge.process.intake import Intake
+from spanbridge.process.intake import Intake, Logged
 from spanbridge.process.local_trace import LocalTraces
 from spanbridge.process.log_processor import BridgeLogProcessor
 from spanbridge.process.recent_records import RecentRecords
-from spanbridge.process.reporter import Logged, Reporter
+from spanbridge.process.reporter import Reporter
 from spanbridge.process.stdlib_logging import LEVELS, StdlibLogging
 from tests.support.bridged import process_as_it_was
 

@@ -21,8 +21,8 @@ from spanbridge.runtime.event_id import new_event_id
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from spanbridge.process.intake import Logged
     from spanbridge.process.local_trace import LocalTrace
-    from spanbridge.process.reporter import Logged
     from spanbridge.process.sighting import Sighting
 
 SPAN_MECHANISM: Final = "auto.otel.span"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from spanbridge.model.rule import IssueMode
     from spanbridge.model.span import SpanEvent, SpanRecord
     from spanbridge.process.in_flight import InFlight
+    from spanbridge.process.intake import Logged
     from spanbridge.process.local_trace import LocalTrace
-    from spanbridge.process.reporter import Logged
 
 MAX_PENDING: Final = 64
 """Failures under decision per local trace; the oldest is reported when another one comes."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from spanbridge.model.log import LogRecord
     from spanbridge.process.in_flight import Left
     from spanbridge.process.local_trace import LocalTrace
-    from spanbridge.process.reporter import Logged
 
 RESERVED_FOR_ERRORS = 1024
 """Places beyond the bound for spans that an exception is leaving."""
@@ -26,6 +26,18 @@ WAKE_AT = 512
 
 Ended: TypeAlias = "tuple[ReadableSpan, LocalTrace, InFlight | Left | None]"
 """A finished span on its way to the worker; a plain tuple, because one is made for every span."""
+
+
+class Logged(NamedTuple):
+    """A log record on its way to the worker."""
+
+    record: LogRecord
+    local: LocalTrace
+    """Its local trace; that of the process outside of all spans."""
+    exception: InFlight | None
+    """The exception it carries, if it is severe enough to make an issue."""
+    span: ReadableSpan | None
+    """The span that was current then, usually still open."""
 
 
 class Refused(NamedTuple):

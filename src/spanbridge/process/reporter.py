@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from time import time_ns as now_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from opentelemetry.sdk.trace import ReadableSpan
@@ -24,6 +24,7 @@ from spanbridge.conventions.upstream import (
 )
 from spanbridge.model.log import SEVERITY_ERROR, LogRecord
 from spanbridge.process.in_flight import InFlight, qualified_name
+from spanbridge.process.intake import Logged
 from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.self_description import telemetry_attributes
 from spanbridge.process.sighting import chain_marks, mark
@@ -42,18 +43,6 @@ if TYPE_CHECKING:
 
 IGNORED_LOGGERS: Final = ("opentelemetry", "spanbridge", "sentry_sdk")
 """Loggers of telemetry itself, with all below them: what they say never becomes an issue."""
-
-
-class Logged(NamedTuple):
-    """A log record on its way to the worker."""
-
-    record: LogRecord
-    local: LocalTrace
-    """Its local trace; that of the process outside of all spans."""
-    exception: InFlight | None
-    """The exception it carries, if it is severe enough to make an issue."""
-    span: ReadableSpan | None
-    """The span that was current then, usually still open."""
 
 
 class Reporter:

@@ -7,7 +7,7 @@ from spanbridge.model.failure import CapturedException
 from spanbridge.model.log import SEVERITY_ERROR, LogRecord
 from spanbridge.model.span import SpanRecord
 from spanbridge.process.in_flight import InFlight
-from spanbridge.process.reporter import Logged
+from spanbridge.process.intake import Logged
 from spanbridge.process.sighting import Sighting
 from tests.support.spans import exception_event, local_trace, record
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spanbridge.process.reporter import Logged
+from spanbridge.process.intake import Logged
 from spanbridge.runtime.guard import GUARD
 from tests.support.bridged import process_as_it_was
 from tests.support.failing import ApplicationError, caught, fail

@@ -23,8 +23,9 @@ from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from opentelemetry.sdk._logs import LoggerProvider
 
 from spanbridge.process.bounded_text import MAX_ATTRIBUTES, MAX_BODY_CHARS, MAX_VALUE_CHARS
+from spanbridge.process.intake import Logged
 from spanbridge.process.log_mechanisms import ANNOUNCEMENTS, mechanism_attributes
-from spanbridge.process.reporter import Logged, ignoring
+from spanbridge.process.reporter import ignoring
 from spanbridge.process.stdlib_logging import LEVELS, severity_of
 from spanbridge.runtime.guard import GUARD
 from tests.support.failing import ApplicationError, caught, fail

@@ -30,9 +30,9 @@ from spanbridge.model.failure import (
     Issue,
     StackFrame,
 )
-from spanbridge.process.intake import Intake
+from spanbridge.process.intake import Intake, Logged
 from spanbridge.process.local_trace import LocalTraces
-from spanbridge.process.reporter import Logged, Reporter
+from spanbridge.process.reporter import Reporter
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy
 from spanbridge.process.sighting import mark
 from spanbridge.process.span_processor import BridgeProcessor
