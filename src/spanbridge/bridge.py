@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spanbridge.errors import ConfigurationError
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import Settings
+    from spanbridge.settings.tree import LogLevel
 
 
 class Bridge:
@@ -81,7 +82,10 @@ class Bridge:
         pipeline = self._pipeline
         self._lead_to(None)
         self._pipeline = pipeline
-        return pipeline is None or pipeline.close(timeout_s)
+        if pipeline is None:
+            return True
+        pipeline.intake.close()
+        return pipeline.close(timeout_s)
 
     @property
     def is_closed(self) -> bool:
@@ -125,7 +129,7 @@ class Bridge:
         self.processor.includes_locals = self.reporter.includes_locals = settings.include_locals
         self.processor.own_modules = self.reporter.own_modules = settings.in_app_include
         self.reporter.ignores = ignoring(settings.ignored_loggers)
-        self.stdlib_logging.least_level = LEVELS[settings.log_level]
+        self.stdlib_logging.least_level = LEVELS[_least_log_level(pipeline)]
         self.hooks.is_on = settings.excepthooks
         self.processor.intake = self.reporter.intake = pipeline.intake
         self.processor.policy = self.sampler.policy = pipeline.sampling
@@ -149,6 +153,14 @@ class Bridge:
             return Outgoing(is_sampled, source.for_next_service(local))
 
         return outgoing
+
+
+def _least_log_level(pipeline: Pipeline) -> LogLevel:
+    """From which level on log records are read: all they are for is issues."""
+    settings = pipeline.settings
+    has_issues = settings.issues != "none" or bool(settings.rules)
+    is_taken = any(destination.takes_issues for destination in pipeline.destinations)
+    return settings.log_level if has_issues and is_taken else "off"
 
 
 def _projects(pipeline: Pipeline) -> dict[Project, str]:

@@ -29,7 +29,7 @@ def install(bridge: Bridge, settings: Settings) -> None:
     """
     resource = _resource(settings)
     # Providers shut down in reverse order; spans may end until the last moment.
-    _install_logs(bridge, resource)
+    _install_logs(bridge, settings, resource)
     _install_traces(bridge, resource)
     bridge.propagator.beside = propagate.get_global_textmap()
     propagate.set_global_textmap(bridge.propagator)
@@ -62,9 +62,11 @@ def _install_traces(bridge: Bridge, resource: Resource) -> None:
         )
 
 
-def _install_logs(bridge: Bridge, resource: Resource) -> None:
+def _install_logs(bridge: Bridge, settings: Settings, resource: Resource) -> None:
     provider = _logs.get_logger_provider()
     if isinstance(provider, ProxyLoggerProvider):
+        if settings.logger_provider == "attach":
+            return
         provider = LoggerProvider(resource=_resource_of_traces() or resource)
         provider.add_log_record_processor(bridge.log_processor)
         _logs.set_logger_provider(provider)

@@ -13,6 +13,7 @@ from spanbridge.conventions.upstream import (
     EXCEPTION_MESSAGE,
     EXCEPTION_TYPE,
     SENTRY_MESSAGE_TEMPLATE,
+    THREAD_ID,
 )
 from spanbridge.decide.appearance import Appearance, appearance
 from spanbridge.decide.burst import WINDOW_S, Burst
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from spanbridge.decide.failure import DecidedFailure, Failure
     from spanbridge.destinations.shape import Destination
     from spanbridge.model.failure import ExceptionRecord
+    from spanbridge.model.log import LogRecord
     from spanbridge.model.rule import Circumstances, Effects, IssueMode, Noticed
     from spanbridge.model.span import Attributes
     from spanbridge.privacy.policy import PrivacyPolicy
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 
 MAX_OVER: Final = 4096
 """Local traces whose root ended while something in them is open, as they are remembered."""
+_NOT_SAID: Final = ("exception.", "sentry.", "color_message")
+"""Attributes of a log record that stand elsewhere in an issue, or mean nothing there."""
 MAX_SPANS_ABOVE: Final = 30
 """Open spans above a failing one that are asked what it has to do with."""
 
@@ -130,12 +134,13 @@ class Issues:
         """Take what a log record tells, in order with the spans."""
         if not self._takers:
             return
+        logged = logged._replace(record=_without_content(logged.record))
         if logged.record.body or logged.record.event_name:  # a hook has nothing to say itself
             self._stories.note_log(logged.local, logged.record)
         self._policy.observe_log(logged, now_s)
         if logged.exception is None:
             for noticed in self._rules.noticed_in_log(logged.record):
-                self._take_noticed(noticed, logged.local)
+                self._take_noticed(noticed, logged.local, logged.span)
 
     def lose(self, local: LocalTrace) -> None:
         """The root of ``local`` will never end."""
@@ -150,16 +155,18 @@ class Issues:
         verdicts = self._policy.verdicts(now_s, is_flush=is_flush)
         self._count(Outcome.MERGED, verdicts.merged)
         self._count(Outcome.FILTERED, verdicts.recovered)
+        self._count(Outcome.FILTERED, verdicts.given_up, "too many undecided")
         for decided in verdicts.reported:
             self._report(decided, now_s)
         for decided in verdicts.held:
             self._hold(decided)
         for event_id in verdicts.let_go:
             self._let_go(event_id)
-        due, merged = self._noticed.due(is_flush=is_flush)
+        due, merged = self._noticed.due(now_s, is_flush=is_flush)
         self._count(Outcome.MERGED, merged)
         for one in due:
-            self._report(decided_by_rule(one.noticed, one.local, one.root), now_s)
+            decided = decided_by_rule(one.noticed, one.local, one.root, one.live_span)
+            self._report(decided, now_s)
         self._count(Outcome.FILTERED, self._burst.take_left_out(), "burst")
         for decided, suppressed in self._burst.summaries(now_s, is_flush=is_flush):
             self._send(decided, self._appearance(decided), suppressed)
@@ -176,17 +183,29 @@ class Issues:
             self._over.pop(local, None)
             self._stories.close(local)
 
-    def _mode_of(self, failure: Failure, is_handled: bool | None) -> IssueMode:
+    def _mode_of(
+        self,
+        failure: Failure,
+        local: LocalTrace,
+        root: SpanRecord | None,
+        is_handled: bool | None,
+    ) -> IssueMode:
         if not self._rules.has_modes:
             return self._settings.issues
+        if root is None and (reference := local.root) is not None:
+            live = reference()
+            root = read_span(live) if live is not None else None
+        around = msgspec.structs.replace(failure.circumstances, root=root)
         names = exception_names(failure.captured) or (failure.type,)
         message = failure.captured[0].message if failure.captured else failure.message
-        facts = ExceptionFacts(failure.circumstances, names, message, is_handled)
+        facts = ExceptionFacts(around, names, message, is_handled)
         return self._rules.issue_mode(facts) or self._settings.issues
 
-    def _take_noticed(self, noticed: Noticed, local: LocalTrace) -> None:
+    def _take_noticed(
+        self, noticed: Noticed, local: LocalTrace, live_span: ReadableSpan | None = None
+    ) -> None:
         looks = self._looks(noticed.circumstances, noticed.effects)
-        self._noticed.take(noticed, local, looks.fingerprint)
+        self._noticed.take(noticed, local, looks.fingerprint, live_span)
 
     def _looks(self, around: Circumstances, effects: Effects) -> Appearance:
         return appearance(around, effects, self._settings.group_by)
@@ -225,7 +244,13 @@ class Issues:
             return
         if decided.noticed is None:
             span_ids = (span.span_id for span in decided.path)
-            self._noticed.is_told_by(decided.local, span_ids, looks.fingerprint)
+            self._noticed.is_told_by(
+                decided.local,
+                span_ids,
+                looks.fingerprint,
+                time_ns=decided.time_ns,
+                now_s=now_s,
+            )
         if is_admitted:
             self._send(decided, looks)
         else:
@@ -301,6 +326,7 @@ class Issues:
             without=frozenset(span.span_id for span in decided.path),
             reported=decided.reported_spans,
             live=decided.above,
+            thread_id=log.attributes.get(THREAD_ID) if log and decided.span is None else None,
         )
         issue = Issue(
             event_id=decided.event_id,
@@ -321,7 +347,7 @@ class Issues:
             flags=story.flags,
             level=looks.level,
             tags=looks.tags,
-            contexts=_with_burst(looks.contexts, suppressed),
+            contexts=_contexts(decided, looks, suppressed),
             fingerprint=looks.fingerprint,
         )
         for sighting in decided.sightings:
@@ -338,14 +364,26 @@ class Issues:
         return read_exception_event(told.attributes if told else {}, self._source, self._in_app)
 
 
+def _without_content(record: LogRecord) -> LogRecord:
+    """The record with its event's name in place, and without the prompt or answer it may be.
+
+    Such a body stands among the attributes from here on, where the privacy policy knows it. Older
+    conventions give an event's name as an attribute.
+    """
+    event_name = record.event_name or record.attributes.get("event.name")
+    if not isinstance(event_name, str) or not event_name:
+        return record
+    if not is_event_content(event_name, "body"):
+        return msgspec.structs.replace(record, event_name=event_name)
+    attributes = {**record.attributes, "body": record.body} if record.body else record.attributes
+    return msgspec.structs.replace(record, event_name=event_name, body="", attributes=attributes)
+
+
 def _message(decided: DecidedFailure) -> str:
     if decided.noticed is not None:
         return decided.noticed.title
     log = decided.log
-    if log is None:
-        return ""
-    # What such an event says is a prompt or an answer.
-    return log.event_name if is_event_content(log.event_name, "body") else log.body
+    return (log.body or log.event_name) if log is not None else ""
 
 
 def _template(decided: DecidedFailure) -> str:
@@ -353,8 +391,17 @@ def _template(decided: DecidedFailure) -> str:
     return template if isinstance(template, str) else ""
 
 
-def _with_burst(contexts: dict[str, Attributes], suppressed: int) -> dict[str, Attributes]:
-    """Say of how many failures an issue is the last one, if it stands for a storm."""
-    if not suppressed:
-        return contexts
-    return {**contexts, "burst": {"suppressed": suppressed, "window_s": WINDOW_S}}
+def _contexts(decided: DecidedFailure, looks: Appearance, suppressed: int) -> dict[str, Attributes]:
+    """By subject; what a log record says beside its text; and of how many it is the last one."""
+    contexts = dict(looks.contexts)
+    if decided.log is not None:
+        said = {
+            name: value
+            for name, value in decided.log.attributes.items()
+            if not name.startswith(_NOT_SAID) and not is_event_content(decided.log.event_name, name)
+        }
+        if said:
+            contexts["log"] = said
+    if suppressed:
+        contexts["burst"] = {"suppressed": suppressed, "window_s": WINDOW_S}
+    return contexts

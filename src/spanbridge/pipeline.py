@@ -150,13 +150,15 @@ class Pipeline:
             )
             if not self._is_wanted():
                 self._is_urgent.wait(GATHER_S)
+            # BaseException too: a hook or a ``__repr__`` of the application's that raises
+            # SystemExit here would end the worker, and nothing else.
             try:
                 self._round()
-            except Exception as error:
+            except BaseException as error:
                 GUARD.caught("pipeline.worker", error)
         try:
             self._last_round()
-        except Exception as error:
+        except BaseException as error:
             GUARD.caught("pipeline.shutdown", error)
 
     def _is_wanted(self) -> bool:
@@ -207,7 +209,7 @@ class Pipeline:
         left_out = {name: [0, 0] for name in names}
         for item in batch:
             if isinstance(item, Logged):
-                self._issues.observe_log(item, now_s)
+                self._take_log(item, now_s)
                 continue
             span, local, seen = item
             keepers = local.keepers
@@ -217,10 +219,10 @@ class Pipeline:
                     left_out[name][0] += 1
                     left_out[name][1] += is_root
             in_flight = seen if isinstance(seen, InFlight) else None
-            if not keepers and not self._issues.wants(span, local, in_flight):
-                self._issues.note(local, span)
-                continue
             try:
+                if not keepers and not self._issues.wants(span, local, in_flight):
+                    self._issues.note(local, span)
+                    continue
                 record = read_span(span)
                 if seen is not None or record.events:
                     record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
@@ -249,6 +251,16 @@ class Pipeline:
                 destination.sampled_out(*left_out[destination.name])
             if accepted[destination.name]:
                 destination.accept_spans(accepted[destination.name], now_s)
+
+    def _take_log(self, logged: Logged, now_s: float) -> None:
+        try:
+            self._issues.observe_log(logged, now_s)
+        except Exception as error:
+            if logged.exception is not None:
+                for destination in self.destinations:
+                    if destination.takes_issues:
+                        destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")
+            GUARD.caught("record.log", error)
 
     def _count_refused(self, spans: int, errors: int) -> None:
         if not spans and not errors:

@@ -43,7 +43,6 @@ class Telemetry:
             if settings == self._settings and not self._is_closed:
                 self._chain(settings)
                 return
-            first_time = self._settings is None
             if settings.destinations and self._bridge is None:
                 self._bridge = self._install(settings)
             if self._bridge is not None:
@@ -54,8 +53,7 @@ class Telemetry:
                 _log_everything()
             for problem in self._problems():
                 GUARD.report(str(problem))
-            if settings.destinations or not first_time or settings.problems:
-                logger.info("%s", start_line(settings))
+            logger.info("%s", start_line(settings))
 
     @property
     def _is_closed(self) -> bool:

@@ -229,7 +229,7 @@ subjects = st.dictionaries(st.one_of(st.sampled_from(SUBJECTS), any_text), attri
 
 
 @given(
-    exceptions=st.lists(st.builds(ExceptionRecord, any_text.filter(bool), any_text), max_size=2),
+    exceptions=st.lists(st.builds(ExceptionRecord, any_text, any_text), max_size=2),
     span=st.none() | spans(2, 1),
     root=st.none() | spans(1, None),
     message=any_text,
@@ -271,6 +271,46 @@ def test_any_issue_becomes_a_valid_event(
     assert sent["contexts"]["trace"]["sampled"] is made.is_sampled
     assert sent["level"] == level
     assert len(sent.get("exception", {}).get("values", ())) == len(exceptions)
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "app": {"app_memory": "big", "in_foreground": "no", "app_start_time": "x"},
+    "browser": {"name": 3},
+    "cloud_resource": {"cloud.region": 3},
+    "culture": {"is_24_hour_format": "x"},
+    "device": {"battery_level": "high", "simulator": "x", "memory_size": "lots"},
+    "gpu": {"id": {"a": 1}, "memory_size": "x"},
+    "os": {"name": 3, "rooted": "x"},
+    "profile": {"profile_id": "nope"},
+    "replay": {"replay_id": "nope"},
+    "response": {"status_code": "weird", "headers": "x"},
+    "runtime": {"name": 3},
+    "trace": {"trace_id": "nope"},
+    "order": {"type": "device", "memory_size": "lots"},
+}
+
+
+@pytest.mark.parametrize("subject", ODD)
+def test_what_the_application_calls_like_a_context_of_sentrys_stays_as_it_is(subject: str) -> None:
+    made = issue((ExceptionRecord("E", "x"),), contexts={subject: ODD[subject]})
+
+    sent = normalized(made)
+
+    assert_valid(sent)
+    name = subject if subject == "order" else f"{subject}_data"
+    left = {key: value for key, value in sent["contexts"][name].items() if key != "type"}
+    said = {"type_data" if key == "type" else key: v for key, v in ODD[subject].items()}
+    assert left.keys() == said.keys()
+    assert all(left[key] == v for key, v in said.items() if not isinstance(v, dict))
+
+
+def test_an_exception_that_says_nothing_has_a_type() -> None:
+    sent = normalized(issue((ExceptionRecord("", ""), ExceptionRecord("", "x", parent=0))))
+
+    assert_valid(sent)
+    inner, outer = sent["exception"]["values"]
+    assert (inner.get("type"), inner["value"]) == (None, "x")
+    assert outer["type"] == "UnnamedException"
 
 
 any_size = st.sampled_from([0, 1, 50, 3_000, 60_000])

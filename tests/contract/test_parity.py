@@ -106,6 +106,32 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "modules": lambda event: event["modules"].popitem(),
     "platform": lambda event: event.update(platform="other"),
     "another field": lambda event: event.update(user={"id": "7"}),
+    "a tag": lambda event: event.update(tags={"x": "secret"}),
+    "a tag of other programs": lambda event: event.update(tags={"spanbridge.outcome": "timeout"}),
+    "transaction": lambda event: event.update(transaction="other"),
+    "source of the name": lambda event: event.update(transaction_info={"source": "url"}),
+    "trace_id": lambda event: event["contexts"]["trace"].update(trace_id="0" * 32),
+    "span_id": lambda event: event["contexts"]["trace"].update(span_id="zz"),
+    "parent_span_id": lambda event: event["contexts"]["trace"].update(parent_span_id="zz"),
+    "status of the span": lambda event: event["contexts"]["trace"].update(status="nonsense"),
+    "more of the span": lambda event: event["contexts"]["trace"].update(data={"x": "secret"}),
+    "event_id": lambda event: event.update(event_id="7"),
+    "a note on nothing": lambda event: event.update(_meta={"nonsense": {"": {"len": 1}}}),
+    "a note on something whole": lambda event: event.update(
+        _meta={"exception": {"values": {"0": {"value": {"": {"len": 1}}}}}}
+    ),
+    "an error noted": lambda event: event.update(
+        _meta={"exception": {"": {"err": ["invalid_data"]}}}
+    ),
+}
+CHANGES_OF_A_CHAIN: dict[str, Callable[[list[dict[str, Any]]], object]] = {
+    "id": lambda mechanisms: mechanisms[0].update(exception_id=7),
+    "id of the outermost": lambda mechanisms: mechanisms[-1].update(exception_id=1),
+    "parent": lambda mechanisms: mechanisms[0].update(parent_id=0),
+    "parent of the outermost": lambda mechanisms: mechanisms[-1].update(parent_id=0),
+    "nobody as a parent": lambda mechanisms: mechanisms[1].update(parent_id=99),
+    "source": lambda mechanisms: mechanisms[0].update(source="exceptions[5]"),
+    "source of the outermost": lambda mechanisms: mechanisms[-1].update(source="__cause__"),
 }
 
 
@@ -118,6 +144,56 @@ def test_a_change_of_any_field_is_found_and_not_allowed(
     change(changed[0])
     assert _unexplained(native, ours) == []
     assert _unexplained(native, changed) != []
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_A_CHAIN.values(), ids=CHANGES_OF_A_CHAIN)
+def test_a_wrong_link_of_a_chain_is_found_and_not_allowed(
+    change: Callable[[list[dict[str, Any]]], object], pairs: dict[str, Pair]
+) -> None:
+    native, ours = pairs["a_chain_of_four"]
+    changed = copy.deepcopy(ours)
+    change([value["mechanism"] for value in changed[0]["exception"]["values"]])
+    assert _unexplained(native, ours) == []
+    assert _unexplained(native, changed) != []
+
+
+@pytest.mark.parametrize(
+    ("program", "field", "value"),
+    [
+        ("a_group_of_chains", "parent_id", 1),
+        ("a_group_as_a_cause", "parent_id", 0),
+        ("a_group_as_a_cause", "exception_id", 7),
+        ("a_group_as_a_cause", "source", "exceptions[x]"),
+    ],
+)
+def test_a_wrong_link_of_a_group_is_found_and_not_allowed(
+    program: str, field: str, value: object, pairs: dict[str, Pair]
+) -> None:
+    native, ours = pairs[program]
+    changed = copy.deepcopy(ours)
+    changed[0]["exception"]["values"][0]["mechanism"][field] = value
+    assert _unexplained(native, ours) == []
+    assert _unexplained(native, changed) != []
+
+
+def _with_frame(**frame: Any) -> list[Any]:
+    value = {"type": "E", "value": "e", "stacktrace": {"frames": [frame]}}
+    return [{"exception": {"values": [value]}}]
+
+
+def test_variables_missing_from_a_library_that_is_the_applications_own_are_not_allowed() -> None:
+    frame = {"function": "f", "abs_path": "/usr/lib/x/site-packages/lib.py", "lineno": 1}
+    native = {**frame, "vars": {"q": "1"}}
+
+    assert _unexplained(_with_frame(**native, in_app=True), _with_frame(**frame, in_app=True)) != []
+    assert _unexplained(_with_frame(**native), _with_frame(**frame)) == []
+
+
+def test_a_variable_that_sentrys_sdk_filters_is_not_allowed_in_clear() -> None:
+    frame = {"function": "f", "abs_path": "/app/f.py", "lineno": 1, "in_app": True}
+    native = _with_frame(**frame, vars={"session": "[Filtered]"})
+
+    assert _unexplained(native, _with_frame(**frame, vars={"session": "c2Vzc2lvbg"})) != []
 
 
 @pytest.mark.parametrize("events", [0, 2])

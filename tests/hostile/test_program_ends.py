@@ -369,3 +369,26 @@ def test_logs_reach_us_through_whichever_provider_there_is(receiver: Receiver, b
     assert [outermost(issue)[0] for issue in issues] == ["LookupError", "KeyError"]
     assert done.stdout.split() == [issue["event_id"] for issue in issues]
     assert receiver.violations == []
+
+
+def test_a_logger_provider_of_the_application_can_still_be_set_where_ours_only_attaches(
+    receiver: Receiver,
+) -> None:
+    done = run_program(
+        """
+import logging
+import spanbridge
+from opentelemetry import _logs
+from opentelemetry.sdk._logs import LoggerProvider
+spanbridge.configure()
+own = LoggerProvider()
+_logs.set_logger_provider(own)
+print(_logs.get_logger_provider() is own)
+logging.getLogger("shop").error("failed", exc_info=KeyError("x"))
+""",
+        SENTRY_DSN=receiver.dsn,
+        SPANBRIDGE_LOGGER_PROVIDER="attach",
+        **SETTINGS,
+    )
+    assert (done.exit_code, done.stdout.strip()) == (0, "True"), done.stderr
+    assert [outermost(issue)[0] for issue in issues_of(receiver)] == ["KeyError"]

@@ -14,11 +14,16 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Tracer
 
+from spanbridge.process.stdlib_logging import LEVELS
+from tests.support.bridged import bridged
+from tests.support.failing import caught
 from tests.support.heard import exporter_of
 from tests.support.told import Told, telling
 
@@ -247,3 +252,66 @@ def test_the_event_id_on_the_exported_log_is_that_of_the_issue(told: Told) -> No
     ]
     assert exported.attributes is not None
     assert exported.attributes["sentry.event_id"] == issue["event_id"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "error", [StopIteration(), anyio.ClosedResourceError(), anyio.BrokenResourceError()]
+)
+def test_what_ends_a_loop_elsewhere_is_an_issue_when_it_ends_a_thread(
+    told: Told, error: Exception
+) -> None:
+    def work() -> None:
+        raise error
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    [issue] = told.issues
+    assert (issue["mechanism"], issue["is_handled"]) == ("auto.threading", False)
+
+
+def test_an_error_is_an_issue_although_instrumentation_is_suppressed(told: Told) -> None:
+    with suppress_instrumentation():
+        try:
+            fail()
+        except ConnectionError:
+            logger.exception("order failed")
+
+    [issue] = told.issues
+    assert issue["message"] == "order failed"
+
+
+def test_ignoring_every_logger_leaves_hooks_and_nameless_loggers(tmp_path: Path) -> None:
+    with telling(tmp_path / "told.jsonl", ignored_loggers="*") as told, told.under_test.chained():
+        error = caught(fail)
+        logger.error("by a logger", exc_info=ValueError("ignored"))
+        told.under_test.logger_provider.get_logger("").emit(
+            severity_number=SeverityNumber.ERROR, body="by nobody", exception=ValueError("nameless")
+        )
+        sys.excepthook(type(error), error, error.__traceback__)
+
+        assert [issue["exceptions"][0]["type"] for issue in told.issues] == [
+            "ValueError",
+            "ConnectionError",
+        ]
+
+
+LOG_RULE = {"on": "log", "match": {"logger": "shop"}, "issue": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ({}, "info"),
+        ({"issues": "none"}, "off"),
+        ({"issues": "none", "rules": [LOG_RULE]}, "info"),
+        ({"destinations": {"otlp": {"endpoint": "http://127.0.0.1:9"}}}, "off"),
+    ],
+)
+def test_log_records_are_read_only_where_they_can_lead_to_an_issue(
+    tmp_path: Path, settings: dict[str, object], level: str
+) -> None:
+    with bridged(**{"destinations": {"file": {"path": str(tmp_path / "x")}}, **settings}) as it:
+        assert it.bridge.stdlib_logging.least_level == LEVELS[level]

@@ -202,3 +202,27 @@ def test_an_exception_that_is_raised_again_elsewhere_is_one_issue(told: Told) ->
     assert issue["span"]["name"] == "tool"
     assert issue["exceptions"][0]["value"] == "late"
     assert sum(told.errors.values()) == 3
+
+
+def test_an_exception_that_is_kept_shows_the_variables_of_the_request_that_fails(
+    told: Told,
+) -> None:
+    kept = LookupError("no connection")
+
+    def handle(customer: str) -> None:
+        with told.tracer.start_as_current_span("query"):
+            raise kept.with_traceback(None)
+
+    with told.tracer.start_as_current_span("first request"):
+        with suppress(LookupError):
+            handle("ALICE")
+    with suppress(LookupError), told.tracer.start_as_current_span("second request"):
+        handle("BOB")
+
+    [issue] = told.issues
+    shown = {
+        frame["vars"]["customer"]
+        for frame in issue["exceptions"][0]["frames"]
+        if "customer" in (frame.get("vars") or {})
+    }
+    assert shown == {"'BOB'"}

@@ -13,6 +13,8 @@ from opentelemetry.trace import Status, StatusCode
 
 from tests.support.told import Told, telling
 
+PROMPT = " ".join(("MY", "PROMPT"))  # so that no source line of a frame holds it
+
 
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[Told]:
@@ -131,7 +133,7 @@ def test_an_exception_that_is_logged_twice_outside_of_spans_is_one_issue(
 
     [issue] = told.issues
     assert issue["span"] is None
-    assert issue["message"] == "first"
+    assert issue["message"] == "second"
     assert told.errors == {"delivered": 1, "merged": 1}
 
 
@@ -243,3 +245,22 @@ def test_the_end_of_the_log_provider_is_not_the_end_of_spans(told: Told, logger:
         "logged",
         "the bank did not answer",
     ]
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_prompt_in_an_event_leaves_in_no_part_of_an_issue(tmp_path: Path, is_old: bool) -> None:
+    """Neither as the title a rule makes of it nor in the story, by either way to name an event."""
+    rules = [{"on": "log", "match": {"event": "gen_ai.*"}, "issue": True, "title": "{message}"}]
+    path = tmp_path / "told.jsonl"
+    with telling(path, rules=rules, include_locals=False) as told:
+        logger = told.under_test.logger_provider.get_logger("llm")
+        name = "gen_ai.user.message"
+        with pytest.raises(TimeoutError), told.tracer.start_as_current_span("chat"):
+            logger.emit(
+                event_name=None if is_old else name,
+                attributes={"event.name": name} if is_old else {},
+                body={"content": PROMPT},
+            )
+            fail()
+        assert len(told.issues) == 2
+    assert PROMPT not in path.read_text()

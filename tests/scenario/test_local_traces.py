@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from spanbridge.destinations.console import ConsoleDestination
 from spanbridge.model.failure import Issue
 from spanbridge.model.trace import Segment
 from tests.support.bridged import Bridged, bridged
+from tests.support.told import telling
 
 
 class Trees:
@@ -241,3 +243,15 @@ def test_the_application_keeps_its_own_exception(trees: Trees) -> None:
         raise raised
     assert caught.value is raised
     assert trace.get_current_span().get_span_context().is_valid is False
+
+
+def test_what_cannot_be_read_of_an_exception_costs_neither_span_nor_issue(tmp_path: Path) -> None:
+    path = tmp_path / "told.jsonl"
+    with telling(path) as told:
+        group: Exception = ValueError("innermost")
+        for _ in range(500):
+            group = ExceptionGroup("nested", [group])
+        with pytest.raises(ExceptionGroup), told.tracer.start_as_current_span("root"):
+            raise group
+        assert [span["name"] for span in told.spans] == ["root"]
+        assert len(told.issues) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from spanbridge.instrument import (
@@ -83,6 +84,28 @@ def test_a_cause_can_be_asked_for(path: Path) -> None:
         fail(told, "job", ValueError("other"))
 
         assert [issue["level"] for issue in told.issues] == ["warning", "error"]
+
+
+@pytest.mark.parametrize("match", [{"root": "nightly *"}, {"tenant.id": "test"}])
+def test_the_root_can_be_asked_for_whether_it_has_ended_or_not(
+    path: Path, match: dict[str, object]
+) -> None:
+    rules = [{"on": "exception", "match": match, "issue": "none"}]
+    with telling(path, rules=rules) as told:
+        logger = told.under_test.logger_provider.get_logger("app")
+        with told.tracer.start_as_current_span(
+            "nightly job", attributes={"tenant.id": "test"}
+        ) as root:
+            try:
+                with told.tracer.start_as_current_span("step"):
+                    raise ValueError("caught below")
+            except ValueError as error:
+                logger.emit(severity_number=SeverityNumber.ERROR, body="bad", exception=error)
+            assert told.issues == []
+            root.set_status(Status(StatusCode.ERROR))
+        fail(told, "daily job", ValueError("another root"))
+
+        assert [issue["exceptions"][0]["value"] for issue in told.issues] == ["another root"]
 
 
 def test_what_was_handled_can_be_told_from_what_was_not(path: Path) -> None:

@@ -41,6 +41,9 @@ SENTRY_MECHANISM_HANDLED: Final = "sentry.mechanism.handled"
 SENTRY_MESSAGE_TEMPLATE: Final = "sentry.message.template"
 """On a log record: its message before the arguments were put in."""
 
+THREAD_ID: Final = "thread.id"
+THREAD_NAME: Final = "thread.name"
+
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
 CODE_LINE_NUMBER: Final = "code.line.number"

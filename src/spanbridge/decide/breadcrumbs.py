@@ -23,6 +23,8 @@ from spanbridge.conventions.upstream import (
     GEN_AI_REQUEST_MODEL,
     GEN_AI_USAGE_INPUT_TOKENS,
     GEN_AI_USAGE_OUTPUT_TOKENS,
+    THREAD_ID,
+    THREAD_NAME,
 )
 from spanbridge.model.failure import Breadcrumb, Level
 from spanbridge.model.log import (
@@ -197,9 +199,13 @@ def exception_breadcrumb(
     )
 
 
+_UNTOLD: Final = frozenset({EXCEPTION_STACKTRACE, THREAD_ID, THREAD_NAME, "color_message"})
+"""Attributes of a log record that say nothing in a breadcrumb; the last is uvicorn's."""
+
+
 def log_breadcrumb(record: LogRecord, max_chars: int) -> Breadcrumb:
     """What was logged. The body of an event stands with its data, as its name is the message."""
-    data = {key: value for key, value in record.attributes.items() if key != EXCEPTION_STACKTRACE}
+    data = {key: value for key, value in record.attributes.items() if key not in _UNTOLD}
     message = record.body
     if record.event_name:
         message = record.event_name

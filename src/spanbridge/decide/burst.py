@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import msgspec
+
+from spanbridge.conventions.upstream import EXCEPTION_STACKTRACE, EXCEPTION_TYPE
+from spanbridge.decide.identity import raising_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -12,6 +17,8 @@ if TYPE_CHECKING:
 WINDOW_S: Final = 60.0
 MAX_KINDS: Final = 10_000
 """Kinds of failure that are counted apart; the one counted longest is forgotten first."""
+MAX_STORMS: Final = 1_000
+"""Storms that get a summary of their own; what more of them leave out is only counted."""
 
 _Kind: TypeAlias = "tuple[object, ...]"
 
@@ -45,23 +52,29 @@ class Burst:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._windows: dict[_Kind, _Window] = {}
-        self._storms: set[_Kind] = set()
+        self._calm: dict[_Kind, _Window] = {}
+        """Kinds of which nothing was left out, oldest first."""
+        self._storms: dict[_Kind, _Window] = {}
+        """Kinds of which a summary is due, oldest first."""
         self._left_out = 0
 
     def admits(self, decided: DecidedFailure, fingerprint: tuple[str, ...], now_s: float) -> bool:
         """Whether a failure is reported; if not, it is remembered for the summary."""
         kind = _kind_of(decided, fingerprint)
-        window = self._windows.get(kind)
+        window = self._storms.get(kind) or self._calm.get(kind)
         if window is None or (now_s - window.since_s >= WINDOW_S and not window.suppressed):
             window = self._open(kind, now_s)
         if window.admitted < self._budget:
             window.admitted += 1
             return True
+        if window.last is None and len(self._storms) >= MAX_STORMS:
+            self._left_out += 1
+            return False
         self._left_out += window.last is not None  # the new one stands for it too
         window.suppressed += 1
-        window.last = decided
-        self._storms.add(kind)
+        window.last = _without_variables(decided)
+        self._calm.pop(kind, None)
+        self._storms[kind] = window
         return False
 
     def take_left_out(self) -> int:
@@ -76,25 +89,36 @@ class Burst:
             now_s: Monotonic time.
             is_flush: Do not wait for the minute to be over.
         """
-        for kind in list(self._storms):
-            window = self._windows[kind]
-            if not is_flush and now_s - window.since_s < WINDOW_S:
+        for kind, window in list(self._storms.items()):
+            is_over = now_s - window.since_s >= WINDOW_S
+            if not is_flush and not is_over:
                 continue
-            self._storms.discard(kind)
+            del self._storms[kind]
             if window.last is not None:
                 yield Suppressed(window.last, window.suppressed)
             window.suppressed, window.last = 0, None
-            if now_s - window.since_s >= WINDOW_S:
-                del self._windows[kind]
+            if not is_over:
+                self._keep(kind, window)
 
     def _open(self, kind: _Kind, now_s: float) -> _Window:
-        self._windows.pop(kind, None)
-        if len(self._windows) >= MAX_KINDS:
-            oldest = next((known for known in self._windows if known not in self._storms), None)
-            if oldest is not None:
-                del self._windows[oldest]
-        window = self._windows[kind] = _Window(now_s)
+        self._calm.pop(kind, None)
+        window = _Window(now_s)
+        self._keep(kind, window)
         return window
+
+    def _keep(self, kind: _Kind, window: _Window) -> None:
+        if len(self._calm) >= MAX_KINDS:
+            del self._calm[next(iter(self._calm))]
+        self._calm[kind] = window
+
+
+def _without_variables(decided: DecidedFailure) -> DecidedFailure:
+    """A failure as it can wait a minute for its summary: with its frames, without their values."""
+    captured = tuple(
+        error._replace(frames=tuple([one._replace(local_variables=None) for one in error.frames]))
+        for error in decided.captured
+    )
+    return msgspec.structs.replace(decided, captured=captured, live_span=None)
 
 
 def _kind_of(decided: DecidedFailure, fingerprint: tuple[str, ...]) -> _Kind:
@@ -109,10 +133,5 @@ def _kind_of(decided: DecidedFailure, fingerprint: tuple[str, ...]) -> _Kind:
         return (*fingerprint, outermost.module, outermost.type, *place)
     told = decided.event or decided.log
     attributes = told.attributes if told else {}
-    stacktrace = str(attributes.get("exception.stacktrace", ""))
-    return (*fingerprint, attributes.get("exception.type"), _raising_line(stacktrace))
-
-
-def _raising_line(stacktrace: str) -> str:
-    start = stacktrace.rfind('  File "')
-    return stacktrace[start:].partition("\n")[0] if start >= 0 else ""
+    line = raising_line(attributes.get(EXCEPTION_STACKTRACE))
+    return (*fingerprint, attributes.get(EXCEPTION_TYPE), line)

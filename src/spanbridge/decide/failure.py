@@ -8,10 +8,12 @@ import msgspec
 
 from spanbridge.conventions.upstream import (
     EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
     EXCEPTION_TYPE,
     SENTRY_MECHANISM_HANDLED,
     SENTRY_MECHANISM_TYPE,
 )
+from spanbridge.decide.identity import captured_raising_line, whole_raising_line
 from spanbridge.model.failure import CapturedException
 from spanbridge.model.log import LogRecord
 from spanbridge.model.rule import Circumstances, Noticed
@@ -19,6 +21,8 @@ from spanbridge.model.span import Attributes, SpanEvent, SpanRecord
 from spanbridge.runtime.event_id import new_event_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.process.intake import Logged
@@ -36,8 +40,8 @@ class Failure:
     __slots__ = (
         "captured", "catcher", "due_s", "event", "event_id", "identities", "is_held", "is_orphan",
         "live_span", "log", "mechanism", "message", "noticed_s", "own_attributes", "path",
-        "precedes_root", "round", "says_handled", "sightings", "span", "span_id", "trace_id",
-        "type",
+        "precedes_root", "raised_at", "round", "says_handled", "sightings", "span", "span_id",
+        "trace_id", "type",
     )  # fmt: skip
 
     def __init__(
@@ -51,12 +55,14 @@ class Failure:
         """That span while it is open."""
         self.event: SpanEvent | None = None
         self.log: LogRecord | None = None
-        """The first log record that told of it."""
+        """The last log record that told of it."""
         self.identities: list[Sighting] = [sighting] if sighting is not None else []
         """Of the live exceptions it was seen as; empty if only its text is known."""
         self.event_id = sighting.event_id if sighting is not None else new_event_id()
         self.type = str(attributes.get(EXCEPTION_TYPE, ""))
         self.message = str(attributes.get(EXCEPTION_MESSAGE, ""))
+        self.raised_at = whole_raising_line(attributes.get(EXCEPTION_STACKTRACE))
+        """Where it was raised, by the text of its stack trace; empty if that does not tell."""
         self.mechanism = SPAN_MECHANISM
         self.own_attributes: Attributes = {}
         """What the exception says about itself."""
@@ -126,21 +132,43 @@ class Failure:
     @property
     def is_reported_elsewhere(self) -> bool:
         """Whether it became an issue already, perhaps through another local trace."""
-        return any(sighting.is_reported for sighting in self.identities)
+        return any(sighting.reported_s is not None for sighting in self.identities)
 
     def is_seen_as(self, sighting: Sighting) -> bool:
         """Whether ``sighting`` is of this failure."""
         return any(known is sighting for known in self.identities)
 
-    def reads_like(self, attributes: Attributes) -> bool:
-        """Whether ``exception.*`` attributes tell of an exception with the same type and text.
+    def reads_like(self, attributes: Attributes, span_ids: Collection[str]) -> bool:
+        """Whether ``exception.*`` attributes tell of the same exception.
 
-        Some write the type with its module, some without.
+        Type, text and raising line must agree; some write the type with its module, some without.
+        Where one of both has no raising line, they must come from one span.
+
+        Args:
+            attributes: What was told.
+            span_ids: The spans it may have been told in if nothing else tells.
         """
         name = str(attributes.get(EXCEPTION_TYPE, ""))
-        return self.message == str(attributes.get(EXCEPTION_MESSAGE, "")) and (
-            self.type == name or self.type.rpartition(".")[2] == name.rpartition(".")[2]
-        )
+        if self.message != str(attributes.get(EXCEPTION_MESSAGE, "")) or (
+            self.type.rpartition(".")[2] != name.rpartition(".")[2]
+        ):
+            return False
+        mine = self.raised_at or captured_raising_line(self.captured)
+        other = whole_raising_line(attributes.get(EXCEPTION_STACKTRACE))
+        return mine == other if mine and other else self.span_id in span_ids
+
+    def sheds_weight(self) -> None:
+        """Give up frames, texts of stack traces and the spans it crossed, but for the first."""
+        self.captured = tuple(error._replace(frames=()) for error in self.captured)
+        for sighting in self.identities:
+            sighting.locals_by_frame = {}
+        if self.event is not None:
+            attributes = dict(self.event.attributes)
+            attributes.pop(EXCEPTION_STACKTRACE, None)
+            self.event = msgspec.structs.replace(self.event, attributes=attributes)
+        if self.span is not None:
+            self.span = msgspec.structs.replace(self.span, events=(), links=())
+        self.path = [self.span] if self.span is not None else []
 
     def becomes(self, sighting: Sighting) -> None:
         """Note that another exception took its place."""
@@ -149,8 +177,6 @@ class Failure:
 
     def takes_in(self, inner: Failure) -> None:
         """Note that another failure is part of this one: its cause, its context, its member."""
-        for sighting in inner.identities:
-            self.becomes(sighting)
         if inner.log is not None and inner.due_s is not None:
             self.is_told(inner.log, inner.due_s)
 
@@ -169,8 +195,8 @@ class Failure:
 
     def is_told(self, record: LogRecord, due_s: float) -> None:
         """Note that a log record tells of it: it is an issue, at ``due_s`` at the latest."""
-        if self.log is None:
-            self.log = record
+        self.log = record  # whoever is further out knows better what it means
+        if self.due_s is None:
             self.due_s = due_s
         self.is_described(record.attributes)
 
@@ -227,7 +253,12 @@ class DecidedFailure(msgspec.Struct, frozen=True):
         )
 
 
-def decided_by_rule(noticed: Noticed, local: LocalTrace, root: SpanRecord | None) -> DecidedFailure:
+def decided_by_rule(
+    noticed: Noticed,
+    local: LocalTrace,
+    root: SpanRecord | None,
+    live_span: ReadableSpan | None,
+) -> DecidedFailure:
     """Something that a rule makes an issue, in the form of a failure without an exception."""
     around = noticed.circumstances
     return DecidedFailure(
@@ -237,7 +268,7 @@ def decided_by_rule(noticed: Noticed, local: LocalTrace, root: SpanRecord | None
         trace_id=noticed.trace_id,
         span_id=noticed.span_id,
         span=around.span,
-        live_span=None,
+        live_span=live_span,
         root=root,
         event=around.event,
         log=around.log,
@@ -263,3 +294,5 @@ class Verdicts(msgspec.Struct):
     """Further sightings of failures that are reported once."""
     recovered: int = 0
     """Sightings of failures that the application recovered from, or that the policy leaves out."""
+    given_up: int = 0
+    """Sightings of failures that were too many to wait for what decides them."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE, THREAD_ID
 from spanbridge.decide.breadcrumbs import (
     event_breadcrumb,
     exception_breadcrumb,
@@ -20,7 +20,7 @@ from spanbridge.decide.breadcrumbs import (
 )
 from spanbridge.decide.flags import FLAG_EVENTS, FLAG_PREFIX, evaluated_flag, flags_among
 from spanbridge.model.log import LogRecord
-from spanbridge.model.span import Attributes, SpanEvent, SpanRecord
+from spanbridge.model.span import Attributes, AttributeValue, SpanEvent, SpanRecord
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Stories:
         without: frozenset[str] = frozenset(),
         reported: frozenset[str] = frozenset(),
         live: Iterable[SpanRecord] = (),
+        thread_id: AttributeValue = None,
     ) -> Story:
         """What happened in ``local`` before a failure.
 
@@ -126,6 +127,8 @@ class Stories:
             reported: Ids of spans whose exceptions were issues of their own. All other exceptions
                 seen before were recovered from.
             live: Spans of the trace that had not ended, as far as they got.
+            thread_id: Outside of all spans: whose records are told of, and none that carries
+                another exception, as nothing else ties them to the failure.
         """
         kept = self._kept.get(id(local))
         teller = _Teller(before_ns, without, reported)
@@ -133,6 +136,8 @@ class Stories:
             for time_ns, flag in kept.flags.values():
                 teller.take_flag(time_ns, flag)
             for item in list(kept.items):
+                if thread_id is not None and not _is_of_thread(item, thread_id):
+                    continue
                 try:
                     teller.take(
                         item if isinstance(item, SpanRecord | LogRecord) else self._read(item)
@@ -188,6 +193,14 @@ class Stories:
             kept.flags[flag.flag] = (time_ns, flag)
         while len(kept.flags) > MAX_FLAGS:
             del kept.flags[next(iter(kept.flags))]
+
+
+def _is_of_thread(item: _Item, thread_id: AttributeValue) -> bool:
+    return (
+        isinstance(item, LogRecord)
+        and item.attributes.get(THREAD_ID) == thread_id
+        and EXCEPTION_TYPE not in item.attributes
+    )
 
 
 class _Exception(NamedTuple):

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from spanbridge.deliver.accounts import Fate
 from spanbridge.deliver.dispatch import Dispatch, Work
 from spanbridge.deliver.envelope import OutgoingEnvelope, sent_at_anew
-from spanbridge.deliver.errands import Adopt, Errand, Fetch, Hold, LetGo, Remove, Save
+from spanbridge.deliver.errands import Adopt, Errand, Fetch, Hold, Remove, Save
 from spanbridge.deliver.queue import QueuedEnvelope
-from spanbridge.deliver.spool import MISTRUST_S, Spool
+from spanbridge.deliver.spool import MISTRUST_S, Spool, Unread
 from spanbridge.deliver.spool_file import Spooled
 from spanbridge.deliver.spool_plan import SpoolPlan
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.threads import start_daemon
 
 PUT_AWAY_AT_LEAST_S = 0.2
 """What the disk gets at the end, however late it is."""
@@ -27,7 +28,9 @@ _LEFT_AT_THE_END = Fate(Outcome.FAILED, "shutdown", "")
 class DiskWork:
     """Does what the plan wants done, on the sender's thread.
 
-    Only at the end whoever closes the sender lends a hand, if its thread cannot be woken.
+    What the dead left is looked for on a short-lived thread of its own: that is done before there
+    is any trouble, and a disk that hangs must not hold up what could be delivered. At the end
+    whoever closes the sender lends a hand, if its thread cannot be woken.
 
     Args:
         spool: The files.
@@ -35,6 +38,8 @@ class DiskWork:
         dispatch: What goes on with an envelope that was read, guarded by ``lock``.
         lock: The sender's.
         clock: Seconds from any fixed point, never going back.
+        name: What the sender works for.
+        wake: Tells the sender's thread, under ``lock``, that there may be more to do.
     """
 
     def __init__(
@@ -44,13 +49,19 @@ class DiskWork:
         dispatch: Dispatch,
         lock: threading.RLock,
         clock: Callable[[], float],
+        *,
+        name: str,
+        wake: Callable[[], None],
     ) -> None:
         self._spool = spool
         self._plan = plan
         self._dispatch = dispatch
         self._lock = lock
         self._clock = clock
+        self._name = name
+        self._wake = wake
         self._disk = threading.Lock()
+        self._looking: threading.Thread | None = None
         self._left: deque[QueuedEnvelope] = deque()
 
     def __len__(self) -> int:
@@ -59,6 +70,10 @@ class DiskWork:
 
     def carry_out(self, errand: Errand) -> Work | None:
         """Do one errand; returns what is to be sent now, after a :class:`Fetch`."""
+        if isinstance(errand, Adopt):
+            self._looking = start_daemon(f"{self._name}-spool", self._look)
+            if self._looking is not None:
+                return None
         with self._disk:
             return self._carry_out(errand)
 
@@ -85,6 +100,14 @@ class DiskWork:
                 self._spool.close()
             finally:
                 self._disk.release()
+        if self._looking is not None:
+            self._looking.join(self._left_s(deadline_s))
+
+    def _look(self) -> None:
+        with self._disk:
+            self._carry_out(Adopt())
+        with self._lock:
+            self._wake()
 
     def _next_errand(self) -> Errand | None:
         with self._lock:
@@ -99,6 +122,7 @@ class DiskWork:
     def _finish(self, errand: Errand, deadline_s: float) -> None:
         if self._clock() < deadline_s and self._disk.acquire(timeout=self._left_s(deadline_s)):
             try:
+                self._spool.trust_again()
                 self._carry_out(errand)
             finally:
                 self._disk.release()
@@ -126,20 +150,18 @@ class DiskWork:
                 return self._spool.adopt()
             case Save(entry):
                 return self._spool.save(entry.envelope)
+            case Hold(_, envelope):
+                return self._spool.save(envelope)
             case Fetch(spooled):
                 return self._read(spooled)
             case Remove(spooled):
                 self._spool.remove(spooled)
-            case Hold(key, envelope):
-                self._spool.hold(key, envelope)
-            case LetGo(key):
-                self._spool.let_go(key)
         return None
 
-    def _read(self, spooled: Spooled) -> OutgoingEnvelope | None:
+    def _read(self, spooled: Spooled) -> OutgoingEnvelope | Unread:
         envelope = self._spool.read(spooled)
-        if envelope is None:
-            return None
+        if isinstance(envelope, Unread):
+            return envelope
         return OutgoingEnvelope(
             sent_at_anew(envelope.body, datetime.now(UTC)),
             envelope.priority,
@@ -151,13 +173,17 @@ class DiskWork:
         if isinstance(errand, Adopt):
             self._plan.adopted(result if isinstance(result, list) else [])
         self._plan.dropped(self._spool.take_dropped())
-        if isinstance(errand, Save):
-            self._plan.saved(errand, result if isinstance(result, Spooled) else None)
-        elif isinstance(errand, Fetch):
-            if result is None and self._spool.is_mistrusted:
+        spooled = result if isinstance(result, Spooled) else None
+        match errand:
+            case Save():
+                self._plan.saved(errand, spooled)
+            case Hold():
+                self._plan.holds.written(errand, spooled)
+            case Fetch(waiting) if result is Unread.LATER:
+                self._plan.postpone(waiting)
+            case Fetch() if result is Unread.DISK:
                 self._plan.pause(MISTRUST_S)
-                return None
-            return self._dispatch.resume(
-                errand, result if isinstance(result, OutgoingEnvelope) else None
-            )
+            case Fetch():
+                envelope = result if isinstance(result, OutgoingEnvelope) else None
+                return self._dispatch.resume(errand, envelope)
         return None

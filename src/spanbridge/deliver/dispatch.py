@@ -119,12 +119,20 @@ class Dispatch:
         """Whether whoever is in a hurry had better stop waiting for the server."""
         return self._has_failed_in_hurry and self._backoff.failures >= HOPELESS_FAILURES
 
-    def add(self, envelope: OutgoingEnvelope) -> None:
-        """Queue ``envelope``, evicting what the bounds demand."""
+    def add(self, envelope: OutgoingEnvelope, held_as: str | None = None) -> None:
+        """Queue ``envelope``, evicting what the bounds demand.
+
+        Args:
+            envelope: What is to be sent.
+            held_as: The key under which it was held while it was undecided.
+        """
         entry = QueuedEnvelope(envelope, self._arrivals, envelope.items)
         self._arrivals += 1
-        if self.spool is not None and self._backoff.failures:
-            self.spool.copy(entry)
+        if self.spool is not None:
+            if held_as is not None:
+                self.spool.holds.decide(held_as, entry)
+            if self._backoff.failures:
+                self.spool.copy(entry)
         self._evict(self._queue.put(entry))
 
     def take(self) -> Work | None:
@@ -139,7 +147,7 @@ class Dispatch:
             entry = self._take_unlimited()
             if entry is not None or self.spool.is_idle:
                 return self._take_work(entry)
-        if (errand := self.spool.errand()) is not None:
+        if (errand := self.spool.errand() or self.spool.adoption(is_urgent=True)) is not None:
             return errand
         spooled = self.spool.next_replay(
             self._backoff.held_from(), is_queue_empty=not len(self._queue)
@@ -153,6 +161,8 @@ class Dispatch:
                 return errand
             if spooled is not None:
                 return Fetch(spooled)
+            if (errand := self.spool.adoption(is_urgent=False)) is not None:
+                return errand
         return self._take_work(entry)
 
     def resume(self, fetch: Fetch, envelope: OutgoingEnvelope | None) -> Work | None:
@@ -263,6 +273,11 @@ class Dispatch:
             return True
         return self.reports.due_s(0.0) is not None and self._backoff.held_from() is None
 
+    @property
+    def may_report(self) -> bool:
+        """Whether there is something to report that nothing stands in the way of."""
+        return self.reports.due_s(0.0) is not None and not self._backoff.failures
+
     def is_stuck_beyond(self, deadline_s: float) -> bool:
         """Whether no attempt is possible before ``deadline_s``, on the clock given."""
         wake_in_s = self.wake_in_s()
@@ -315,7 +330,7 @@ class Dispatch:
         priority = Priority.METRIC if entry is None or is_replay else entry.priority
         self._backoff.failed(priority, at_least_s)
         if is_replay and self.spool is not None:
-            self.spool.replay_failed(at_least_s)
+            self.spool.replay_failed(entry.copy if entry else None, at_least_s)
 
     def _is_lone_report_due(self) -> bool:
         if self._backoff.held_from() is not None:
@@ -325,8 +340,9 @@ class Dispatch:
     def _conclude_report(self, work: Work, attempt: Attempt) -> None:
         if not work.discards:
             return
-        if work.entry is None or attempt.verdict is not Verdict.DELIVERED:
-            self._is_report_wanted = False  # one attempt is made while somebody waits
+        # One attempt is made while somebody waits. A refusal may have been meant for the envelope.
+        if work.entry is None or attempt.verdict is Verdict.RETRY:
+            self._is_report_wanted = False
         match attempt.verdict:
             case Verdict.DELIVERED | Verdict.RATE_LIMITED:  # reports are never limited
                 self._is_report_suspect = False

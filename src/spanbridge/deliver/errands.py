@@ -36,17 +36,15 @@ class Fetch(msgspec.Struct, frozen=True, eq=False):
     spooled: Spooled
 
 
-class Hold(msgspec.Struct, frozen=True):
-    """Write something undecided."""
+class Hold(msgspec.Struct, eq=False):
+    """Write something undecided. While that is done it may be decided."""
 
     key: str
     envelope: OutgoingEnvelope
+    entry: QueuedEnvelope | None = None
+    """What it has become."""
+    is_let_go: bool = False
+    """Whether nothing has become of it."""
 
 
-class LetGo(msgspec.Struct, frozen=True):
-    """Remove what was held: it has been decided."""
-
-    key: str
-
-
-Errand: TypeAlias = Adopt | Save | Remove | Fetch | Hold | LetGo
+Errand: TypeAlias = Adopt | Save | Remove | Fetch | Hold

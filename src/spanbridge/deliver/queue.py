@@ -23,6 +23,8 @@ class QueuedEnvelope(msgspec.Struct, eq=False):
     first_failure_s: float | None = None
     copy: Spooled | None = None
     """Its copy on disk."""
+    held: Spooled | None = None
+    """On disk since before it was decided. It stands in for a copy until there is one."""
     is_copied: bool = False
     """Whether a copy was asked for."""
     is_replayed: bool = False

@@ -36,6 +36,9 @@ REPLAY_AT_CLOSE_S = 1.0
 """How long, once everything of its own is delivered, a process that ends may go on to send what an
 earlier one left on disk. Else a command that is always short would never get rid of it."""
 
+REPORT_AT_CLOSE_S = 0.5
+"""How long it may then go on to report what came of that."""
+
 _JOIN_AT_LEAST_S = 0.1
 _PUT_AWAY_SHARE = 0.2
 """What part of the time to close is kept for the disk."""
@@ -48,8 +51,8 @@ class EnvelopeSender:
     waking up. In a forked child it starts empty: what was queued belongs to the parent.
 
     With a spool, errors are on disk as soon as an attempt failed, and at the end everything that
-    could not be delivered is; a later process with the same spool delivers it. The disk is touched
-    by the sender's thread alone, and not before something failed.
+    could not be delivered is; a later process with the same spool delivers it. Nothing is written
+    before something failed, and whoever offers never waits for the disk.
 
     Args:
         endpoint: Where to.
@@ -101,15 +104,21 @@ class EnvelopeSender:
             if not self._is_stopped:
                 self._wake()
 
-    def offer(self, *envelopes: OutgoingEnvelope) -> None:
+    def offer(self, *envelopes: OutgoingEnvelope, held_as: str | None = None) -> None:
         """Take envelopes for delivery. Never waits for the network.
 
         If the queue is full, the oldest envelopes of the lowest priority are evicted and counted.
+
+        Args:
+            envelopes: What is to be sent.
+            held_as: The key under which the one envelope was held. What is on disk stays there
+                until this one met its fate, so a kill in between loses nothing. There is nothing
+                to :meth:`let_go` then.
         """
         with self._lock:
             if not self._is_stopped:
                 for envelope in envelopes:
-                    self._dispatch.add(envelope)
+                    self._dispatch.add(envelope, held_as)
                 self._wake()
                 self._tell_waiting()  # what they wait for may have been evicted
                 return
@@ -145,17 +154,18 @@ class EnvelopeSender:
             plan = self._dispatch.spool
             if plan is None or self._is_stopped:
                 return
-            if plan.hold(key, envelope):
+            is_held = plan.holds.hold(key, envelope)
+            if is_held:
                 self._wake()
-            else:
-                GUARD.report(f"{self._name}: spool: too much is held")
+        if not is_held:
+            GUARD.report(f"{self._name}: spool: too much is held")
 
     def let_go(self, key: str) -> None:
         """Remove from disk what was held under ``key``: it has been decided."""
         with self._lock:
             plan = self._dispatch.spool
             if plan is not None and not self._is_stopped:
-                plan.let_go(key)
+                plan.holds.let_go(key)
                 self._wake()
 
     def flush(self, timeout_s: float) -> bool:
@@ -239,7 +249,15 @@ class EnvelopeSender:
         if plan is None or place is None:
             return None
         spool = Spool(place, self._name, self._clock)
-        return DiskWork(spool, plan, self._dispatch, self._lock, self._clock)
+        return DiskWork(
+            spool,
+            plan,
+            self._dispatch,
+            self._lock,
+            self._clock,
+            name=self._name,
+            wake=self._after_looking,
+        )
 
     def _start_anew_in_child(self) -> None:
         self._start_empty()
@@ -249,6 +267,10 @@ class EnvelopeSender:
         if self._thread is None:
             self._thread = start_daemon(self._name, self._run)
         self._changed.notify_all()
+
+    def _after_looking(self) -> None:
+        self._changed.notify_all()
+        self._tell_waiting()
 
     def _before(self, deadline_s: float) -> float:
         """The end of the network's part of the time until ``deadline_s``."""
@@ -262,8 +284,10 @@ class EnvelopeSender:
         until_s = min(deadline_s, self._clock() + REPLAY_AT_CLOSE_S)
         while self._dispatch.may_replay_before(until_s):
             if (left_s := until_s - self._clock()) <= 0:
-                return
+                break
             self._settled.wait(left_s)
+        if self._dispatch.may_report:
+            self._hurry(min(deadline_s, self._clock() + REPORT_AT_CLOSE_S))
 
     def _hurry(self, deadline_s: float) -> bool:
         arrivals = self._dispatch.arrivals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import errno
 import itertools
 import os
 import secrets
@@ -33,9 +35,26 @@ processes together may go beyond the bound by what they write in it."""
 AGES_ARE_KNOWN_S: Final = 60.0
 """So often what has grown too old is looked for."""
 
+READS_MAX: Final = 5
+"""So often it is tried to read one file that the disk refuses to give."""
+
+_OF_THE_WHOLE_DISK: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS})
+"""Failures that say nothing about the file that was to be used."""
+
 TOO_OLD: Final = "spool: too old"
 NO_ROOM: Final = "spool: full"
 UNREADABLE: Final = "spool: unreadable"
+
+
+class Unread(enum.Enum):
+    """Why an envelope was not read."""
+
+    NEVER = "never"
+    """There is none any more, or none to be had."""
+    LATER = "later"
+    """Others may be readable now."""
+    DISK = "disk"
+    """Nothing can be read now."""
 
 
 class SpoolPlace(msgspec.Struct, frozen=True):
@@ -77,7 +96,6 @@ class Spool:
         self._lanes: list[dict[str, Spooled]] = [{} for _ in Priority]
         """By priority, oldest first."""
         self._disk_bytes = 0
-        self._held: dict[str, Spooled] = {}
         self._dropped: list[tuple[Spooled, str]] = []
         self._mistrusted_until_s: float | None = None
         self._ages_known_until_s = clock() + AGES_ARE_KNOWN_S
@@ -86,6 +104,7 @@ class Spool:
         origin = secrets.token_hex(6)
         self._marks = (f"{origin}{number:08x}" for number in itertools.count())
         self._has_cleared = False
+        self._has_trusted_again = False
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -118,21 +137,24 @@ class Spool:
         self._remove_orphans()
         return spooled
 
-    def read(self, spooled: Spooled) -> OutgoingEnvelope | None:
-        """The envelope behind ``spooled``.
+    def trust_again(self) -> None:
+        """Forget a failure, once: this is the end, and there is no later attempt."""
+        if not self._has_trusted_again:
+            self._has_trusted_again = True
+            self._mistrusted_until_s = None
 
-        ``None`` if there is none any more, or, while :attr:`is_mistrusted`, none to be had now.
-        """
+    def read(self, spooled: Spooled) -> OutgoingEnvelope | Unread:
+        """The envelope behind ``spooled``, or why it cannot be had."""
         if spooled.saved_ms < self._oldest_ms:
             self._drop(spooled, TOO_OLD)
-            return None
+            return Unread.NEVER
         try:
             return decode_file(self._folder.read(spooled))
         except (FileNotFoundError, DamagedFileError) as error:
             GUARD.report(f"{self._label}: spool: damaged file", f"{spooled.name}: {error}")
-        except OSError as error:  # too many open files, for example: no fault of this file
-            self._mistrust(error)
-        return None
+        except OSError as error:
+            return self._unread(spooled, error)
+        return Unread.NEVER
 
     def remove(self, spooled: Spooled) -> None:
         """Remove a file that has served its purpose."""
@@ -144,20 +166,7 @@ class Spool:
         try:
             self._folder.remove(spooled)
         except OSError as error:
-            self._mistrust(error)
-
-    def hold(self, key: str, envelope: OutgoingEnvelope) -> None:
-        """Keep something undecided for the case that the process does not live to decide it."""
-        self.let_go(key)
-        spooled = self.save(envelope)
-        if spooled is not None:
-            self._held[key] = spooled
-
-    def let_go(self, key: str) -> None:
-        """Forget what was held under ``key``: it has been decided."""
-        spooled = self._held.pop(key, None)
-        if spooled is not None:
-            self.remove(spooled)
+            self._refused(error)
 
     def adopt(self) -> list[Spooled]:
         """Take over what dead processes left for the same DSN, oldest first.
@@ -191,6 +200,20 @@ class Spool:
             self._folder.close()
         except OSError as error:
             self._mistrust(error)
+
+    def _unread(self, spooled: Spooled, error: OSError) -> Unread:
+        if self._refused(error):
+            return Unread.DISK
+        spooled.failed_reads += 1
+        return Unread.LATER if spooled.failed_reads < READS_MAX else Unread.NEVER
+
+    def _refused(self, error: OSError) -> bool:
+        """Take note that the disk refused a file; whether it may refuse every other as well."""
+        if error.errno in _OF_THE_WHOLE_DISK:
+            self._mistrust(error)
+            return True
+        GUARD.report(f"{self._label}: spool: a file cannot be used", str(error))
+        return False
 
     def _drop_old(self) -> None:
         self._ages_known_until_s = self._clock() + AGES_ARE_KNOWN_S

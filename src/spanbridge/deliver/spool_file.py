@@ -17,6 +17,8 @@ from spanbridge.errors import SpanbridgeError
 from spanbridge.model.outcome import Signal
 
 FORMAT_VERSION: Final = 1
+"""Another format takes other names as well: a program of an older version leaves such files alone.
+"""
 
 BLOCK_BYTES: Final = 4096
 """A small file takes a whole block of the disk. Counting blocks bounds the number of files too."""
@@ -50,6 +52,14 @@ class Spooled(msgspec.Struct, eq=False):
     """As in :class:`OutgoingEnvelope`."""
     is_gone: bool = False
     """Whether the file was removed."""
+    failed_reads: int = 0
+    """How often the disk refused to give it."""
+    failed_after: int | None = None
+    """How many deliveries had succeeded when its own failed last, if one did."""
+    failures: int = 0
+    """How often its delivery failed although others had succeeded since it failed before."""
+    not_before_s: float = 0.0
+    """When it may be tried again at the earliest, on the clock of who delivers."""
 
     @property
     def disk_bytes(self) -> int:

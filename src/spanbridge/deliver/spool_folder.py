@@ -3,8 +3,7 @@
 ::
 
     <spool_dir>/<destination>-<hash of the DSN>/
-        <pid>-<random>/          what one process owns: its lock and its files
-            lock                 held (flock) for as long as the process lives
+        <pid>-<random>/          what one process owns, locked (flock) as long as the process lives
             <time>-<…>.envelope  one envelope each
 
 The lock decides, not the process id: the kernel lets go of it however the process ends, so a new
@@ -12,17 +11,20 @@ process knows which files have lost their owner, and ids may be used again. A fi
 by a rename, which succeeds for one process only. Assumes a local file system: over a network
 ``flock`` may mean less. Files are not forced to the medium: they outlive the process, not a loss of
 power.
+
+The place may be one where others write, and the names can be guessed. So only a real folder of this
+user that is closed to everybody else is looked into, and only what bears our names is touched.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Final
 
 from spanbridge.deliver.spool_file import Spooled, disk_bytes_of, parse_name
@@ -35,13 +37,15 @@ except ImportError:  # not a POSIX system
 else:
     HAS_LOCKS = True
 
-LOCK: Final = "lock"
 _PRIVATE_FOLDER: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
+_OF_OTHERS: Final = 0o077
+"""Permissions that nobody else may have."""
 _UNFINISHED: Final = "."
 """First character of what is being made and has no owner or no content yet."""
 _ABANDONED_AFTER_S: Final = 3600.0
 """Nobody takes so long to make a folder: its maker is dead."""
+_FOLDER_NAME: Final = re.compile(r"\.?\d{1,10}-[0-9a-f]{12}")
 
 
 def spool_folder_name(destination: str, address: str, public_key: str) -> str:
@@ -92,36 +96,35 @@ class SpoolFolder:
             remove_file(self._of(spooled.name))
 
     def adopt(self) -> list[Spooled]:
-        """Take over the files of processes that have ended, oldest first."""
+        """Take over the files of processes that have ended, oldest first.
+
+        What cannot be taken over is reported and left where it is.
+        """
         adopted: list[Spooled] = []
         for folder in self._folders_of_others():
-            claim = Claim.take(folder)
-            if claim is None:
-                continue
             try:
-                adopted += self._move_from(folder)
-                remove_file(os.path.join(folder, LOCK))
-                remove_folder(folder)
-            finally:
-                claim.let_go()
+                self._take_over(folder, adopted)
+            except OSError as error:
+                self._report_left(folder, error)
         return sorted(adopted, key=lambda spooled: spooled.name)
 
     def disk_bytes_of_others(self) -> int:
         """The disk space that files of other processes take in this spool."""
         total = 0
         for folder in self._folders_of_others():
-            for name in names_in(folder):
+            try:
+                names = names_in(folder)
+            except OSError:  # not ours: adoption says so
+                continue
+            for name in names:
                 spooled = parse_name(name)
                 total += spooled.disk_bytes if spooled else disk_bytes_of(1)
         return total
 
     def close(self) -> None:
         """Let others have what is left."""
-        claim = self._claim
-        if claim is not None:
-            if not any(name != LOCK for name in names_in(claim.folder)):
-                remove_file(os.path.join(claim.folder, LOCK))
-                remove_folder(claim.folder)
+        if self._claim is not None:
+            remove_folder(self._claim.folder)
             self._let_go()
 
     def _of(self, name: str) -> str:
@@ -146,31 +149,51 @@ class SpoolFolder:
             remove_file(unfinished)
             raise
 
-    def _folders_of_others(self) -> Iterator[str]:
+    def _folders_of_others(self) -> list[str]:
         own = self._claim.folder if self._claim else None
         try:
-            with os.scandir(self._path) as entries:
-                folders = [entry.path for entry in entries if _may_have_an_owner(entry)]
+            check_is_ours(os.lstat(self._path), self._path)
         except FileNotFoundError:
-            return
-        yield from (folder for folder in folders if folder != own)
+            return []
+        return [folder for folder in process_folders_in(self._path) if folder != own]
 
-    def _move_from(self, folder: str) -> Iterator[Spooled]:
-        for name in names_in(folder):
-            if name == LOCK:
-                continue
-            spooled = parse_name(name)
-            source = os.path.join(folder, name)
-            if spooled is None:
-                what = "unfinished" if name.startswith(_UNFINISHED) else "unknown"
-                GUARD.report(f"{self._label}: spool: {what} file", f"{source} is removed")
-                remove_file(source)
-                continue
-            try:
-                os.rename(source, self._of(name))
-            except FileNotFoundError:
-                continue
-            yield spooled
+    def _take_over(self, folder: str, adopted: list[Spooled]) -> None:
+        claim = Claim.take(folder)
+        if claim is None:
+            return
+        try:
+            for spooled in self._clear_and_list(folder):
+                source = os.path.join(folder, spooled.name)
+                target = self._of(spooled.name)
+                try:
+                    os.rename(source, target)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    self._report_left(source, error)
+                    continue
+                adopted.append(spooled)
+            remove_folder(folder)
+        finally:
+            claim.let_go()
+
+    def _clear_and_list(self, folder: str) -> list[Spooled]:
+        """The envelopes in ``folder``, from which what was never finished is removed."""
+        found = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_file = entry.is_file(follow_symlinks=False)
+                if is_file and (spooled := parse_name(entry.name)) is not None:
+                    found.append(spooled)
+                elif is_file and is_unfinished(entry.name):
+                    GUARD.report(f"{self._label}: spool: unfinished file", f"{entry.path} goes")
+                    remove_file(entry.path)
+                else:
+                    GUARD.report(f"{self._label}: spool: unknown file", f"{entry.path} stays")
+        return found
+
+    def _report_left(self, path: str, error: OSError) -> None:
+        GUARD.report(f"{self._label}: spool: cannot be taken over", f"{path}: {error}")
 
 
 class Claim:
@@ -179,17 +202,26 @@ class Claim:
     def __init__(self, folder: str, descriptor: int) -> None:
         self.folder = folder
         self._close = weakref.finalize(self, os.close, descriptor)
+        # The lock has to last until the end of the process: delivery goes on while it exits.
+        self._close.atexit = False
         _claims.add(self)
 
     @classmethod
     def take(cls, folder: str) -> Claim | None:
-        """Lock ``folder``; ``None`` while its owner lives."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        """Lock ``folder``; ``None`` while its owner lives.
+
+        It is the folder itself that is locked: a file in it could be tidied away.
+
+        Raises:
+            OSError: it is not a folder of ours, or cannot be locked.
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(os.path.join(folder, LOCK), flags, _PRIVATE_FILE)
+            descriptor = os.open(folder, flags)
         except FileNotFoundError:  # another process took it over meanwhile
             return None
         try:
+            check_is_ours(os.fstat(descriptor), folder)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
@@ -241,19 +273,49 @@ def _make_private(path: str) -> None:
     try:
         os.mkdir(path, _PRIVATE_FOLDER)
     except FileExistsError:
-        found = os.lstat(path)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise PermissionError(f"{path} belongs to somebody else") from None
-        if stat.S_IMODE(found.st_mode) != _PRIVATE_FOLDER:
-            os.chmod(path, _PRIVATE_FOLDER)
+        check_is_ours(os.lstat(path), path)
+
+
+def check_is_ours(found: os.stat_result, path: str) -> None:
+    """Make sure that nobody else can have put anything into a folder, or made it point elsewhere.
+
+    Args:
+        found: What ``lstat``, or ``fstat`` of the open folder, says.
+        path: Its name, for the message.
+
+    Raises:
+        NotADirectoryError: it is no folder, or a link to one.
+        PermissionError: others own it or may use it.
+    """
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{path} is not a folder")
+    if found.st_uid != os.geteuid():
+        raise PermissionError(f"{path} belongs to somebody else")
+    if found.st_mode & _OF_OTHERS:
+        raise PermissionError(f"{path} is open to others: its mode has to be 0700")
+
+
+def process_folders_in(path: str) -> list[str]:
+    """The folders of processes in a spool, as far as their names tell."""
+    with os.scandir(path) as entries:
+        return [entry.path for entry in entries if _may_have_an_owner(entry)]
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file has that name because its writer has not finished it."""
+    return name.startswith(_UNFINISHED) and parse_name(name[len(_UNFINISHED) :]) is not None
 
 
 def _may_have_an_owner(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_dir(follow_symlinks=False):
+    if not _FOLDER_NAME.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
         return False
     if not entry.name.startswith(_UNFINISHED):
         return True
-    return entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER_S
+    try:
+        made_s = entry.stat(follow_symlinks=False).st_mtime
+    except FileNotFoundError:  # it has got its name meanwhile
+        return False
+    return made_s < time.time() - _ABANDONED_AFTER_S
 
 
 def names_in(folder: str) -> list[str]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from spanbridge.deliver.spool_file import parse_name
-from spanbridge.deliver.spool_folder import LOCK, Claim, names_in, remove_file, remove_folder
+from spanbridge.deliver.spool_folder import (
+    Claim,
+    check_is_ours,
+    names_in,
+    process_folders_in,
+    remove_file,
+    remove_folder,
+)
 
 FORGOTTEN_AFTER_S: Final = 30 * 24 * 3600.0
 """Older events are refused by Sentry, so nobody could deliver them. Far beyond any sensible
@@ -28,11 +34,18 @@ def remove_orphans(root: str, now_s: float) -> int:
         How many envelopes were removed.
     """
     removed = 0
-    for spool in _folders_in(root):
-        if _SPOOL_NAME.fullmatch(os.path.basename(spool)):
-            for folder in _folders_in(spool):
-                removed += _remove_old(folder, (now_s - FORGOTTEN_AFTER_S) * 1000)
+    for spool in _spools_in(root):
+        try:
+            check_is_ours(os.lstat(spool), spool)
+            of_this = sum(
+                _remove_old(folder, (now_s - FORGOTTEN_AFTER_S) * 1000)
+                for folder in process_folders_in(spool)
+            )
+        except OSError:  # somebody else's: what is in it is not for us to say
+            continue
+        if of_this:  # so it has been a spool, not just a folder with such a name
             remove_folder(spool)
+        removed += of_this
     return removed
 
 
@@ -44,17 +57,19 @@ def _remove_old(folder: str, oldest_ms: float) -> int:
     try:
         for spooled in old:
             remove_file(os.path.join(folder, spooled.name))
-        if names_in(folder) == [LOCK]:
-            remove_file(os.path.join(folder, LOCK))
-            remove_folder(folder)
+        remove_folder(folder)
     finally:
         claim.let_go()
     return len(old)
 
 
-def _folders_in(path: str) -> Iterator[str]:
+def _spools_in(root: str) -> list[str]:
     try:
-        with os.scandir(path) as entries:
-            yield from [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        with os.scandir(root) as entries:
+            return [
+                entry.path
+                for entry in entries
+                if _SPOOL_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
     except (FileNotFoundError, PermissionError):  # it may be another user's
-        return
+        return []

@@ -25,7 +25,8 @@ from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
 from spanbridge.sentry.beside_sdk import Project
-from spanbridge.sentry.beside_sdk_hooks import SdkHooks
+from spanbridge.sentry.beside_sdk_attachments import ATTACHMENTS
+from spanbridge.sentry.beside_sdk_hooks import SdkHooks, why_it_failed
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import Modules, convert_error, fit_modules
 from spanbridge.sentry.dsc import DscSource
@@ -135,12 +136,15 @@ class SentryDestination:
             is_sampled = self.name in local.keepers
             event = self._error_event(msgspec.structs.replace(issue, is_sampled=is_sampled))
             if event is None:
+                ATTACHMENTS.event_stays(issue.event_id, self.project)
                 return
             envelope = self._error_envelope(event, issue, local)
         except Exception as error:
+            ATTACHMENTS.event_stays(issue.event_id, self.project)
             self._lose_in_conversion(error, Signal.ERROR, 1)
             return
-        self._sender.offer(envelope)
+        self._sender.offer(envelope, held_as=issue.event_id)
+        ATTACHMENTS.event_leaves(issue.event_id, self.project)
 
     def hold_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Keep a failure under decision in the spool, for the next process if this one dies."""
@@ -173,14 +177,15 @@ class SentryDestination:
             self._filter(Outcome.FILTERED, "ignore_errors", "event_processor")
             return None
         marked = hooks.in_app_marked(issue, self._in_app)
-        return self._hooked(hooks, convert_error(marked, self._context, self._modules))
+        return self._hooked(hooks, marked)
 
-    def _hooked(self, hooks: SdkHooks, event: ErrorEvent) -> ErrorEvent | bytes | None:
+    def _hooked(self, hooks: SdkHooks, issue: Issue) -> ErrorEvent | bytes | None:
+        event = convert_error(issue, self._context, self._modules)
         try:
-            changed = hooks.filtered(event)
-        except Exception as error:
+            changed = hooks.filtered(event, issue)
+        except BaseException as error:  # the application's code must not end the worker
             self._filter(Outcome.WITHHELD, "before_send failed", "before_send")
-            GUARD.report("before_send failed", type(error).__name__, exc_info=error)
+            GUARD.report("before_send failed", why_it_failed(error), exc_info=error)
             return None
         if changed is None:
             self._filter(Outcome.FILTERED, "before_send", "before_send")

@@ -77,7 +77,7 @@ def instrument_app(
 class _Failures:
     """What is known of the exceptions of one request."""
 
-    __slots__ = ("answered", "span", "told")
+    __slots__ = ("answered", "is_file", "span", "told")
 
     def __init__(self) -> None:
         self.span: Span = INVALID_SPAN
@@ -86,6 +86,8 @@ class _Failures:
         """What an error handler answered for."""
         self.told: BaseException | None = None
         """What the span records, or a log record tells of."""
+        self.is_file = False
+        """Whether the answer is the server's own wrapper of a file, which it must recognise."""
 
 
 class _Glue:
@@ -116,8 +118,7 @@ class _Glue:
         if error is not None and response.status_code >= 500:
             self._log.record(error, ANSWERED, is_handled=True, span=failures.span)
             failures.told = error
-        if response.is_streamed and not response.direct_passthrough:
-            response.response = _WatchedStream(response.response, failures.span, self._log)
+        failures.is_file = response.direct_passthrough
         return response
 
     def report_unhandled(self, error: BaseException | None) -> None:
@@ -134,7 +135,11 @@ class _Glue:
             before = get_current()
             failures = environ[_KEY] = _Failures()
             try:
-                return wsgi_app(environ, start_response)
+                parts = wsgi_app(environ, start_response)
+                if failures.is_file or isinstance(parts, list | tuple):
+                    return parts
+                # Not the response object: the application may keep that and return it again.
+                return _WatchedStream(parts, failures.span, self._log)
             except Exception as error:
                 if error is not failures.told:
                     self._fail(failures.span, error, before)
@@ -162,20 +167,22 @@ def _failures_of_request() -> _Failures | None:
 
 
 class _WatchedStream:
-    """The parts of a streamed answer; reports an exception when the span has ended before."""
+    """The parts of one answer; reports an exception when the span has ended before."""
 
-    def __init__(self, parts: Iterable[Any], span: Span, log: ExceptionLog) -> None:
+    def __init__(self, parts: Iterable[bytes], span: Span, log: ExceptionLog) -> None:
         self._parts = parts
-        self._iterator = iter(parts)
+        self._iterator: Iterator[bytes] | None = None
         self._span = span
         self._log = log
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> bytes:
         is_recording = self._span.is_recording()
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._parts)
             return next(self._iterator)
         except StopIteration:
             raise

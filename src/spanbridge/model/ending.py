@@ -17,12 +17,11 @@ _BY_OUTCOME: Final[dict[EndingWord | None, tuple[str, ...]]] = {
         "starlette.requests.ClientDisconnect", "starlette.websockets.WebSocketDisconnect",
         "uvicorn.protocols.utils.ClientDisconnected", "werkzeug.exceptions.ClientDisconnected",
         "django.http.request.UnreadablePostError", "websockets.exceptions.ConnectionClosedOK",
-        "simple_websocket.errors.ConnectionClosed", "anyio.ClosedResourceError",
-        "anyio.BrokenResourceError", "trio.ClosedResourceError",
+        "simple_websocket.errors.ConnectionClosed",
     ),
     "interrupted": ("KeyboardInterrupt", "SystemExit"),
     None: (
-        "StopIteration", "StopAsyncIteration", "anyio.EndOfStream", "trio.EndOfChannel",
+        "StopAsyncIteration", "anyio.EndOfStream", "trio.EndOfChannel",
         "channels.exceptions.StopConsumer",
     ),
 }  # fmt: skip
@@ -32,7 +31,9 @@ NOT_FAILURES: Final[Mapping[str, EndingWord | None]] = MappingProxyType(
 )
 """Cancellation, disconnection and orderly exits are outcomes, not errors.
 
-By qualified class name, as ``exception.type`` has it; ``None`` where nothing is worth a word.
+By qualified class name, as ``exception.type`` has it; ``None`` where nothing is worth a word. Not
+among them: a stray ``StopIteration`` and the use of a closed stream, which are mistakes as often as
+not.
 """
 
 _TIMEOUTS: Final = frozenset(

@@ -34,7 +34,7 @@ DENIED_ANYWHERE: Final = frozenset({
 
 DENIED_WORDS: Final = frozenset({
     "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
-    "otp",
+    "otp", "session", "symfony",
 })  # fmt: skip
 """A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``."""
 
@@ -48,7 +48,8 @@ DENIED_RUNS: Final = frozenset({
     ("access", "token"), ("refresh", "token"), ("auth", "token"), ("session", "token"),
     # whoever called: see PEER_NAMES too
     ("client", "ip"), ("client", "address"), ("real", "ip"), ("forwarded", "for"),
-    ("connecting", "ip"), ("header", "forwarded"),
+    ("connecting", "ip"), ("header", "forwarded"), ("remote", "addr"), ("ip", "address"),
+    ("connect", "sid"),
 })  # fmt: skip
 """A name is denied if these words follow each other in it: ``x-api-key``, ``creditCardNumber``."""
 
@@ -57,6 +58,9 @@ INNOCENT_ENDINGS: Final = frozenset({
     "type",
 })  # fmt: skip
 """A name that ends in one of these tells about a secret, not the secret: ``access_token.count``."""
+
+ALLOWED_NAMES: Final = frozenset({"user.ip_address"})
+"""Names that are not denied: whoever sets such an attribute says that it is the user's."""
 
 PEER_NAMES: Final = frozenset({"network.peer.address", "net.peer.ip", "net.sock.peer.addr"})
 """On the span of a request served they are the client's address, elsewhere the server's."""
@@ -110,12 +114,17 @@ EVENT_FIELDS: Final = frozenset({
 })  # fmt: skip
 STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"})
 
+TAG_PREFIX: Final = "sentry.tag."
+"""An attribute under it becomes a tag of the rest of its name, which is what tells of the value."""
+
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 @lru_cache(maxsize=4096)
 def is_denied(name: str) -> bool:
     """Whether a field, header or query parameter of this name holds a secret or an identity."""
+    if name in ALLOWED_NAMES:
+        return False
     words = [word.lower() for word in _WORDS.findall(name)]
     while words and words[-1].isdigit():  # token1, authorization.0
         words.pop()
@@ -135,7 +144,8 @@ def _is_unambiguous(word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def treatment(name: str) -> Treatment:
-    """What happens to an attribute of this name."""
+    """What happens to an attribute, tag or key inside a value of this name."""
+    name = name.removeprefix(TAG_PREFIX)
     if name in CONTENT_NAMES or name.startswith(CONTENT_PREFIXES):
         return Treatment.CONTENT
     if name in OMITTED_NAMES:
@@ -148,6 +158,7 @@ def treatment(name: str) -> Treatment:
 @lru_cache(maxsize=4096)
 def served_treatment(name: str) -> Treatment:
     """What happens to an attribute of this name on the span of a request that was served."""
+    name = name.removeprefix(TAG_PREFIX)
     if name in PEER_NAMES:
         return Treatment.REDACT
     return Treatment.OMIT if name in PEER_HOST_NAMES else treatment(name)

@@ -34,7 +34,7 @@ from spanbridge.privacy.keys import (
     treatment,
 )
 from spanbridge.privacy.sql import without_values
-from spanbridge.privacy.text import REDACTED, scrub_source_line, scrub_text
+from spanbridge.privacy.text import REDACTED, scrub_path, scrub_source_line, scrub_text
 
 _KEEP: Final = Treatment.KEEP
 # Looked up by exact type: ``isinstance`` with ``int | float`` takes five times as long.
@@ -104,10 +104,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             template=scrub_text(issue.template),
             logger=scrub_text(issue.logger),
             span_path=tuple(map(scrub_text, issue.span_path)),
-            tags={
-                key: REDACTED if is_denied(key) else scrub_text(value)
-                for key, value in issue.tags.items()
-            },
+            tags=self._tags(issue.tags),
             contexts={
                 subject: self._attributes(attributes, treatment)
                 for subject, attributes in issue.contexts.items()
@@ -135,7 +132,10 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         _remember(_scrubbed_scopes[self.keeps_content], scope, scrubbed)
         return scrubbed
 
-    def _attributes(self, attributes: Attributes, treat: _Treat) -> Attributes:
+    def _tags(self, tags: dict[str, str]) -> dict[str, str]:
+        return {key: str(value) for key, value in self._attributes({**tags}, treatment).items()}
+
+    def _attributes(self, attributes: Attributes, treat: _Treat, depth: int = 0) -> Attributes:
         """``attributes`` themselves if nothing has to change, as is usual."""
         scrubbed: Attributes | None = None
         left: AttributeValue
@@ -150,15 +150,15 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
                 elif type(value) in _NUMBERS:
                     continue
                 else:
-                    left = self._nested(value, 0)
+                    left = self._nested(value, treat, depth)
             elif kind is Treatment.REDACT:
                 left = REDACTED
             elif kind is Treatment.CONTENT:
-                left = self._nested(value, 0) if self.keeps_content else None
+                left = self._nested(value, treat, depth) if self.keeps_content else None
             elif kind is Treatment.OMIT:
                 left = None
             else:
-                left = self._statement(value, attributes)
+                left = self._statement(value, attributes, treat, depth)
             if left is value:
                 continue
             if scrubbed is None:
@@ -169,14 +169,17 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
                 scrubbed[key] = left
         return attributes if scrubbed is None else scrubbed
 
-    def _statement(self, value: AttributeValue, attributes: Attributes) -> AttributeValue:
+    def _statement(
+        self, value: AttributeValue, attributes: Attributes, treat: _Treat, depth: int
+    ) -> AttributeValue:
         if self.keeps_content or not isinstance(value, str):
-            return self._nested(value, 0)
+            return self._nested(value, treat, depth)
         system = attributes.get("db.system.name") or attributes.get("db.system")
         parameterised = without_values(value, system if isinstance(system, str) else "")
         return value if parameterised == value else parameterised
 
-    def _nested(self, value: AttributeValue, depth: int) -> AttributeValue:
+    def _nested(self, value: AttributeValue, treat: _Treat, depth: int) -> AttributeValue:
+        """A value with what is inside it: a key there is treated like the name of an attribute."""
         if isinstance(value, str):
             return scrub_text(value)
         if value is None or isinstance(value, bool | int | float | bytes):
@@ -184,11 +187,10 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         if depth >= MAX_DEPTH:
             return REDACTED
         if isinstance(value, Mapping):
-            return {
-                str(key): REDACTED if is_denied(str(key)) else self._nested(inner, depth + 1)
-                for key, inner in value.items()
-            }
-        return tuple(self._nested(inner, depth + 1) for inner in value)
+            return self._attributes(
+                {str(key): inner for key, inner in value.items()}, treat, depth + 1
+            )
+        return tuple(self._nested(inner, treat, depth + 1) for inner in value)
 
     def _event(self, event: SpanEvent, treat: _Treat) -> SpanEvent:
         def treat_field(name: str) -> Treatment:
@@ -218,15 +220,25 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
         before, after = _source(frame.pre_context), _source(frame.post_context)
         line = frame.context_line and scrub_source_line(frame.context_line)
         local_variables = self._locals(frame)
+        filename = frame.filename and scrub_path(frame.filename)
+        abs_path = frame.abs_path and scrub_path(frame.abs_path)
         if (
             before is frame.pre_context
             and after is frame.post_context
             and line == frame.context_line
             and local_variables is frame.vars
+            and filename is frame.filename
+            and abs_path is frame.abs_path
         ):
             return frame
         return msgspec.structs.replace(
-            frame, pre_context=before, context_line=line, post_context=after, vars=local_variables
+            frame,
+            filename=filename,
+            abs_path=abs_path,
+            pre_context=before,
+            context_line=line,
+            post_context=after,
+            vars=local_variables,
         )
 
     def _locals(self, frame: StackFrame) -> LocalVariables | None:
@@ -240,7 +252,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
     def _breadcrumb(self, crumb: Breadcrumb) -> Breadcrumb:
         message: AttributeValue = scrub_text(crumb.message)
         if crumb.type == "query":
-            message = self._statement(crumb.message, crumb.data)
+            message = self._statement(crumb.message, crumb.data, treatment, 0)
         treat: _Treat = treatment
         if crumb.message.startswith(CONTENT_EVENTS):  # the name of an event
 
@@ -250,6 +262,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
 
         return msgspec.structs.replace(
             crumb,
+            type=scrub_text(crumb.type),
             category=scrub_text(crumb.category),
             message=message,
             data=self._attributes(crumb.data, treat),
@@ -259,7 +272,7 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
 def _flag(flag: FeatureFlag) -> FeatureFlag:
     if not isinstance(flag.result, str):
         return flag
-    result = REDACTED if is_denied(flag.flag) else scrub_text(flag.result)
+    result = scrub_text(flag.result) if treatment(flag.flag) is _KEEP else REDACTED
     return FeatureFlag(flag.flag, result)
 
 

@@ -18,6 +18,7 @@ _MAX_CACHED_CHARS: Final = 256
 
 # Up to the next URL, so that one inside a query is seen too.
 _URL_REST: Final = re.compile(r"://((?:(?!://)[^\s\"'<>])*+)")
+_PATH_USER_INFO: Final = re.compile(r"(:/++)[^/:]*+:[^/]*@")
 _AUTHORITY_END: Final = re.compile(r"[/?#]")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]+)(?::\d{0,5})?")
 
@@ -29,7 +30,8 @@ _AUTHORIZATION: Final = re.compile(
 # Some part of every denied name and of every scheme: a text without any of them is let through.
 _SUSPECT: Final = re.compile(
     "pass|pwd|secret|token|auth|cookie|credential|jwt|bearer|key|card|sig|csrf|xsrf|email|sess|otp"
-    "|cvv|cvc|ssn|iban|security|client|forwarded|real|connecting|basic|digest|negotiate"
+    "|cvv|cvc|ssn|iban|security|client|forwarded|real|connect|basic|digest|negotiate"
+    "|remote|address|symfony"
 )
 _NAME: Final = re.compile(
     r"(?<![\w.%-])([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
@@ -52,6 +54,7 @@ _EMPTY: Final = re.compile(
     r"(?:\?|%s|%\(\w+\)s|\$\d+|:\w+|None|null|\"\"|''|\[REDACTED\])(?![^\s&;,#\"'<>(){}\[\]])"
 )
 """Placeholders of a statement, and what holds nothing."""
+_LITERAL: Final = re.compile(r"([\"'])((?:\\.|(?!\1).)*)\1")
 _UNQUOTED_IN_CODE: Final = re.compile(r"(?![bruBRU]?[\"'])")
 
 
@@ -89,6 +92,17 @@ def _names_a_scheme(lowered: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def scrub_path(path: str) -> str:
+    """The path of a source file without credentials; code may be loaded from a URL.
+
+    Made absolute as if it were a path of this machine, a URL has lost one of its slashes.
+    """
+    if "@" in path:
+        path = _PATH_USER_INFO.sub(rf"\1{REDACTED}@", path)
+    return scrub_text(path)
+
+
+@lru_cache(maxsize=4096)
 def scrub_source_line(line: str) -> str:
     """A line of source code without credentials.
 
@@ -99,8 +113,17 @@ def scrub_source_line(line: str) -> str:
         line = _URL_REST.sub(_redact_user_info, line)
     code, mark, comment = line.partition("#")
     if _SUSPECT.search(code.lower()):
-        code = _redact_assigned(_AUTHORIZATION.sub(rf"\1\2{REDACTED}", code), in_code=True)
+        code = _LITERAL.sub(_redact_inside, _AUTHORIZATION.sub(rf"\1\2{REDACTED}", code))
+        code = _redact_assigned(code, in_code=True)
     return code + mark + scrub_text(comment)
+
+
+def _redact_inside(literal: re.Match[str]) -> str:
+    """A text in source code without what is assigned in it: ``"host=db password=..."``."""
+    quote, text = literal.groups()
+    if "=" not in text and ":" not in text:
+        return literal.group()
+    return f"{quote}{_redact_assigned(text, in_code=False, in_literal=True)}{quote}"
 
 
 def _redact_user_info(match: re.Match[str]) -> str:
@@ -118,7 +141,7 @@ def _redact_user_info(match: re.Match[str]) -> str:
     return f"://{REDACTED}{run[authority.rindex('@') :]}"
 
 
-def _redact_assigned(text: str, *, in_code: bool) -> str:
+def _redact_assigned(text: str, *, in_code: bool, in_literal: bool = False) -> str:
     """``text`` without the values that stand behind a denied name and ``=`` or ``:``."""
     parts: list[str] = []
     done = position = 0
@@ -128,6 +151,8 @@ def _redact_assigned(text: str, *, in_code: bool) -> str:
         if not is_denied(unquote(name) if "%" in name else name):
             continue
         if _EMPTY.match(text, start) or (in_code and _UNQUOTED_IN_CODE.match(text, start)):
+            continue
+        if in_literal and text.startswith("{", start):  # filled in when the program runs
             continue
         redacted, end = _value(text, found)
         if end > start:

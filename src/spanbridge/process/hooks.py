@@ -11,6 +11,7 @@ import threading
 from types import BuiltinFunctionType, FunctionType, MethodType, TracebackType
 from typing import TYPE_CHECKING, Final
 
+from spanbridge.conventions.upstream import THREAD_ID, THREAD_NAME
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Hooks:
     ) -> Callable[[threading.ExceptHookArgs], None]:
         def excepthook(args: threading.ExceptHookArgs, /) -> None:
             try:
-                self._report(args.exc_value, "auto.threading")
+                self._report(args.exc_value, "auto.threading", thread=args.thread)
             finally:
                 former(args)
 
@@ -95,11 +96,24 @@ class Hooks:
 
         return unraisablehook
 
-    def _report(self, error: BaseException | None, mechanism: str, message: str = "") -> None:
-        if not self.is_on or error is None or isinstance(error, _NO_ERRORS):
-            return
+    def _report(
+        self,
+        error: BaseException | None,
+        mechanism: str,
+        message: str = "",
+        thread: threading.Thread | None = None,
+    ) -> None:
+        if not self.is_on or error is None or issubclass(type(error), _NO_ERRORS):
+            return  # by type: the class may have a ``__class__`` that fails
         try:
-            self._reporter.report(error, mechanism=mechanism, is_handled=False, message=message)
+            thread = thread or threading.current_thread()
+            self._reporter.report(
+                error,
+                mechanism=mechanism,
+                is_handled=False,
+                message=message,
+                attributes={THREAD_ID: thread.ident, THREAD_NAME: thread.name},
+            )
         except Exception as failure:
             GUARD.caught("process.hooks", failure)
 

@@ -105,9 +105,11 @@ def in_flight(
     context = span.get_span_context()
     if context is None:
         return None
-    sighting = mark(error, f"{context.trace_id:032x}", f"{context.span_id:016x}")
+    span_id = f"{context.span_id:016x}"
+    sighting = mark(error, f"{context.trace_id:032x}", span_id)
+    known = sighting.known_locals(span_id, f"{span.parent.span_id:016x}" if span.parent else "")
     return InFlight(
-        take(error, includes_locals, sighting.locals_by_frame, own_modules),
+        take(error, includes_locals, known, own_modules),
         sighting,
         chain_marks(error),
         ending == "left",

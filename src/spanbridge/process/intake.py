@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RESERVED_FOR_ERRORS = 1024
 """Places beyond the bound for spans that an exception is leaving."""
+MAX_EXCEPTIONS_WAITING = 4096
+"""Exceptions with their frames that may wait; beyond, a span waits with the text it recorded."""
 WAKE_AT = 512
 """Ended spans that wake the worker even if no local trace closed."""
 
@@ -64,6 +66,8 @@ class Intake:
         """Start empty, as a forked child must: what is queued belongs to the parent."""
         self._items: deque[Ended | Logged] = deque()
         self._refused: deque[Refused] = deque()
+        self._exceptions: deque[None] = deque()
+        """One for each waiting item with an exception: a deque counts without a lock."""
         # SimpleQueue.put is re-entrant by contract, Event.set and Condition are not.
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._is_signalled = True
@@ -71,18 +75,35 @@ class Intake:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Ended | Logged, wakes: bool) -> None:
-        """Queue a finished span or a log record, or count it as refused if the queue is full."""
+    def put(self, item: Ended | Logged, wakes: bool) -> bool:
+        """Queue a finished span or a log record, or count it as refused if the queue is full.
+
+        Returns:
+            Whether it was queued.
+        """
         items = self._items
         waiting = len(items)
         if waiting >= self._max_items and not self._has_reserved_place(item):
             self._refused.append(Refused(type(item) is tuple, _tells_of_error(item)))
-            return
+            return False
+        if _tells_of_error(item):
+            if len(self._exceptions) < MAX_EXCEPTIONS_WAITING:
+                self._exceptions.append(None)
+            elif isinstance(item, Logged):
+                self._refused.append(Refused(False, True))
+                return False
+            else:
+                item = (item[0], item[1], None)
         items.append(item)
         if (heir := self._heir) is not None:
             self._move_to(heir)
         elif wakes or waiting >= WAKE_AT:
             self.wake()
+        return True
+
+    def close(self) -> None:
+        """Refuse whatever still comes: the worker has stopped, and nobody takes over."""
+        self._max_items = -RESERVED_FOR_ERRORS
 
     def wake(self) -> None:
         """Let the worker look now."""
@@ -114,7 +135,11 @@ class Intake:
         """
         items = self._items
         for _ in range(min(limit, len(items))):
-            yield items.popleft()
+            item = items.popleft()
+            if _tells_of_error(item):
+                with contextlib.suppress(IndexError):  # put at this very moment
+                    self._exceptions.popleft()
+            yield item
 
     def bequeath(self, heir: Intake) -> None:
         """Hand over to ``heir`` what is here and whatever still comes.

@@ -5,6 +5,7 @@ Runs on the application's thread: it looks up the current span and takes the exc
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -22,14 +23,17 @@ from spanbridge.conventions.upstream import (
     SENTRY_MECHANISM_HANDLED,
     SENTRY_MECHANISM_TYPE,
 )
+from spanbridge.model.failure import CapturedException
 from spanbridge.model.log import SEVERITY_ERROR, LogRecord
+from spanbridge.process.bounded_text import body_of
 from spanbridge.process.in_flight import InFlight, qualified_name
 from spanbridge.process.intake import Logged
 from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.self_description import telemetry_attributes
-from spanbridge.process.sighting import chain_marks, mark
-from spanbridge.process.snapshot import take, text_of
+from spanbridge.process.sighting import ELSEWHERE_S, OUTSIDE_S, Sighting, chain_marks, mark
+from spanbridge.process.snapshot import module_of, take, text_of
 from spanbridge.runtime.fork import after_fork_in_child
+from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +43,11 @@ if TYPE_CHECKING:
     from spanbridge.model.failure import Annotations
     from spanbridge.process.intake import Intake
     from spanbridge.process.local_trace import LocalTraces
-    from spanbridge.process.sighting import Sighting
 
 IGNORED_LOGGERS: Final = ("opentelemetry", "spanbridge", "sentry_sdk")
 """Loggers of telemetry itself, with all below them: what they say never becomes an issue."""
+OWN_THREADS: Final = "spanbridge-"
+"""How the names of our own threads begin."""
 
 
 class Reporter:
@@ -92,10 +97,29 @@ class Reporter:
             annotations: What the application attached to ``error``.
 
         Returns:
-            The sighting of ``error`` if it was taken along.
+            The sighting of ``error`` if it was taken along and there is place for it.
         """
+        if self.ignores(logger):
+            return None
+        return self._put(
+            logger, severity, body, time_ns, attributes, event_name, error, context, annotations
+        )
+
+    def _put(
+        self,
+        logger: str,
+        severity: int,
+        body: str,
+        time_ns: int | None,
+        attributes: Mapping[str, Any] | None,
+        event_name: str,
+        error: BaseException | None,
+        context: Context | None,
+        annotations: Annotations | None,
+    ) -> Sighting | None:
         intake = self.intake
-        if intake is None or self.ignores(logger) or get_value(_SUPPRESS_INSTRUMENTATION_KEY):
+        is_error = severity >= SEVERITY_ERROR
+        if intake is None or _is_suppressed(is_error):
             return None
         span = get_current_span(context)
         span_context = span.get_span_context()
@@ -113,17 +137,17 @@ class Reporter:
             severity,
             body,
             logger,
-            _with_exception(attributes, error),
+            _with_exception(attributes, error, is_error),
             event_name,
             f"{trace_id:032x}",
             f"{span_id:016x}",
         )
         exception: InFlight | None = None
-        if error is not None and severity >= SEVERITY_ERROR:
+        if error is not None and is_error:
             exception = self._take(error, record, annotations)
         live = span if isinstance(span, ReadableSpan) else None
-        intake.put(Logged(record, local, exception, live), severity >= SEVERITY_ERROR)
-        return exception.sighting if exception is not None else None
+        is_taken = intake.put(Logged(record, local, exception, live), is_error)
+        return exception.sighting if exception is not None and is_taken else None
 
     def report(
         self,
@@ -134,9 +158,12 @@ class Reporter:
         message: str = "",
         logger: str = "",
         severity: int = SEVERITY_ERROR,
+        attributes: Mapping[str, Any] | None = None,
         annotations: Annotations | None = None,
     ) -> Sighting | None:
         """Take an exception that perhaps no span has seen, as if it were logged.
+
+        What is ignored of loggers does not count here.
 
         Args:
             error: The exception, with its traceback.
@@ -145,28 +172,42 @@ class Reporter:
             message: What was said about it.
             logger: Who said so.
             severity: OpenTelemetry's severity number, at least that of an error.
+            attributes: What else there is to say.
             annotations: What the application attached to it.
 
         Returns:
             The sighting, or ``None`` if nothing is configured.
         """
-        return self.log(
-            logger=logger,
-            severity=severity,
-            body=message,
-            error=error,
-            attributes={SENTRY_MECHANISM_TYPE: mechanism, SENTRY_MECHANISM_HANDLED: is_handled},
-            annotations=annotations,
-        )
+        said = {
+            **(attributes or {}),
+            SENTRY_MECHANISM_TYPE: mechanism,
+            SENTRY_MECHANISM_HANDLED: is_handled,
+        }
+        return self._put(logger, severity, message, None, said, "", error, None, annotations)
 
     def _take(
         self, error: BaseException, record: LogRecord, annotations: Annotations | None
     ) -> InFlight:
-        sighting = mark(error, record.trace_id, record.span_id)
+        try:
+            return self._snapshot(error, record, annotations)
+        except Exception as failure:
+            # Its class has properties where Python looks for causes and members, and they fail.
+            GUARD.report("an exception cannot be read", type(failure).__name__)
+        sighting = Sighting(record.trace_id, record.span_id)
+        sighting.annotations = annotations
+        return InFlight((_by_class(error),), sighting, is_leaving=False)
+
+    def _snapshot(
+        self, error: BaseException, record: LogRecord, annotations: Annotations | None
+    ) -> InFlight:
+        is_outside = record.trace_id == f"{self._outside.trace_id:032x}"
+        after_s = OUTSIDE_S if is_outside else ELSEWHERE_S
+        sighting = mark(error, record.trace_id, record.span_id, after_s=after_s)
         if annotations is not None:
             sighting.annotations = annotations.beside(sighting.annotations)
+        known = sighting.known_locals(record.span_id, record.span_id)
         return InFlight(
-            take(error, self.includes_locals, sighting.locals_by_frame, self.own_modules),
+            take(error, self.includes_locals, known, self.own_modules) or (_by_class(error),),
             sighting,
             chain_marks(error),
             is_leaving=False,
@@ -174,14 +215,33 @@ class Reporter:
         )
 
 
+def _is_suppressed(is_error: bool) -> bool:
+    """Whether the caller works for telemetry.
+
+    An application may suppress instrumentation around work of its own, to be spared spans; its
+    errors are errors all the same. Those of our own threads are not its.
+    """
+    return bool(get_value(_SUPPRESS_INSTRUMENTATION_KEY)) and (
+        not is_error or threading.current_thread().name.startswith(OWN_THREADS)
+    )
+
+
+def _by_class(error: BaseException) -> CapturedException:
+    cls = type(error)
+    return CapturedException(cls.__qualname__, module_of(cls), text_of(error), ())
+
+
 def _with_exception(
-    attributes: Mapping[str, Any] | None, error: BaseException | None
+    attributes: Mapping[str, Any] | None, error: BaseException | None, is_error: bool
 ) -> dict[str, Any]:
-    """A copy of the attributes that names the exception, as a breadcrumb is to tell of it."""
+    """A copy of the attributes that names the exception, as a breadcrumb is to tell of it.
+
+    Its own ``__str__`` is called only where it may become an issue.
+    """
     copied = dict(attributes) if attributes else {}
     if error is not None and EXCEPTION_TYPE not in copied:
         copied[EXCEPTION_TYPE] = qualified_name(type(error))
-        copied[EXCEPTION_MESSAGE] = text_of(error)
+        copied[EXCEPTION_MESSAGE] = text_of(error) if is_error else body_of(error)
     return copied
 
 
@@ -194,11 +254,14 @@ def ignoring(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Whether a logger is ignored, of telemetry itself or by the application's wish.
 
     Args:
-        patterns: Names of loggers, each with all below it; ``*`` stands for anything.
+        patterns: Names of loggers, each with all below it; ``*`` stands for any name. A logger
+            without one is never meant.
     """
 
     @lru_cache(maxsize=1024)
     def ignores(logger: str) -> bool:
+        if not logger:
+            return False
         return is_ignored(logger) or any(
             logger == pattern or logger.startswith(f"{pattern}.") or fnmatchcase(logger, pattern)
             for pattern in patterns

@@ -18,9 +18,18 @@ def telemetry_attributes(error: BaseException) -> Attributes:
     A class can have ``telemetry_attributes``: OpenTelemetry attributes by name. Values of other
     types are left out. Never raises an ``Exception``.
     """
-    if isinstance(error, BaseExceptionGroup):
-        found = map(telemetry_attributes, error.exceptions[:MAX_EXCEPTIONS])
-        return next((attributes for attributes in found if attributes), {})
+    pending, seen = [error], 0
+    while pending and seen < MAX_EXCEPTIONS:
+        current = pending.pop()
+        seen += 1
+        if isinstance(current, BaseExceptionGroup):
+            pending.extend(reversed(current.exceptions[:MAX_EXCEPTIONS]))
+        elif attributes := _own(current):
+            return attributes
+    return {}
+
+
+def _own(error: BaseException) -> Attributes:
     if not hasattr(type(error), NAME):  # never asks a ``__getattr__`` of the application
         return {}
     try:

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from spanbridge.model.failure import MAX_EXCEPTIONS, Annotations
 from spanbridge.process.snapshot import LocalsByFrame, inner_exceptions
 from spanbridge.runtime.event_id import new_event_id
 from spanbridge.runtime.guard import GUARD
+
+ELSEWHERE_S: Final = 2.0
+"""How long after its issue an exception that is seen in another trace is the same failure."""
+OUTSIDE_S: Final = 60.0
+"""The same outside of all spans: asyncio tells of a failed task when that is collected."""
 
 _MARK: Final = "__spanbridge_sighting__"
 
@@ -23,7 +29,10 @@ class Sighting:
     Ids are lower-case hex; they may be corrected by whoever knows an inner span.
     """
 
-    __slots__ = ("annotations", "event_id", "is_reported", "locals_by_frame", "span_id", "trace_id")
+    __slots__ = (
+        "annotations", "event_id", "locals_below", "locals_by_frame", "reported_s", "span_id",
+        "trace_id",
+    )  # fmt: skip
 
     def __init__(self, trace_id: str, span_id: str) -> None:
         self.trace_id = trace_id
@@ -32,10 +41,43 @@ class Sighting:
         """Id of the event of the issue it may become."""
         self.annotations: Annotations | None = None
         """What the application attached to it otherwise than by a span."""
-        self.is_reported = False
-        """Whether it became an issue, through whichever local trace. Only the worker sets it."""
+        self.reported_s: float | None = None
+        """When it became an issue, monotonic time. Only the worker sets it."""
         self.locals_by_frame: LocalsByFrame = {}
-        """Texts of variables that were taken already; its frames live as long as it does."""
+        """Variables that were read when it left the span below :attr:`locals_below`."""
+        self.locals_below = ""
+        """Id of the span it reaches next, if it goes on: only then are its frames the same."""
+
+    def known_locals(self, span_id: str, parent_span_id: str) -> LocalsByFrame:
+        """Variables read before, as long as the exception is on one way out of its spans.
+
+        An exception object that is raised anew has other frames, perhaps at the same addresses.
+
+        Args:
+            span_id: The span it leaves, or is logged in.
+            parent_span_id: The one it reaches next.
+        """
+        if self.locals_below != span_id:
+            self.locals_by_frame = {}
+        self.locals_below = parent_span_id
+        return self.locals_by_frame
+
+    def is_over(self, trace_id: str, after_s: float = ELSEWHERE_S) -> bool:
+        """Whether what is seen now in another trace is a failure of its own.
+
+        Pools and clients keep an exception and raise it again, or raise others from it, long after
+        it was reported.
+
+        Args:
+            trace_id: Where it is seen now.
+            after_s: How long after its issue it may still be the same failure there.
+        """
+        reported_s = self.reported_s
+        return (
+            reported_s is not None
+            and trace_id != self.trace_id
+            and monotonic() - reported_s > after_s
+        )
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         # An exception may be pickled to a process without spanbridge: nothing of us travels.
@@ -77,18 +119,21 @@ def _inner_marks(error: BaseException, *, through_context: bool) -> tuple[Sighti
     return tuple(found.values())
 
 
-def mark(error: BaseException, trace_id: str, span_id: str) -> Sighting:
+def mark(
+    error: BaseException, trace_id: str, span_id: str, *, after_s: float = ELSEWHERE_S
+) -> Sighting:
     """The sighting of the failure that ``error`` belongs to, made now if it is the first.
 
-    An exception that was seen before keeps its sighting. A wrapper (``raise X from Y``) or a group
-    is a new object, but the same failure: it shares the nearest one inside. What is merely raised
-    while another exception is handled may be a failure of its own, so it gets a new sighting, as
-    does an exception that takes no mark, each time.
+    An exception that was seen before keeps its sighting, unless that is over. A wrapper
+    (``raise X from Y``) or a group is a new object, but the same failure: it shares the nearest one
+    inside. What is merely raised while another exception is handled may be a failure of its own,
+    so it gets a new sighting, as does an exception that takes no mark, each time.
     """
     sighting = mark_of(error)
-    if sighting is not None:
+    if sighting is not None and not sighting.is_over(trace_id, after_s):
         return sighting
-    inner = _inner_marks(error, through_context=False)
+    inside = _inner_marks(error, through_context=False)
+    inner = [sighting for sighting in inside if not sighting.is_over(trace_id, after_s)]
     sighting = inner[0] if inner else Sighting(trace_id, span_id)
     # An attribute would show in ``vars(error)``, which applications turn into JSON. Their own
     # classes can be weakly referenced; the built-in ones cannot, but nobody prints their dict.

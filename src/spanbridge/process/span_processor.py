@@ -83,12 +83,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
             seen: InFlight | Left | None = None
             if (error := sys.exc_info()[1]) is not None:
-                seen = in_flight(
-                    error,
-                    span,
-                    includes_locals=self.includes_locals,
-                    own_modules=self.own_modules,
-                ) or left_by(error)
+                seen = self._seen(error, span)
             root_id = local.root_id
             if span_id == root_id:
                 self._traces.close(local)
@@ -100,6 +95,16 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 intake.put((span, local, seen), wakes)
         except Exception as error:
             GUARD.caught("process.on_end", error)
+
+    def _seen(self, error: BaseException, span: ReadableSpan) -> InFlight | Left | None:
+        """What the exception in flight means for a span; a failure of ours costs only that."""
+        try:
+            return in_flight(
+                error, span, includes_locals=self.includes_locals, own_modules=self.own_modules
+            ) or left_by(error)
+        except Exception as failure:
+            GUARD.caught("process.in_flight", failure)
+            return None
 
     def _late_keepers(self, span: ReadableSpan) -> frozenset[str]:
         context = span.get_span_context()

@@ -4,7 +4,8 @@ Chained to ``logging.setLogRecordFactory``. A handler on the root logger would b
 ``dictConfig`` and ``basicConfig(force=True)``, would make ``basicConfig()`` and the handler of last
 resort do nothing, and would never see loggers that do not propagate, such as uvicorn's.
 
-Runs on the application's thread, keeps nothing of a record but texts, and takes no lock.
+Runs on the application's thread, keeps nothing of a record but texts, and takes no lock: neither
+one of ours nor, through a ``__str__``, one of the application's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanbridge.conventions.upstream import (
@@ -21,9 +22,13 @@ from spanbridge.conventions.upstream import (
     CODE_LINE_NUMBER,
     OTEL_EVENT_NAME,
     SENTRY_MESSAGE_TEMPLATE,
+    THREAD_ID,
+    THREAD_NAME,
 )
 from spanbridge.process.bounded_text import MAX_ATTRIBUTES, Plain, attribute_of, body_of
 from spanbridge.process.log_mechanisms import mechanism_attributes
+from spanbridge.process.log_message import before_traceback, message_of, told_in_text
+from spanbridge.process.reporter import OWN_THREADS
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -44,13 +49,9 @@ LEVELS: Final = {
 }
 """The ``log_level`` setting as the standard library's number."""
 
-_OWN_THREADS: Final = "spanbridge-"
 _MAKE_RECORD: Final = logging.Logger.makeRecord.__code__
 _MAX_FACTORIES: Final = 8
 """How many factories chained around ours are looked past."""
-_TRACEBACK: Final = "Traceback (most recent call last)"
-_TOLD: Final = (_TRACEBACK, "exc_type")
-"""What the text of a formatted exception holds: Python's own, and structlog's as a structure."""
 _STRUCTLOG_EVENT: Final = "event"
 _STRUCTLOG_ERROR: Final = "exc_info"
 _LOGURU_EXTRA: Final = "extra"
@@ -126,12 +127,12 @@ class StdlibLogging:
         if (
             reporter.intake is None
             or reporter.ignores(record.name)
-            or (record.threadName or "").startswith(_OWN_THREADS)
+            or (record.threadName or "").startswith(OWN_THREADS)
         ):
             return
         event_id = ""
         try:
-            # What an argument logs while we ask for its text is said again when the application
+            # What an exception logs while we ask for its text is said again when the application
             # asks.
             if not thread.is_reading:
                 thread.is_reading = True
@@ -143,30 +144,33 @@ class StdlibLogging:
             self._recent.add(record.name, _time_ns(record), event_id)
 
     def _report(self, record: logging.LogRecord) -> str:
-        message: object = record.msg
+        message: Any = record.msg
         error = _error_of(record.exc_info)
         attributes: dict[str, Plain] = {
             CODE_FILE_PATH: record.pathname,
             CODE_LINE_NUMBER: record.lineno,
+            THREAD_ID: record.thread or 0,
+            THREAD_NAME: record.threadName or "",
         }
         if record.funcName:
             attributes[CODE_FUNCTION_NAME] = record.funcName
-        if isinstance(message, Mapping) and _STRUCTLOG_EVENT in message:
+        is_structured = issubclass(type(message), dict)
+        if is_structured and dict.__contains__(message, _STRUCTLOG_EVENT):
             # structlog hands its event over as it is, to be rendered by the handler's formatter.
             if error is None:
-                error = _error_of(message.get(_STRUCTLOG_ERROR))
-            text = body_of(message[_STRUCTLOG_EVENT])
+                error = _error_of(dict.get(message, _STRUCTLOG_ERROR))
+            text = body_of(dict.get(message, _STRUCTLOG_EVENT))
             _add(attributes, message)
         else:
             if record.args and isinstance(message, str):
                 attributes[SENTRY_MESSAGE_TEMPLATE] = attribute_of(message)
-            text = _message_of(record)
+            text = message_of(record)
         if (extra := _extra_of_call(record)) is not None:
             _add(attributes, extra)
         if error is None and record.levelno >= logging.ERROR:
-            error = _told_in_text(message if isinstance(message, Mapping) else text)
+            error = told_in_text(message if is_structured else text)
         if error is not None:
-            text = _before_traceback(text)
+            text = before_traceback(text)
             attributes.update(mechanism_attributes(record.name, text, record.funcName or ""))
         sighting = self._reporter.log(
             logger=record.name,
@@ -203,33 +207,7 @@ def _error_of(exc_info: object) -> BaseException | None:
     return exc_info if isinstance(exc_info, BaseException) else None
 
 
-def _told_in_text(message: object) -> BaseException | None:
-    """The exception being handled, if the message is known to hold it as text.
-
-    So it is where a formatter ran before the logging call, as structlog's do, and with
-    ``logger.error(traceback.format_exc())``.
-    """
-    error = sys.exc_info()[1]
-    if error is None:
-        return None
-    text = message if isinstance(message, str) else body_of(message)
-    is_told = type(error).__name__ in text and any(part in text for part in _TOLD)
-    return error if is_told else None
-
-
-def _message_of(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception:  # the arguments do not fit, or one of them fails to become text
-        return body_of(record.msg)
-
-
-def _before_traceback(text: str) -> str:
-    """The text without the exception that some loggers append to it."""
-    return text.partition(_TRACEBACK)[0].rstrip() or text
-
-
-def _extra_of_call(record: logging.LogRecord) -> Mapping[str, object] | None:
+def _extra_of_call(record: logging.LogRecord) -> dict[str, object] | None:
     """The ``extra`` of the logging call, which is put on the record only after it was made.
 
     It is an argument of ``Logger.makeRecord``, which called the factory.
@@ -242,18 +220,18 @@ def _extra_of_call(record: logging.LogRecord) -> Mapping[str, object] | None:
             variables = frame.f_locals
             extra = variables.get("extra")
             is_of_record = variables.get("msg") is record.msg
-            return extra if is_of_record and isinstance(extra, Mapping) else None
+            return extra if is_of_record and issubclass(type(extra), dict) else None
         frame = frame.f_back
     return None
 
 
-def _add(attributes: dict[str, Plain], values: Mapping[str, object]) -> None:
-    for name, value in values.items():
+def _add(attributes: dict[str, Plain], values: dict[str, object]) -> None:
+    for name, value in dict.items(values):
         if len(attributes) >= MAX_ATTRIBUTES:
             return
         if not isinstance(name, str) or name.startswith("_"):  # structlog's own
             continue
-        if name == _LOGURU_EXTRA and isinstance(value, Mapping):
-            _add(attributes, value)
+        if name == _LOGURU_EXTRA and issubclass(type(value), dict):
+            _add(attributes, value)  # type: ignore[arg-type]
         elif name not in (_STRUCTLOG_EVENT, _STRUCTLOG_ERROR):
             attributes.setdefault(name, attribute_of(value))

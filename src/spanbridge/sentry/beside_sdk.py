@@ -14,7 +14,6 @@ import sentry_sdk
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
-from sentry_sdk.envelope import Envelope
 from sentry_sdk.scope import (
     get_external_propagation_context,
     has_external_propagation_context,
@@ -27,6 +26,7 @@ from spanbridge.process.reporter import is_ignored
 from spanbridge.process.sighting import mark_of
 from spanbridge.process.snapshot import module_of
 from spanbridge.runtime.guard import GUARD
+from spanbridge.sentry.beside_sdk_attachments import ATTACHMENTS
 from spanbridge.sentry.beside_sdk_event import (
     annotations_of,
     attached_now,
@@ -216,7 +216,9 @@ class BesideSdk:
         if sighting is None:
             return False
         try:
-            _send_attachments(hint, sighting.event_id, client)
+            attachments, project = hint.get("attachments"), project_of(client)
+            if attachments and project is not None:
+                ATTACHMENTS.keep(sighting.event_id, project, attachments, client)
             _count_in_session(is_handled=is_handled)
         except Exception as failure:  # it is ours all the same: theirs would be a second issue
             GUARD.caught("sentry.beside_sdk", failure)
@@ -280,19 +282,6 @@ def _stamp(event: Event, sighting: Sighting | None, lead: _Lead, destination: st
         trace = {"trace_id": sighting.trace_id, "span_id": sighting.span_id}
     if trace:
         event.setdefault("contexts", {})["trace"] = trace
-
-
-def _send_attachments(hint: Hint, event_id: str, client: BaseClient) -> None:
-    """Let attachments leave as the SDK's envelope, under the id of our event.
-
-    Source: Sentry develop docs, "Envelope Items": an attachment may follow its event later.
-    """
-    attachments = hint.get("attachments")
-    if attachments and client.transport is not None:
-        envelope = Envelope(headers={"event_id": event_id})
-        for attachment in attachments:
-            envelope.add_item(attachment.to_envelope_item())
-        client.transport.capture_envelope(envelope)
 
 
 def _count_in_session(*, is_handled: bool) -> None:

@@ -82,28 +82,75 @@ class SdkHooks:
         exceptions = tuple(_judged(exception, both) for exception in issue.exceptions)
         return msgspec.structs.replace(issue, exceptions=exceptions)
 
-    def filtered(self, event: ErrorEvent) -> bytes | ErrorEvent | None:
+    def filtered(self, event: ErrorEvent, issue: Issue) -> bytes | ErrorEvent | None:
         """What ``before_send`` makes of the event: JSON, or ``None`` if it is not to be sent.
 
-        Its ``hint`` is empty, because the exception is gone by now. Nothing it does is traced, and
-        nothing it logs becomes an issue.
+        Its ``hint`` has a stand-in for the exception, which is gone by now: an object of the same
+        class with the message as its only argument. Nothing the hook does is traced, and nothing it
+        logs becomes an issue. The event keeps its id, under which spans and attachments know it.
+
+        Args:
+            event: The converted issue.
+            issue: The issue itself, frames judged and scrubbed.
 
         Raises:
-            Exception: Whatever it raises, or ``TypeError`` if it returns no event. It may be there
-                to take out what is private, so the caller withholds the event.
+            BaseException: Whatever it raises, or ``TypeError`` if it returns no event. It may be
+                there to take out what is private, so the caller withholds the event.
         """
         if self._before_send is None:
             return event
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
-            changed = self._before_send(msgspec.to_builtins(event, enc_hook=str), {})
+            changed = self._before_send(msgspec.to_builtins(event, enc_hook=str), _hint_of(issue))
         finally:
             detach(token)
         if changed is None:
             return None
         if not isinstance(changed, dict):
             raise TypeError(f"before_send returned {type(changed).__name__}")
-        return encode_json(changed)
+        return encode_json({**changed, "event_id": event.event_id})
+
+
+def why_it_failed(error: BaseException) -> str:
+    """What to say of a ``before_send`` that raised."""
+    name = type(error).__name__
+    if isinstance(error, KeyError) and error.args == ("exc_info",):
+        return (
+            f"{name}; no stand-in could be made for the exception, so there is no "
+            "hint['exc_info']: let it use hint.get('exc_info') and event['exception']['values']"
+        )
+    if isinstance(error, AttributeError):
+        return (
+            f"{name}; the exception in hint['exc_info'] is a stand-in with its class and message "
+            "only: let it look at event['exception']['values']"
+        )
+    return name
+
+
+def _hint_of(issue: Issue) -> dict[str, Any]:
+    """What is still known of what was captured."""
+    if not issue.exceptions:
+        return {}
+    outermost = issue.exceptions[0]
+    module = outermost.module or _BUILTINS
+    for cls in _with_subclasses(BaseException):
+        if cls.__qualname__ == outermost.type and cls.__module__ == module:
+            stand_in = _stand_in(cls, outermost.value)
+            return {"exc_info": (cls, stand_in, None)} if stand_in is not None else {}
+    return {}
+
+
+def _stand_in(cls: type[BaseException], message: str) -> BaseException | None:
+    """An object of ``cls`` whose own ``__new__`` and ``__init__`` did not run."""
+    base: Any
+    for base in cls.__mro__:
+        if base.__module__ == _BUILTINS:
+            try:
+                made: BaseException = base.__new__(cls, message)
+            except TypeError:  # a group, which needs its members
+                return None
+            return made
+    return None
 
 
 def _with_subclasses(cls: type[BaseException]) -> Iterator[type[BaseException]]:

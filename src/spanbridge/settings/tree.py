@@ -37,6 +37,7 @@ from spanbridge.settings.reading import (
 from spanbridge.settings.rules import RULES
 
 IssuePolicy: TypeAlias = Literal["unhandled", "all", "none"]
+LoggerProviderUse: TypeAlias = Literal["install", "attach"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
 
 ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
@@ -144,6 +145,12 @@ class Settings:
         (),
         "Loggers whose records are not read, `*` allowed. A name stands for all below it too.",
         NAMES,
+    )
+    logger_provider: LoggerProviderUse = option(
+        "install",
+        "Where OpenTelemetry has no logger provider yet: `install` one, or only `attach` to one "
+        "that was set before. Once one is installed, the application cannot set its own.",
+        one_of("install", "attach"),
     )
     excepthooks: bool = option(
         True,

@@ -18,6 +18,27 @@ _LIBRARY: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]|<frozen")
 _STDLIB: Final = sysconfig.get_paths()["stdlib"]
 
 
+_RELATIONS: Final = ("__cause__", "__context__")
+_IDS: Final = {
+    "event_id": "(?!0+$)[0-9a-f]{32}",
+    "trace_id": "(?!0+$)[0-9a-f]{32}",
+    "span_id": "(?!0+$)[0-9a-f]{16}",
+}
+_SPAN_FIELDS: Final = {
+    "parent_span_id": _IDS["span_id"],
+    "op": r"gen_ai\.invoke_agent",
+    "status": "internal_error|deadline_exceeded",
+    "origin": "manual",
+    "sampled": "True|False",
+    "description": "(?s).+",
+}
+_TAGS_OF_WORK: Final = {
+    "multi_agent.task.outcome": "error",
+    "multi_agent.task.type": "plan",
+    "spanbridge.outcome": "timeout",
+}.items()
+
+
 class Allowed(NamedTuple):
     """A difference that is meant."""
 
@@ -89,7 +110,10 @@ def _is_a_library(frame: Json) -> bool:
 
 
 def _are_of_a_library(difference: Difference) -> bool:
-    return difference.ours is MISSING and _is_a_library(difference.native_parent)
+    frame = difference.native_parent
+    # Sentry's SDK takes the frozen modules of the interpreter for the application's.
+    is_own = frame.get("in_app") is True and "<frozen" not in frame["abs_path"]
+    return difference.ours is MISSING and not is_own and _is_a_library(frame)
 
 
 def _are_in_the_middle(difference: Difference) -> bool:
@@ -118,10 +142,6 @@ def _is_start(whole: Json, part: Json) -> bool:
             _is_start(whole[key], part[key]) for key in part
         )
     return False
-
-
-def _is_filtered_by_sentry(difference: Difference) -> bool:
-    return bool(difference.native == "[Filtered]")
 
 
 def _is_redacted_by_us(difference: Difference) -> bool:
@@ -173,24 +193,113 @@ def _is_source_of_another_file(difference: Difference) -> bool:
     return difference.ours is MISSING and "/<" in difference.native_parent["abs_path"]
 
 
+def _position(difference: Difference) -> int:
+    """How many exceptions stand between the outermost, which is last, and the one that differs."""
+    found = re.match(r"exception\.values\[(\d+)/(\d+)\]", difference.path)
+    assert found is not None
+    return int(found[2]) - 1 - int(found[1])
+
+
 def _is_linked(difference: Difference) -> bool:
-    """Whether only ours says how a chain hangs together."""
-    return "exception_id" not in difference.native_parent
+    """Whether only ours says how a chain hangs together, and says it right."""
+    if "exception_id" in difference.native_parent or difference.native is not MISSING:
+        return False
+    position = _position(difference)
+    _, _, field = difference.path.rpartition(".")
+    if field == "exception_id":
+        return bool(difference.ours == position)
+    if position == 0:  # nothing is around the outermost
+        return False
+    if field == "parent_id":
+        return bool(difference.ours == position - 1)
+    return difference.ours in _RELATIONS
 
 
 def _is_member_of_an_inner_group(difference: Difference) -> bool:
-    return difference.native is MISSING and str(
-        difference.ours["mechanism"].get("source")
-    ).startswith("exceptions[")
+    if difference.native is not MISSING:
+        return False
+    mechanism = difference.ours["mechanism"]
+    values = difference.our_parent["exception"]["values"]
+    around = [
+        value["mechanism"]
+        for value in values
+        if value["mechanism"].get("exception_id") == mechanism.get("parent_id")
+    ]
+    return (
+        mechanism.get("exception_id") == _position(difference)
+        and re.fullmatch(r"exceptions\[\d+\]", str(mechanism.get("source"))) is not None
+        and [one.get("is_exception_group") for one in around] == [True]
+    )
 
 
 def _names_its_true_parent(difference: Difference) -> bool:
     """Whether the SDK says 0, the number it gives to every cause and context inside a group."""
-    return difference.native in (0, MISSING) and isinstance(difference.ours, int)
+    mechanism = difference.our_parent
+    return (
+        difference.native in (0, MISSING)
+        and mechanism.get("source") in _RELATIONS
+        and difference.ours == mechanism.get("exception_id") - 1 == _position(difference) - 1
+    )
 
 
-def _tells_of_no_error(difference: Difference) -> bool:
-    return "'err'" not in repr(difference.ours)
+def _tells_what_was_cut(difference: Difference) -> bool:
+    """Whether our notes, if there are any, are on fields of our event that were longer."""
+    return difference.ours is MISSING or _notes_fit(difference.ours, difference.our_parent)
+
+
+def _notes_fit(notes: Json, value: Json) -> bool:
+    for key, inner in notes.items():
+        if key == "":
+            if not inner.keys() <= {"len", "rem"} or not inner.get("len", 0) >= len(value):
+                return False
+        elif isinstance(value, dict) and key in value:
+            if not _notes_fit(inner, value[key]):
+                return False
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            if not _notes_fit(inner, value[int(key)]):
+                return False
+        else:
+            return False
+    return True
+
+
+def _names_of_spans(event: Json) -> list[Json]:
+    """The spans an error crossed, outermost first, as other fields of our event tell them."""
+    contexts = event["contexts"]
+    names: list[Json] = contexts.get("span_path", {}).get("names") or [
+        contexts["trace"].get("description")
+    ]
+    return names
+
+
+def _is_name_of_root(difference: Difference) -> bool:
+    return _is_only_ours(difference) and (
+        difference.ours == _names_of_spans(difference.our_parent)[0]
+    )
+
+
+def _is_field_of_a_span(difference: Difference) -> bool:
+    _, _, field = difference.path.rpartition(".")
+    pattern = _SPAN_FIELDS.get(field)
+    if difference.ours is MISSING:  # a root
+        return field == "parent_span_id" and difference.native is None
+    return (
+        _is_only_ours(difference)
+        and pattern is not None
+        and re.fullmatch(pattern, str(difference.ours)) is not None
+    )
+
+
+def _are_ids(difference: Difference) -> bool:
+    _, _, field = difference.path.rpartition(".")
+    return _both_are_given(difference) and (
+        re.fullmatch(_IDS[field], difference.ours) is not None
+        and re.fullmatch(_IDS[field], difference.native) is not None
+    )
+
+
+def _are_tags_of_the_work(difference: Difference) -> bool:
+    return _is_only_ours(difference) and difference.ours.items() <= _TAGS_OF_WORK
 
 
 def _always(difference: Difference) -> bool:
@@ -202,7 +311,12 @@ def _always(difference: Difference) -> bool:
 ALLOWED: Final[tuple[Allowed, ...]] = (
     # the event
     Allowed(
-        ("event_id", "timestamp", "contexts.trace.trace_id", "contexts.trace.span_id"),
+        ("event_id", "contexts.trace.trace_id", "contexts.trace.span_id"),
+        "made anew in each run",
+        _are_ids,
+    ),
+    Allowed(
+        ("timestamp",),
         "made anew in each run",
         _both_are_given,
     ),
@@ -212,14 +326,36 @@ ALLOWED: Final[tuple[Allowed, ...]] = (
         _always,
     ),
     Allowed(
-        ("contexts.trace.*", "contexts.otel", "contexts.otel_resource", "contexts.span_path"),
+        ("contexts.trace.*",),
+        "the span: Sentry's SDK sees none here",
+        _is_field_of_a_span,
+    ),
+    Allowed(
+        ("contexts.otel", "contexts.otel_resource", "contexts.span_path"),
         "the span, its resource and the spans that were crossed: Sentry's SDK sees none here",
         _is_only_ours,
     ),
     Allowed(
-        ("transaction", "transaction_info.source", "tags"),
-        "the local root gives its name, the span its tags: Sentry's SDK sees none here",
-        _is_only_ours,
+        ("transaction",),
+        "the local root gives its name: Sentry's SDK sees none here",
+        _is_name_of_root,
+    ),
+    Allowed(
+        ("transaction_info.source",),
+        "the local root gives its name: Sentry's SDK sees none here",
+        lambda difference: difference.ours == "custom",
+    ),
+    Allowed(
+        ("tags",),
+        "how the work ended and what kind it was: Sentry's SDK knows of none",
+        _are_tags_of_the_work,
+        (
+            "decorated_by_spanbridge",
+            "a_block_of_spanbridge",
+            "a_decorated_method",
+            "a_timeout",
+            "waited_for_too_long",
+        ),
     ),
     Allowed(
         ("contexts.agent", "fingerprint"),
@@ -260,9 +396,9 @@ ALLOWED: Final[tuple[Allowed, ...]] = (
         ("that_logs_its_exception",),
     ),
     Allowed(
-        ("_meta", "_meta.*"),
+        ("_meta",),
         "notes on what each of the two filtered or left out by its own limits",
-        _tells_of_no_error,
+        _tells_what_was_cut,
     ),
     # exceptions
     Allowed(
@@ -370,11 +506,6 @@ ALLOWED: Final[tuple[Allowed, ...]] = (
         (f"{_FRAME}.vars.*",),
         "cut at 2,000 bytes a frame, about what Sentry's server keeps",
         _is_cut,
-    ),
-    Allowed(
-        (f"{_FRAME}.vars.*",),
-        "filtered by Sentry's SDK, whose list of names is another one",
-        _is_filtered_by_sentry,
     ),
     Allowed(
         (f"{_FRAME}.vars.*",),

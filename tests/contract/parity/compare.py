@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """One field that differs."""
 
     path: str
-    """Where, e.g. ``exception.values[0].stacktrace.frames[3/8].lineno``: the fourth of eight."""
+    """Where, e.g. ``exception.values[0/1].stacktrace.frames[3/8].lineno``: the fourth of eight."""
     native: Json
     ours: Json
     native_parent: Json
@@ -58,10 +58,14 @@ def differences(native: list[Json], ours: list[Json]) -> Iterator[Difference]:
 
 
 def _event(native: Json, ours: Json) -> Iterator[Difference]:
-    yield from _mapping("", _without(native, "exception"), _without(ours, "exception"))
+    apart = ("exception", "_meta")
+    yield from _mapping("", _without(native, *apart), _without(ours, *apart))
+    if native.get("_meta") != ours.get("_meta"):  # only together with the event can it be judged
+        sides = native.get("_meta", MISSING), ours.get("_meta", MISSING)
+        yield Difference("_meta", *sides, native, ours)
     pairs = list(_paired_exceptions(_values_of(native), _values_of(ours)))
     for position, (of_native, of_ours) in enumerate(pairs):
-        path = f"exception.values[{position}]"
+        path = f"exception.values[{position}/{len(pairs)}]"
         if of_native is MISSING or of_ours is MISSING:
             yield Difference(path, of_native, of_ours, native, ours)
             continue
@@ -162,8 +166,8 @@ def _values_of(event: Json) -> list[Json]:
     return values
 
 
-def _without(mapping: Json, key: str) -> Json:
-    return {name: value for name, value in mapping.items() if name != key}
+def _without(mapping: Json, *keys: str) -> Json:
+    return {name: value for name, value in mapping.items() if name not in keys}
 
 
 def _without_addresses(value: Json) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from spanbridge.decide.burst import MAX_KINDS, WINDOW_S, Burst
+from spanbridge.decide.burst import MAX_KINDS, MAX_STORMS, WINDOW_S, Burst
 from spanbridge.decide.failure import DecidedFailure
 from spanbridge.model.failure import CapturedException, CapturedFrame
 from spanbridge.process.local_trace import LocalTrace
@@ -87,4 +87,22 @@ def test_the_kinds_that_are_remembered_are_bounded() -> None:
     burst = Burst(budget=1)
     for number in range(MAX_KINDS + 10):
         assert burst.admits(failure(lineno=number), (), 0.0)
-    assert len(burst._windows) == MAX_KINDS
+    assert len(burst._calm) == MAX_KINDS
+
+
+def test_storms_are_bounded_and_what_none_stands_for_is_counted() -> None:
+    burst = Burst(budget=1)
+    for number in range(MAX_STORMS + 10):
+        assert burst.admits(failure(lineno=number), (), 0.0)
+        assert not burst.admits(failure(lineno=number), (), 0.0)
+    assert burst.take_left_out() == 10
+    assert len(list(burst.summaries(WINDOW_S))) == MAX_STORMS
+
+
+def test_what_waits_for_its_summary_keeps_no_variables() -> None:
+    burst = Burst(budget=0)
+    frame = CapturedFrame(HERE, 1, "app", {"card": "4111"})
+    heavy = CapturedException("TimeoutError", None, "late", (frame,))
+    burst.admits(msgspec.structs.replace(failure(), captured=(heavy,)), (), 0.0)
+    [(summary, _)] = burst.summaries(WINDOW_S)
+    assert summary.captured[0].frames == (frame._replace(local_variables=None),)

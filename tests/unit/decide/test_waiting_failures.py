@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from spanbridge.decide.issue_policy import HOLD_AFTER_S, MAX_HELD, TELL_S, IssuePolicy
-from spanbridge.model.failure import CapturedException
+import pytest
+
+from spanbridge.decide import rulings
+from spanbridge.decide.failure import Failure
+from spanbridge.decide.issue_policy import HOLD_AFTER_S, TELL_S, IssuePolicy
+from spanbridge.decide.rulings import MAX_HELD, MAX_PENDING
+from spanbridge.model.failure import CapturedException, CapturedFrame
 from spanbridge.model.log import SEVERITY_ERROR, LogRecord
+from spanbridge.model.rule import IssueMode
 from spanbridge.model.span import SpanRecord
 from spanbridge.process.in_flight import InFlight
 from spanbridge.process.intake import Logged
+from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.sighting import Sighting
 from tests.support.spans import exception_event, local_trace, record
 
@@ -19,7 +26,7 @@ class Waiting:
     """A policy that has seen one exception leave a child whose parent is open."""
 
     def __init__(self) -> None:
-        self.policy = IssuePolicy(lambda failure, is_handled: "unhandled", DECISION_S)
+        self.policy = IssuePolicy(lambda *_: "unhandled", DECISION_S)
         self.local = local_trace(ROOT, ROOT)
         self.sighting = Sighting("0" * 32, "0" * 16)
 
@@ -98,7 +105,7 @@ def test_a_flush_reports_what_was_logged_and_leaves_undecided_what_was_not() -> 
 
 
 def test_what_is_held_is_bounded_and_its_places_come_back() -> None:
-    policy = IssuePolicy(lambda failure, is_handled: "unhandled", DECISION_S)
+    policy = IssuePolicy(lambda *_: "unhandled", DECISION_S)
     waiting = [Waiting() for _ in range(MAX_HELD + 1)]
     for one in waiting:
         one.policy = policy
@@ -108,3 +115,153 @@ def test_what_is_held_is_bounded_and_its_places_come_back() -> None:
     waiting[0].root_ends("ok", now_s=2.0)
     verdicts = policy.verdicts(2.0)
     assert (len(verdicts.let_go), len(verdicts.held)) == (1, 1)
+
+
+class Retries:
+    """Attempts below one open root, each of which fails and is caught."""
+
+    def __init__(self) -> None:
+        self.policy = IssuePolicy(lambda *_: "unhandled", DECISION_S)
+        self.local = local_trace(ROOT, ROOT)
+        self.sightings: list[Sighting] = []
+
+    def fail(self, times: int) -> None:
+        frame = CapturedFrame((lambda: None).__code__, 1, "app")
+        for attempt in range(times):
+            sighting = Sighting("0" * 32, f"{attempt:016x}")
+            self.sightings.append(sighting)
+            late = CapturedException("TimeoutError", None, f"late {attempt}", (frame,))
+            events = (exception_event("TimeoutError", f"late {attempt}"),)
+            span = record(100 + len(self.sightings), ROOT, status="error", events=events)
+            self.policy.observe(self.local, span, InFlight((late,), sighting), 0.0)
+
+    def root_ends(self, status: str) -> None:
+        self.local.open.discard(ROOT)
+        self.policy.observe(self.local, root(status), None, 0.1)
+
+
+def test_however_many_retries_were_recovered_from_they_are_no_issues() -> None:
+    retries = Retries()
+    retries.fail(5 * MAX_PENDING)
+    assert retries.policy.verdicts(0.0).reported == []
+
+    retries.root_ends("ok")
+
+    verdicts = retries.policy.verdicts(0.1)
+    assert (verdicts.reported, verdicts.recovered) == ([], 5 * MAX_PENDING)
+    assert verdicts.given_up == 0
+
+
+def test_however_many_failures_end_with_their_root_each_is_an_issue_and_the_last_have_frames() -> (
+    None
+):
+    retries = Retries()
+    retries.fail(3 * MAX_PENDING)
+    retries.root_ends("error")
+    reported = retries.policy.verdicts(0.1).reported
+    messages = sorted(int(one.captured[0].message.partition(" ")[2]) for one in reported)
+    assert messages == list(range(3 * MAX_PENDING))
+    with_frames = [one.captured[0].message for one in reported if one.captured[0].frames]
+    assert with_frames == [f"late {n}" for n in range(2 * MAX_PENDING, 3 * MAX_PENDING)]
+
+
+def test_an_old_failure_that_goes_on_after_all_has_its_frames_again() -> None:
+    retries = Retries()
+    retries.fail(2 * MAX_PENDING)
+    frame = CapturedFrame((lambda: None).__code__, 1, "app")
+    late = CapturedException("TimeoutError", None, "late 0", (frame,))
+    retries.local.open.discard(ROOT)
+    left = record(ROOT, status="error", events=(exception_event("TimeoutError", "late 0"),))
+    retries.policy.observe(retries.local, left, InFlight((late,), retries.sightings[0]), 0.1)
+    verdicts = retries.policy.verdicts(0.2)
+    [reported] = verdicts.reported
+    assert not reported.is_handled
+    assert reported.captured[0].frames == (frame,)
+    assert verdicts.recovered == 2 * MAX_PENDING - 1
+
+
+def test_failures_that_are_too_many_to_wait_are_counted_and_no_issues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rulings, "MAX_LIGHT", 10)
+    retries = Retries()
+    retries.fail(MAX_PENDING + 10 + 5)
+    verdicts = retries.policy.verdicts(0.0)
+    assert (verdicts.reported, verdicts.given_up) == ([], 5)
+    retries.root_ends("ok")
+    assert retries.policy.verdicts(0.1).recovered == MAX_PENDING + 10
+
+
+def test_old_failures_pass_on_to_the_root_with_the_span_that_caught_them() -> None:
+    retries = Retries()
+    retries.local.open.add(CHILD)
+    for attempt in range(2 * MAX_PENDING):
+        events = (exception_event("TimeoutError", f"late {attempt}"),)
+        span = record(100 + attempt, CHILD, status="error", events=events)
+        late = CapturedException("TimeoutError", None, f"late {attempt}", ())
+        retries.policy.observe(
+            retries.local, span, InFlight((late,), Sighting("0" * 32, "0" * 16)), 0.0
+        )
+    retries.local.open.discard(CHILD)
+    retries.policy.observe(retries.local, record(CHILD, ROOT, status="error"), None, 0.0)
+    assert retries.policy.verdicts(0.0).reported == []
+    retries.root_ends("ok")
+    assert retries.policy.verdicts(0.1).recovered == 2 * MAX_PENDING
+
+
+def test_an_old_failure_is_reported_when_its_catcher_is_open_for_too_long() -> None:
+    retries = Retries()
+    retries.fail(MAX_PENDING + 3)
+    assert retries.policy.verdicts(DECISION_S - 0.01).reported == []
+    assert len(retries.policy.verdicts(DECISION_S).reported) == MAX_PENDING + 3
+
+
+def test_nothing_waits_once_all_is_decided_though_the_root_is_open() -> None:
+    policy = IssuePolicy(lambda *_: "unhandled", DECISION_S)
+    local = local_trace(ROOT, ROOT, CHILD)
+    failing = record(3, CHILD, status="error", events=(exception_event("TimeoutError", "late"),))
+    late = CapturedException("TimeoutError", None, "late", ())
+    policy.observe(local, failing, InFlight((late,), Sighting("0" * 32, "0" * 16)), 0.0)
+    assert policy.is_waiting
+    local.open.discard(CHILD)
+    policy.observe(local, record(CHILD, ROOT), None, 0.0)
+    assert policy.verdicts(0.0).recovered == 1
+    assert not policy.is_waiting
+
+
+def test_whoever_says_what_applies_is_told_of_the_local_trace_and_of_the_root() -> None:
+    asked: list[tuple[LocalTrace, str | None, bool | None]] = []
+
+    def mode_of(
+        failure: Failure, local: LocalTrace, root: SpanRecord | None, is_handled: bool | None
+    ) -> IssueMode:
+        asked.append((local, root.name if root else None, is_handled))
+        return "none" if root is not None and root.name == "span 1" else "unhandled"
+
+    waiting = Waiting()
+    waiting.policy = IssuePolicy(mode_of, DECISION_S)
+    waiting.fail(now_s=0.0)
+    waiting.root_ends("error", now_s=1.0)
+    verdicts = waiting.policy.verdicts(1.0)
+    assert (verdicts.reported, verdicts.recovered) == ([], 1)
+    assert asked == [(waiting.local, None, None), (waiting.local, "span 1", True)]
+
+
+def test_a_log_outside_of_spans_tells_of_the_failure_whatever_its_trace_is() -> None:
+    policy = IssuePolicy(lambda *_: "unhandled", DECISION_S)
+    outside = local_trace(99)
+    traces = [Waiting() for _ in range(5)]
+    for one in traces:
+        one.policy = policy
+        one.fail(now_s=0.0)
+    said = LogRecord(5, SEVERITY_ERROR, "it failed", "app", {}, "", "", "")
+    late = (CapturedException("TimeoutError", None, "late", ()),)
+    in_flight = InFlight(late, traces[3].sighting, is_leaving=False)
+    policy.observe_log(Logged(said, outside, in_flight, None), 0.0)
+    [reported] = policy.verdicts(0.0, is_flush=True).reported
+    assert reported.local is traces[3].local
+    for one in traces:
+        one.root_ends("ok", now_s=1.0)
+    policy.verdicts(1.0)
+    assert policy._undecided.by_sighting == {}
+    assert not policy.is_waiting

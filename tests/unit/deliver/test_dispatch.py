@@ -301,3 +301,19 @@ def test_every_item_offered_meets_exactly_one_fate(
     if late is not None:
         desk.dispatch.conclude(late, DELIVERED)
     assert desk.ledger.snapshot().is_closed
+
+
+def test_at_the_end_a_report_survives_the_refusal_of_the_envelope_it_rode_on(desk: Desk) -> None:
+    desk.dispatch.reports.add("sample_rate", "span", 7)
+    desk.add_error()
+    desk.add_error()
+    desk.dispatch.hurry()
+    desk.send(REFUSED)
+    desk.send(DELIVERED)
+    assert not desk.dispatch.is_settled(2)
+    work = desk.dispatch.take()
+    assert work is not None
+    assert work.entry is None
+    assert work.discards["sample_rate", "span"] == 7
+    desk.dispatch.conclude(work, REFUSED)
+    assert desk.dispatch.is_settled(2)

@@ -12,11 +12,17 @@ from spanbridge.deliver.accounts import Fate
 from spanbridge.deliver.attempt import Attempt
 from spanbridge.deliver.dispatch import Dispatch, Work
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
-from spanbridge.deliver.errands import Adopt, Errand, Fetch, Hold, LetGo, Remove, Save
+from spanbridge.deliver.errands import Adopt, Errand, Fetch, Hold, Remove, Save
 from spanbridge.deliver.rate_limits import RateLimits
 from spanbridge.deliver.retry import MAX_ATTEMPTS, MAX_DELAY_S, Verdict
 from spanbridge.deliver.spool_file import Spooled, encode_file
-from spanbridge.deliver.spool_plan import ADOPT_EVERY_S, HELD_MAX, REPLAY_PAUSE_S
+from spanbridge.deliver.spool_holds import HELD_MAX
+from spanbridge.deliver.spool_plan import (
+    ADOPT_EVERY_S,
+    ADOPT_WITHIN_S,
+    FAILURES_MAX,
+    REPLAY_PAUSE_S,
+)
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.ledger import Ledger
 
@@ -46,7 +52,6 @@ class Desk:
         assert self.dispatch.spool is not None
         self.plan = self.dispatch.spool
         self.disk: dict[Spooled, OutgoingEnvelope] = {}
-        self.held: dict[str, OutgoingEnvelope] = {}
         self.left_by_the_dead: dict[Spooled, OutgoingEnvelope] = {}
         self.is_disk_full = False
         self.adoptions = 0
@@ -94,10 +99,8 @@ class Desk:
                 spooled.is_gone = True
             case Fetch(spooled):
                 return self.dispatch.resume(errand, self.disk.get(spooled))
-            case Hold(key, envelope):
-                self.held[key] = envelope
-            case LetGo(key):
-                self.held.pop(key, None)
+            case Hold(_, envelope):
+                self.plan.holds.written(errand, self._save(envelope))
         return None
 
     def send(self, how: str) -> str | None:
@@ -250,6 +253,7 @@ def test_replays_come_after_the_fresh_of_their_priority_and_before_lesser_ones(
     for number in range(2):
         desk.leave_behind(error(f"old error {number}"))
         desk.leave_behind(trace(f"old trace {number}"))
+    desk.do(Adopt())
     desk.add_trace("trace")
     desk.add_error("error")
     assert desk.send_all() == [
@@ -340,32 +344,144 @@ def test_others_that_died_are_looked_for_while_deliveries_succeed(desk: Desk) ->
 
 
 def test_something_held_and_let_go_at_once_is_not_written(desk: Desk) -> None:
-    assert desk.plan.hold("key", error())
-    desk.plan.let_go("key")
+    assert desk.plan.holds.hold("key", error())
+    desk.plan.holds.let_go("key")
     desk.next_work()
-    assert desk.held == {}
+    assert desk.disk == {}
 
 
 def test_the_last_word_on_a_key_counts(desk: Desk) -> None:
-    desk.plan.hold("key", error("first"))
+    desk.plan.holds.hold("key", error("first"))
     desk.next_work()
-    desk.plan.let_go("key")
-    desk.plan.hold("key", error("second"))
+    desk.plan.holds.let_go("key")
+    desk.plan.holds.hold("key", error("second"))
     desk.next_work()
-    assert desk.held == {"key": error("second")}
-    desk.plan.let_go("key")
-    desk.plan.hold("key", error("third"))
-    desk.plan.let_go("key")
+    assert desk.on_disk == ["second"]
+    desk.plan.holds.let_go("key")
+    desk.plan.holds.hold("key", error("third"))
+    desk.plan.holds.let_go("key")
     desk.next_work()
-    assert desk.held == {}
+    assert desk.disk == {}
 
 
 def test_what_is_held_is_bounded_in_memory(desk: Desk) -> None:
     big = OutgoingEnvelope(b"x" * 10_000_000, Priority.ERROR, (), ())
-    assert desk.plan.hold("big", big)
-    assert not desk.plan.hold("too big", big)
-    assert all(desk.plan.hold(str(number), error()) for number in range(HELD_MAX - 1))
-    assert not desk.plan.hold("one too many", error())
+    assert desk.plan.holds.hold("big", big)
+    assert not desk.plan.holds.hold("too big", big)
+    assert all(desk.plan.holds.hold(str(number), error()) for number in range(HELD_MAX - 1))
+    assert not desk.plan.holds.hold("one too many", error())
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_what_was_held_leaves_the_disk_with_the_fate_of_what_became_of_it(
+    desk: Desk, is_written: bool
+) -> None:
+    desk.plan.holds.hold("key", error("undecided"))
+    if is_written:
+        desk.next_work()
+    desk.ledger.accept(Signal.ERROR)
+    desk.dispatch.add(error("decided"), held_as="key")
+    work = desk.next_work()
+    assert work is not None
+    assert desk.on_disk == (["undecided"] if is_written else [])
+    desk.dispatch.conclude(work, ATTEMPTS["delivered"])
+    desk.next_work()
+    assert desk.disk == {}
+
+
+@pytest.mark.parametrize("fate", ["decided", "let go"])
+def test_what_is_decided_while_it_is_written_is_removed_in_the_end(desk: Desk, fate: str) -> None:
+    desk.do(Adopt())
+    desk.next_work()
+    desk.plan.holds.hold("key", error("undecided"))
+    errand = desk.plan.errand()
+    assert isinstance(errand, Hold)
+    if fate == "decided":
+        desk.ledger.accept(Signal.ERROR)
+        desk.dispatch.add(error("decided"), held_as="key")
+    else:
+        desk.plan.holds.let_go("key")
+    desk.do(errand)
+    assert desk.on_disk == ["undecided"]
+    desk.send_all()
+    assert desk.disk == {}
+
+
+def test_what_was_held_stands_in_for_what_leaves_a_full_queue() -> None:
+    desk = Desk(max_items=1)
+    desk.plan.holds.hold("key", error("undecided"))
+    desk.next_work()
+    desk.ledger.accept(Signal.ERROR)
+    desk.dispatch.add(error("decided"), held_as="key")
+    desk.add_error("another")
+    assert desk.outcomes() == {}
+    assert desk.send_all() == ["another", "undecided"]
+    assert desk.outcomes() == {"delivered": 2}
+    assert desk.disk == {}
+
+
+def deliver_fresh_every_second(desk: Desk, seconds: int, how: str = "delivered") -> int:
+    """Returns how often the poison was tried meanwhile."""
+    tried = 0
+    for _ in range(seconds):
+        desk.add_trace()
+        while (work := desk.next_work()) is not None:
+            is_poison = work.body == b"poison"
+            tried += is_poison
+            desk.dispatch.conclude(work, ATTEMPTS["away" if is_poison else how])
+        desk.now_s += 1.0
+    return tried
+
+
+def test_an_envelope_that_fails_while_others_succeed_is_tried_less_and_less(desk: Desk) -> None:
+    desk.leave_behind(error("poison"))
+    assert deliver_fresh_every_second(desk, 60) >= 4
+    assert deliver_fresh_every_second(desk, 3600) <= 12
+
+
+def test_an_envelope_that_always_fails_while_others_succeed_is_given_up(desk: Desk) -> None:
+    desk.leave_behind(error("poison"))
+    tried = deliver_fresh_every_second(desk, 4 * 3600)
+    assert tried == FAILURES_MAX + 1
+    assert desk.outcomes() == {"failed": 1}
+    assert desk.disk == {}
+
+
+def test_an_outage_is_not_held_against_what_fails_in_it(desk: Desk) -> None:
+    for number in range(3):
+        desk.leave_behind(error(str(number)))
+    for _ in range(200):
+        desk.send("away")
+        desk.now_s += MAX_DELAY_S
+    assert len(desk.disk) == 3
+    desk.now_s += MAX_DELAY_S
+    assert sorted(desk.send_all()) == ["0", "1", "2"]
+
+
+def test_fresh_envelopes_are_sent_before_it_is_looked_for_old_ones(desk: Desk) -> None:
+    desk.add_trace()
+    assert isinstance(desk.dispatch.take_job(), Work)
+    assert isinstance(desk.dispatch.take_job(), Adopt)
+
+
+def test_a_queue_that_never_empties_does_not_keep_it_from_being_looked_for_old_ones(
+    desk: Desk,
+) -> None:
+    for _ in range(3):
+        desk.add_trace()
+    desk.now_s += ADOPT_WITHIN_S
+    assert isinstance(desk.dispatch.take_job(), Adopt)
+
+
+def test_what_cannot_be_read_now_comes_after_the_others(desk: Desk) -> None:
+    for name in ("unreadable", "two"):
+        desk.leave_behind(error(name))
+    desk.do(Adopt())
+    fetch = desk.dispatch.take_job()
+    assert isinstance(fetch, Fetch)
+    desk.plan.postpone(fetch.spooled)
+    desk.now_s += REPLAY_PAUSE_S
+    assert desk.send_all() == ["two", "unreadable"]
 
 
 events = st.sampled_from(

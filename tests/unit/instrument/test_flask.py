@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING
 
 import flask
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from werkzeug.test import create_environ
 
 from spanbridge.instrument.flask import instrument_app
 from tests.unit.instrument.conftest import Recorder
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 
 @pytest.fixture
@@ -131,3 +135,53 @@ def test_a_missing_extra_is_named_together_with_the_command_that_installs_it() -
     )
     assert result.stdout.count("\n") == 1, result.stderr
     assert "pip install 'spanbridge[flask]'" in result.stdout
+
+
+def test_a_streamed_response_that_the_application_keeps_is_whole_each_time(
+    app: flask.Flask,
+) -> None:
+    class Document:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"hello"
+
+    document = Document()
+    kept = flask.Response(document)
+
+    @app.get("/kept")
+    def answer() -> flask.Response:
+        return kept
+
+    client = app.test_client()
+    assert [client.get("/kept").data for _ in range(3)] == [b"hello"] * 3
+    assert kept.response is document
+
+
+def test_an_answer_that_cannot_begin_is_a_log_record_and_closed(
+    logs: InMemoryLogRecordExporter,
+) -> None:
+    closed: list[bool] = []
+
+    class Source:
+        def __iter__(self) -> Iterator[bytes]:
+            raise ConnectionError("the source is gone")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Source()
+
+    app = flask.Flask("shop")
+    app.wsgi_app = serve  # type: ignore[method-assign]
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    instrument_app(app, logger_provider=provider)
+
+    answer = app.wsgi_app(create_environ(), lambda *_: lambda _: None)
+    with pytest.raises(ConnectionError):
+        next(iter(answer))
+    answer.close()  # type: ignore[attr-defined]
+
+    assert closed == [True]
+    assert len(logs.get_finished_logs()) == 1

@@ -7,14 +7,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST
 
 from spanbridge.instrument.values import attribute_values
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue, StackFrame
-from spanbridge.model.span import Scope, SpanEvent, SpanLink
+from spanbridge.model.span import Attributes, Scope, SpanEvent, SpanLink
 from spanbridge.privacy.keys import is_denied
 from spanbridge.privacy.policy import MAX_DEPTH, PrivacyPolicy
 from spanbridge.privacy.sql import without_values
-from spanbridge.privacy.text import REDACTED, scrub_source_line, scrub_text
+from spanbridge.privacy.text import REDACTED, scrub_path, scrub_source_line, scrub_text
 from tests.support.spans import TRACE_ID, record
 
 CANARY = "s3cr3t-c4nary"
@@ -33,6 +34,8 @@ DEFAULT = PrivacyPolicy()
         "clientsecret", "api_key_id", "PHPSESSID", "http.request.header.authorization.0",
         "http.client_ip", "client.address", "http.request.header.x_forwarded_for",
         "http.request.header.x-real-ip", "CF-Connecting-IP", "id_token", "credit_card_number",
+        "session", "aiohttp_session", "_session", "user_session", "connect.sid", "symfony",
+        "ip_address", "remote_addr", "REMOTE_ADDR",
     ],
 )  # fmt: skip
 def test_names_of_secrets_and_identities_are_denied(name: str) -> None:
@@ -56,11 +59,15 @@ def test_names_of_secrets_and_identities_are_denied(name: str) -> None:
         "url.scheme", "error.code", "session.previous_id", "user.name", "user.roles",
         "aws.secretsmanager.secret.arn", "password.length", "auth.method", "authority",
         "messaging.kafka.message.key", "db.operation.name", "code.function.name", "secretary",
-        "host.ip", "network.transport", "client.port", "email.count",
+        "host.ip", "network.transport", "client.port", "email.count", "user.ip_address",
     ],
 )  # fmt: skip
 def test_innocent_names_are_not_denied(name: str) -> None:
     assert not is_denied(name)
+
+
+def test_what_sentrys_sdk_filters_by_default_is_denied_too() -> None:
+    assert [name for name in DEFAULT_DENYLIST + DEFAULT_PII_DENYLIST if not is_denied(name)] == []
 
 
 @pytest.mark.parametrize(
@@ -143,6 +150,93 @@ def test_prompts_and_answers_stay_unless_content_is_asked_for(attribute: str) ->
     assert DEFAULT.scrub_span(span).attributes == {"gen_ai.usage.input_tokens": 7}
     allowed = PrivacyPolicy(keeps_content=True).scrub_span(span)
     assert allowed.attributes[attribute] == CANARY
+
+
+INSIDE: Attributes = {
+    "gen_ai.input.messages": CANARY,
+    "http.request.body": CANARY,
+    "user.email": CANARY,
+    "db.query.text": f"select '{CANARY}'",
+    "client.address": CANARY,
+    "kept": 1,
+}
+INSIDE_SCRUBBED: Attributes = {"db.query.text": "select ?", "client.address": REDACTED, "kept": 1}
+
+
+def test_names_inside_a_value_are_treated_like_names_of_attributes() -> None:
+    span = record(1, attributes={"call": {"inner": [INSIDE]}})
+    issue = msgspec.structs.replace(
+        _issue(),
+        contexts={"call": {"inner": INSIDE}, "extra": {"payload": (INSIDE,)}},
+        breadcrumbs=(Breadcrumb(1.0, "c", "m", data={"x": INSIDE}),),
+    )
+
+    assert DEFAULT.scrub_span(span).attributes == {"call": {"inner": (INSIDE_SCRUBBED,)}}
+    scrubbed = DEFAULT.scrub_issue(issue)
+    assert scrubbed.contexts == {
+        "call": {"inner": INSIDE_SCRUBBED},
+        "extra": {"payload": (INSIDE_SCRUBBED,)},
+    }
+    assert scrubbed.breadcrumbs[0].data == {"x": INSIDE_SCRUBBED}
+    open_to_content = PrivacyPolicy(keeps_content=True).scrub_span(span)
+    assert CANARY in repr(open_to_content.attributes)
+    assert "email" not in repr(open_to_content.attributes)
+
+
+def test_the_callers_address_inside_a_value_stays_on_a_served_span() -> None:
+    span = record(1, kind="server", attributes={"peer": {"net.peer.ip": CANARY}})
+
+    assert DEFAULT.scrub_span(span).attributes == {"peer": {"net.peer.ip": REDACTED}}
+
+
+def test_tags_are_treated_by_their_name_without_the_prefix() -> None:
+    said = {name: str(value) for name, value in INSIDE.items()}
+    issue = msgspec.structs.replace(_issue(), tags=said)
+    span = record(
+        1,
+        kind="server",
+        attributes={
+            "sentry.tag.net.peer.ip": CANARY,
+            **{f"sentry.tag.{name}": value for name, value in said.items()},
+        },
+    )
+
+    left = {**INSIDE_SCRUBBED, "kept": "1"}
+    assert DEFAULT.scrub_issue(issue).tags == left
+    assert DEFAULT.scrub_span(span).attributes == {
+        "sentry.tag.net.peer.ip": REDACTED,
+        **{f"sentry.tag.{name}": value for name, value in left.items()},
+    }
+
+
+def test_kind_and_category_of_a_breadcrumb_lose_credentials() -> None:
+    crumb = Breadcrumb(1.0, URL, "m", type=URL)
+    issue = msgspec.structs.replace(_issue(), breadcrumbs=(crumb,))
+
+    assert CANARY not in repr(DEFAULT.scrub_issue(issue).breadcrumbs)
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("https://me:pw@host/f.py", f"https://{REDACTED}@host/f.py"),
+        ("/app/https:/me:pw@host/f.py", f"/app/https:/{REDACTED}@host/f.py"),
+        ("/x/ftp:/me:p@w@h/f?token=x", f"/x/ftp:/{REDACTED}@h/f?token={REDACTED}"),
+        ("C:/users/me@home/f.py", "C:/users/me@home/f.py"),
+        ("/srv/app@2.1/f.py", "/srv/app@2.1/f.py"),
+    ],
+)  # fmt: skip
+def test_paths_of_frames_lose_credentials_only(path: str, left: str) -> None:
+    assert scrub_path(path) == left
+    frame = StackFrame("f", filename=path, abs_path=path)
+    [scrubbed] = DEFAULT._exception(ExceptionRecord("E", "v", frames=(frame,))).frames
+    assert (scrubbed.filename, scrubbed.abs_path) == (left, left)
+    assert (scrubbed is frame) == (path == left)
+
+
+@pytest.mark.parametrize("unit", [":/", ":", "://a:", "@", ":/a:@"])
+def test_paths_are_scrubbed_in_linear_time(unit: str) -> None:
+    assert_linear(scrub_path.__wrapped__, unit)
 
 
 def test_message_events_of_the_older_conventions_lose_their_content() -> None:
@@ -420,3 +514,19 @@ def test_scrubbing_twice_changes_nothing_more(text: str) -> None:
 )
 def test_scrubbing_takes_linear_time_on_hostile_texts(unit: str) -> None:
     assert_linear(scrub_text, unit)
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        (
+            'connect("host=db password=hunter2 user=app")',
+            'connect("host=db password=[REDACTED] user=app")',
+        ),
+        ("raise Refused('wrong api_key: abc')", "raise Refused('wrong api_key: [REDACTED]')"),
+        ('text = f"password={password}"', 'text = f"password={password}"'),
+        ("call(password=password, mode='a=b')", "call(password=password, mode='a=b')"),
+    ],
+)
+def test_what_is_assigned_inside_a_text_of_the_source_is_a_secret_too(line: str, left: str) -> None:
+    assert scrub_source_line(line) == left

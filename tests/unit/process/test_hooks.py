@@ -11,8 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 
 from spanbridge.process.intake import Logged
+from spanbridge.process.reporter import ignoring
 from spanbridge.runtime.guard import GUARD
 from tests.support.bridged import process_as_it_was
 from tests.support.failing import ApplicationError, caught, fail
@@ -203,3 +205,52 @@ def test_no_exception_frame_or_object_is_kept(heard: Heard) -> None:
     assert len(references) == 5
     assert [reference() for reference in references] == [None] * 5
     assert len(heard.take()) == 3
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_ignoring_every_logger_leaves_the_hooks_on(heard: Heard, way: str) -> None:
+    heard.reporter.ignores = ignoring(("*",))
+    WAYS[way](ApplicationError("x"))
+
+    heard.take_one()
+
+
+def test_a_thread_of_the_applications_that_suppresses_instrumentation_is_heard(
+    heard: Heard,
+) -> None:
+    def work() -> None:
+        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        fail()
+
+    for name in ("worker", "spanbridge-sentry"):
+        thread = threading.Thread(target=work, name=name)
+        thread.start()
+        thread.join()
+
+    assert heard.take_one().record.attributes["thread.name"] == "worker"
+
+
+class NoCause(Exception):
+    @property
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]
+        raise RuntimeError("no cause")
+
+
+class NoClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise RuntimeError("no class")
+
+
+@pytest.mark.parametrize("kind", [NoCause, NoClass])
+@pytest.mark.parametrize("reraises", [False, True])
+def test_an_exception_that_cannot_be_read_is_told_of_by_its_class(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], reraises: bool
+) -> None:
+    monkeypatch.setattr(GUARD, "_reraise", reraises)
+    end_program(kind("x"))
+
+    told = heard.take_one()
+    assert told.exception is not None
+    [captured] = told.exception.exceptions
+    assert (captured.type, captured.message) == (kind.__qualname__, "x")

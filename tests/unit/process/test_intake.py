@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from typing import cast
 
 from spanbridge.process.in_flight import InFlight
-from spanbridge.process.intake import RESERVED_FOR_ERRORS, WAKE_AT, Ended, Intake
+from spanbridge.process.intake import (
+    MAX_EXCEPTIONS_WAITING,
+    RESERVED_FOR_ERRORS,
+    WAKE_AT,
+    Ended,
+    Intake,
+)
 from spanbridge.process.sighting import Sighting
 
 LONG_S = 30.0
@@ -119,3 +125,20 @@ def test_a_child_starts_empty() -> None:
     intake.reset()
 
     assert (taken(intake), intake.take_refused()) == ([], (0, 0))
+
+
+def test_in_a_storm_of_errors_spans_wait_without_their_frames() -> None:
+    intake = Intake(10 * MAX_EXCEPTIONS_WAITING)
+    for number in range(MAX_EXCEPTIONS_WAITING + 5):
+        assert intake.put(ended(number, in_flight=FAILING), wakes=False)
+    told = [item[2] for item in intake.take(2 * MAX_EXCEPTIONS_WAITING)]
+    assert told == [FAILING] * MAX_EXCEPTIONS_WAITING + [None] * 5
+    assert intake.put(ended(1, in_flight=FAILING), wakes=False)
+    assert [item[2] for item in intake.take(1)] == [FAILING]
+
+
+def test_what_comes_after_the_end_is_refused() -> None:
+    intake = Intake(10)
+    intake.close()
+    assert not intake.put(ended(1), wakes=False)
+    assert not intake.put(ended(2, in_flight=FAILING), wakes=False)

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from spanbridge.process.sighting import Sighting, chain_marks, mark, mark_of
+from spanbridge.process.sighting import ELSEWHERE_S, Sighting, chain_marks, mark, mark_of
 from tests.support.failing import (
     ApplicationError,
     caught,
+    fail,
     fail_while_handling,
     fail_with_cause,
 )
@@ -96,3 +98,30 @@ def test_a_sighting_may_learn_a_better_span() -> None:
     found = mark_of(error)
     assert isinstance(found, Sighting)
     assert found.span_id == "2" * 16
+
+
+def test_an_exception_that_is_kept_and_raised_again_later_is_a_new_failure() -> None:
+    kept = caught(fail)
+    first = mark(kept, "a" * 32, "1" * 16)
+    first.reported_s = time.monotonic() - ELSEWHERE_S - 0.1
+
+    again = mark(kept, "b" * 32, "2" * 16)
+    assert again is not first
+    assert again.event_id != first.event_id
+    assert mark(kept, "b" * 32, "3" * 16) is again
+
+    again.reported_s = first.reported_s
+
+    def wrap() -> None:
+        raise RuntimeError("no connection") from kept
+
+    assert mark(caught(wrap), "c" * 32, "4" * 16) not in (first, again)
+
+
+def test_in_its_own_trace_and_shortly_after_a_failure_stays_the_same() -> None:
+    kept = caught(fail)
+    first = mark(kept, "a" * 32, "1" * 16)
+    first.reported_s = time.monotonic() - ELSEWHERE_S - 0.1
+    assert mark(kept, "a" * 32, "2" * 16) is first
+    first.reported_s = time.monotonic()
+    assert mark(kept, "b" * 32, "2" * 16) is first

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import gc
 import io
 import logging
 import logging.handlers
 import pickle
 import queue
+import threading
 import traceback
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Any
 
 import loguru
 import pytest
 import structlog
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk._logs import LoggerProvider
 
 from spanbridge.process.bounded_text import MAX_ATTRIBUTES, MAX_BODY_CHARS, MAX_VALUE_CHARS
@@ -218,7 +224,7 @@ def test_extra_becomes_attributes(heard: Heard, logger: logging.Logger) -> None:
     told = {name: record.attributes.get(name) for name in extra}
     assert told == {
         **extra,
-        "order": "order 1",
+        "order": "<Order>",
         "items": '[1,{"a":null}]',
         "long": "x" * MAX_VALUE_CHARS,
         "otel.event.name": None,
@@ -253,9 +259,9 @@ class Broken:
     ("message", "arguments", "body"),
     [
         ("%d of %d", ("x",), "%d of %d"),
-        ("%s", (Broken(),), "%s"),
-        (Broken(), (), "<text cannot be made>"),
-        ({"a": 1}, (), "{'a': 1}"),
+        ("%s", (Broken(),), "<Broken>"),
+        (Broken(), (), "<Broken>"),
+        ({"a": 1}, (), '{"a":1}'),
         (ValueError("as message"), (), "as message"),
     ],
 )
@@ -268,25 +274,171 @@ def test_a_message_that_cannot_be_made_harms_nobody(
 
     record = heard.take_one().record
     assert record.body == body
-    assert record.attributes["broken"] == "<text cannot be made>"
+    assert record.attributes["broken"] == "<Broken>"
 
 
-def test_what_an_argument_logs_when_asked_for_its_text_is_read_once(
+def test_what_an_exception_logs_when_asked_for_its_text_is_not_read_for_ever(
     heard: Heard, logger: logging.Logger
 ) -> None:
-    asked: list[None] = []
-
-    class Chatty:
+    class Chatty(Exception):
         def __str__(self) -> str:
-            asked.append(None)
-            logger.warning("asked")
+            logger.error("asked", exc_info=self)
             return "chatty"
 
-    logger.info("hello %s", Chatty())
+    silent = logging.Logger("silent")
+    silent.addHandler(logging.NullHandler())
+    logger.handlers.clear()
+    logger.addHandler(logging.NullHandler())
+    silent.error("lost", exc_info=Chatty())
+
+    assert [told.record.body for told in heard.take()] == ["lost"]
+
+
+class Locked:
+    """An object whose text waits for the lock that it logs under."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __str__(self) -> str:
+        with self.lock:
+            return "locked"
+
+    __repr__ = __str__
+
+
+class LockedError(Exception, Locked):
+    __str__ = __repr__ = Locked.__str__
+
+
+LOCKED: dict[str, Callable[[logging.Logger, Locked], None]] = {
+    "argument": lambda to, it: to.info("works on %s", it),
+    "quoted argument": lambda to, it: to.info("works on %r", it),
+    "argument by name": lambda to, it: to.info("works on %(it)s", {"it": it}),
+    "argument in a list": lambda to, it: to.info("works on %s", [it]),
+    "key of the only argument": lambda to, it: to.info("works on %s", {it: 1}),
+    "key of a mapping": lambda to, it: to.info("works on %s %s", {it: 1}, 2),
+    "argument of an error": lambda to, it: to.error("works on %s", it),
+    "message": lambda to, it: to.info(it),
+    "structured message": lambda to, it: to.info({"event": it, "it": it, "items": [it]}),
+    "extra": lambda to, it: to.info("works", extra={"it": it, "items": {"it": it}}),
+    "exception that holds it": lambda to, it: to.info("works: %s", ValueError(it)),
+    "exception below an error": lambda to, it: to.info("works", exc_info=locked_error(it)),
+}
+
+
+def locked_error(it: Locked) -> LockedError:
+    error = LockedError()
+    error.lock = it.lock
+    return error
+
+
+@pytest.mark.parametrize("way", list(LOCKED))
+def test_a_text_that_waits_for_a_lock_the_caller_holds_is_not_asked_for(
+    heard: Heard, way: str
+) -> None:
+    silent = logging.Logger("silent", logging.INFO)
+    silent.addHandler(logging.NullHandler())
+    it = Locked()
+
+    def work() -> None:
+        with it.lock:
+            LOCKED[way](silent, it)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    heard.take_one()
+
+
+class Named(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "masked"
+
+
+class State(enum.Enum):
+    OPEN = 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        (None, "None"),
+        (b"x", "b'x'"),
+        (HTTPStatus.OK, "200"),
+        (State.OPEN, "State.OPEN"),
+        (Decimal("1.5"), "1.5"),
+        (uuid.UUID(int=1), str(uuid.UUID(int=1))),
+        (PurePosixPath("/a"), "/a"),
+        ([1, "a", {"b": (2,)}], "[1, 'a', {'b': (2)}]"),
+        (list(range(100)), f"[{', '.join(map(str, range(20)))}, …]"),
+        (ValueError("no"), "no"),
+        (KeyError("no"), "'no'"),
+        (FileNotFoundError(2, "No such file", "a"), "[Errno 2] No such file: 'a'"),
+    ],
+)
+def test_arguments_whose_text_runs_no_code_of_the_application_are_formatted(
+    heard: Heard, logger: logging.Logger, argument: object, shown: str
+) -> None:
+    logger.info("of %s!", argument)
+
+    assert heard.take_one().record.body == f"of {shown}!"
+
+
+@pytest.mark.parametrize(("argument", "name"), [(Locked(), "Locked"), (Named("secret"), "Named")])
+def test_other_arguments_leave_the_template_and_are_named_by_class_in_errors(
+    heard: Heard, logger: logging.Logger, argument: object, name: str
+) -> None:
+    logger.warning("%d works on %s", 1, argument)
+    logger.error("%d works on %s", 1, argument)
 
     bodies = [told.record.body for told in heard.take()]
-    by_us = 1
-    assert bodies == ["hello chatty"] + ["asked"] * (len(asked) - by_us)
+    assert bodies == ["%d works on %s", f"1 works on <{name}>"]
+
+
+def test_a_record_class_of_the_application_formats_plain_arguments_in_its_own_way() -> None:
+    class Braces(logging.LogRecord):
+        def getMessage(self) -> str:
+            return str(self.msg).format(*(self.args or ()))
+
+    silent = logging.Logger("silent")
+    silent.addHandler(logging.NullHandler())
+    with hearing() as heard:
+        logging.setLogRecordFactory(Braces)
+        heard.stdlib_logging.chain()
+        silent.info("{} works", 1)
+        silent.info("{} works", Locked())
+        bodies = [told.record.body for told in heard.take()]
+
+    assert bodies == ["1 works", "{} works"]
+
+
+def test_an_error_is_read_although_instrumentation_is_suppressed(
+    heard: Heard, logger: logging.Logger
+) -> None:
+    with suppress_instrumentation():
+        logger.info("less")
+        logger.error("lost", exc_info=caught(fail))
+
+    assert heard.take_one().record.body == "lost"
+
+
+def test_a_traceback_of_another_process_is_not_the_exception_at_hand(
+    heard: Heard, logger: logging.Logger
+) -> None:
+    remote = (
+        "Traceback (most recent call last)\n"
+        '  File "/srv/worker.py", line 7, in run\n    work()\nValueError: there\n'
+    )
+    try:
+        fail()
+    except ValueError:
+        logger.error("the worker said:\n%s", remote)
+
+    assert heard.take_one().exception is None
 
 
 def test_our_failures_do_not_reach_the_application(
@@ -643,7 +795,6 @@ def test_a_flask_application_that_fails_is_unhandled_whatever_its_name(heard: He
 
 
 def test_what_werkzeugs_server_prints_as_text_is_unhandled_with_its_frames(heard: Heard) -> None:
-    import threading
     import urllib.error
     import urllib.request
 

@@ -159,6 +159,12 @@ def test_a_broken_transaction_is_found(change: Change, rule: str) -> None:
             "event.context_size",
         ),
         (_set("contexts", "trace", "trace_id", to=OTHER_TRACE), "dsc.trace_id"),
+        (_set("contexts", "device", to={"battery_level": "high"}), "event.context_field"),
+        (_set("contexts", "device", to={"simulator": "x"}), "event.context_field"),
+        (_set("contexts", "app", to={"app_memory": -1}), "event.context_field"),
+        (_set("contexts", "browser", to={"name": 3}), "event.context_field"),
+        (_set("contexts", "replay", to={"replay_id": "nope"}), "event.context_field"),
+        (_set("contexts", "order", to={"type": "os", "rooted": "x"}), "event.context_field"),
     ],
 )
 def test_a_broken_error_event_is_found(change: Change, rule: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from sentry_sdk.scrubber import EventScrubber
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import Dsn
 
+from spanbridge.destinations.sentry import SentryDestination
 from spanbridge.model.failure import (
     Annotations,
     Breadcrumb,
@@ -30,8 +33,9 @@ from spanbridge.model.failure import (
     Issue,
     StackFrame,
 )
+from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.process.intake import Intake, Logged
-from spanbridge.process.local_trace import LocalTraces
+from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.reporter import Reporter
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy
 from spanbridge.process.sighting import mark
@@ -39,11 +43,13 @@ from spanbridge.process.span_processor import BridgeProcessor
 from spanbridge.record.source import InAppRules
 from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.beside_sdk import BesideSdk, Project
+from spanbridge.sentry.beside_sdk_attachments import MAX_BYTES, MAX_FAILURES, HeldAttachments
 from spanbridge.sentry.beside_sdk_event import annotations_of, mechanism_of, message_of
-from spanbridge.sentry.beside_sdk_hooks import SdkHooks
+from spanbridge.sentry.beside_sdk_hooks import SdkHooks, why_it_failed
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error
 from spanbridge.sentry.wire import SdkInfo
+from spanbridge.settings import SentryOptions, load
 from spanbridge.settings.address import dsn_of
 
 DSN = "https://key@sentry.example/sub/7"
@@ -56,6 +62,12 @@ class Kept(Transport):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self.envelopes: list[Envelope] = []
+        self.lost: Counter[tuple[str, str | None]] = Counter()
+
+    def record_lost_event(
+        self, reason: str, data_category: Any = None, item: Any = None, *, quantity: int = 1
+    ) -> None:
+        self.lost[reason, data_category] += quantity
 
     def capture_envelope(self, envelope: Envelope) -> None:
         self.envelopes.append(envelope)
@@ -373,6 +385,13 @@ class Derived(LookupError):
     """An application's own."""
 
 
+class Demanding(Exception):
+    """Cannot be made from a message."""
+
+    def __init__(self, status: int, url: str) -> None:
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("ignored", "is_ignored"),
     [
@@ -414,23 +433,190 @@ def test_before_send_gets_a_plain_event_of_its_own() -> None:
         event["level"] = "info"
         return event
 
-    converted = convert_error(
-        issue_of(ExceptionRecord("E", "x")),
-        ConvertContext(sdk=SdkInfo("s", "1"), release="1", environment="e", server_name="h"),
-    )
+    issue = issue_of(ExceptionRecord("E", "x"))
+    converted = convert_error(issue, CONTEXT)
 
-    changed = SdkHooks({"before_send": before_send}).filtered(converted)
+    changed = SdkHooks({"before_send": before_send}).filtered(converted, issue)
 
     assert isinstance(changed, bytes)
     assert msgspec.json.decode(changed)["level"] == "info"
     assert converted.level == "error"
     assert given_to_hook == [(msgspec.json.decode(msgspec.json.encode(converted)), {})]
-    assert SdkHooks({}).filtered(converted) is converted
+    assert SdkHooks({}).filtered(converted, issue) is converted
 
 
-def issue_of(exception: ExceptionRecord) -> Issue:
+@pytest.mark.parametrize(
+    ("exception", "cls"),
+    [
+        (ExceptionRecord("ZeroDivisionError", "x"), ZeroDivisionError),
+        (ExceptionRecord("OSError", "x"), OSError),
+        (ExceptionRecord("Derived", "x", module=__name__), Derived),
+        (ExceptionRecord("Demanding", "x", module=__name__), Demanding),
+    ],
+)
+def test_before_send_finds_a_stand_in_for_the_exception(
+    exception: ExceptionRecord, cls: type[BaseException]
+) -> None:
+    seen: list[Any] = []
+
+    def before_send(event: Any, hint: Any) -> Any:
+        seen.append(hint["exc_info"])
+        return event
+
+    issue = issue_of(exception)
+    assert SdkHooks({"before_send": before_send}).filtered(convert_error(issue, CONTEXT), issue)
+
+    [(kind, value, traceback)] = seen
+    assert (kind, type(value), value.args, traceback) == (cls, cls, ("x",), None)
+
+
+def test_before_send_cannot_change_the_id_under_which_the_event_is_known() -> None:
+    issue = issue_of(ExceptionRecord("E", "x"))
+
+    changed = SdkHooks({"before_send": lambda event, _: {**event, "event_id": "1" * 32}}).filtered(
+        convert_error(issue, CONTEXT), issue
+    )
+
+    assert isinstance(changed, bytes)
+    assert msgspec.json.decode(changed)["event_id"] == issue.event_id
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (KeyError("exc_info"), "event['exception']['values']"),
+        (AttributeError("status"), "stand-in"),
+        (SystemExit(), "SystemExit"),
+    ],
+)
+def test_a_before_send_that_fails_is_told_what_to_do(error: BaseException, remedy: str) -> None:
+    assert remedy in why_it_failed(error)
+
+
+@pytest.mark.parametrize("error", [ValueError(), SystemExit(), KeyboardInterrupt()])
+def test_a_before_send_that_raises_anything_withholds_the_event_and_nothing_else(
+    beside: Beside, error: BaseException
+) -> None:
+    def before_send(event: Any, hint: Any) -> Any:
+        raise error
+
+    sentry_sdk.get_client().options["before_send"] = before_send
+    destination = destination_of(DSN)
+
+    destination.accept_issue(issue_of(ExceptionRecord("E", "x")), LocalTrace(1, 2))
+
+    assert destination.ledger.snapshot().reasons == {"withheld: before_send failed": 1}
+
+
+# Attachments
+
+
+def test_attachments_leave_after_their_event(beside: Beside) -> None:
+    beside.lead(OURS)
+    event, hint = of_error(raised(ValueError("x")))
+    hint["attachments"] = [Attachment(bytes=b"read", filename="a.txt")]
+    beside.sdk.process(event, hint)
+    [logged] = beside.reported()
+    client: Any = sentry_sdk.get_client()
+    assert client.transport.envelopes == []
+    assert logged.exception is not None
+    issue = issue_of(ExceptionRecord("E", "x"), logged.exception.sighting.event_id)
+
+    destination_of("https://key@sentry.example/sub/8").accept_issue(issue, LocalTrace(1, 2))
+    assert client.transport.envelopes == []  # another project's event
+    destination_of(DSN).accept_issue(issue, LocalTrace(1, 2))
+
+    [envelope] = client.transport.envelopes
+    assert envelope.headers["event_id"] == issue.event_id
+    assert [item.get_bytes() for item in envelope.items] == [b"read"]
+
+    beside.sdk.process(event, hint)  # captured again, further out
+    assert len(client.transport.envelopes) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"before_send": lambda event, hint: None},
+        {"before_send": lambda event, hint: 1 / 0},
+        {"ignore_errors": ["E"]},
+        {"before_send": lambda event, hint: {"x": 1 << 70, "y": Unprintable()}},
+    ],
+)
+def test_attachments_of_an_event_that_is_kept_back_do_not_leave(
+    beside: Beside, options: dict[str, Any]
+) -> None:
+    beside.lead(OURS)
+    client: Any = sentry_sdk.get_client()
+    client.options.update(options)
+    event, hint = of_error(raised(ValueError("x")))
+    hint["attachments"] = [Attachment(bytes=b"read", filename="a.txt")]
+    beside.sdk.process(event, hint)
+    [logged] = beside.reported()
+    assert logged.exception is not None
+    issue = issue_of(ExceptionRecord("E", "x"), logged.exception.sighting.event_id)
+
+    destination_of(DSN).accept_issue(issue, LocalTrace(1, 2))
+    beside.sdk.process(event, hint)
+
+    assert client.transport.envelopes == []
+    assert client.transport.lost == {("event_processor", "attachment"): 2 * len(b"read")}
+
+
+def test_attachments_wait_within_bounds(beside: Beside, tmp_path: Path) -> None:
+    client: Any = sentry_sdk.get_client()
+    held = HeldAttachments()
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    held.keep("0", OURS, [Attachment(path=str(huge))], client)
+    for number in range(MAX_FAILURES + 2):
+        held.keep(str(number), OURS, [Attachment(bytes=b"xy", filename="a")], client)
+    held.keep("last", OURS, [Attachment(bytes=bytes(MAX_BYTES - 1), filename="a")], client)
+
+    for event_id in (*map(str, range(MAX_FAILURES + 2)), "last"):
+        held.event_leaves(event_id, OURS)
+
+    assert [one.headers["event_id"] for one in client.transport.envelopes] == ["last"]
+    lost = MAX_BYTES + 1 + 2 * (MAX_FAILURES + 2)
+    assert client.transport.lost == {("queue_overflow", "attachment"): lost}
+
+
+CONTEXT = ConvertContext(sdk=SdkInfo("s", "1"), release="1", environment="e", server_name="h")
+
+
+class Unprintable:
+    """Nothing can be made of it in JSON."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class Offered:
+    """A sender that takes everything and sends nothing."""
+
+    def offer(self, envelope: Any) -> None:
+        pass
+
+    def discarded(self, reason: str, category: str, count: int) -> None:
+        pass
+
+
+def destination_of(dsn: str) -> SentryDestination:
+    """One of ours, up to its sender."""
+    settings = load(
+        {"dsn": dsn, "destinations": "sentry", "spool_dir": "off", "environment": "test"}, {}
+    )
+    [options] = settings.destinations
+    assert isinstance(options, SentryOptions)
+    destination = SentryDestination(options, settings, PrivacyPolicy())
+    destination._sender = Offered()  # type: ignore[assignment]
+    return destination
+
+
+def issue_of(exception: ExceptionRecord, event_id: str = "e" * 32) -> Issue:
     return Issue(
-        event_id="e" * 32,
+        event_id=event_id,
         time_ns=1,
         exceptions=(exception,),
         is_handled=True,

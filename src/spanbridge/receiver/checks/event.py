@@ -5,7 +5,8 @@ Source: Sentry develop docs, "Event Payloads"; limits as Relay's normaliser appl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,11 +18,64 @@ from spanbridge.receiver.checks.fields import (
     check_time,
     check_trace_ids,
     check_word,
+    is_number,
     read_time,
 )
 from spanbridge.receiver.envelope import is_event_id
 from spanbridge.receiver.records import Json, JsonObject, Violation
 
+_Is: TypeAlias = Callable[[Json], bool]
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Json) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_size(value: Json) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_id(value: Json) -> bool:
+    return isinstance(value, str) and is_event_id(value)
+
+
+_TYPED_FIELDS: dict[str, dict[str, tuple[_Is, str]]] = {
+    kind: {
+        field: (is_right, expected)
+        for is_right, expected, fields in (
+            (_is_text, "text", texts),
+            (_is_flag, "true or false", are_flags),
+            (is_number, "a number", numbers),
+            (_is_size, "a number from 0 without a fraction", sizes),
+            (_is_id, "32 hex characters", ids),
+        )
+        for field in fields.split()
+    }
+    for kind, texts, are_flags, numbers, sizes, ids in (
+        ("app", "app_name app_version app_build app_start_time device_app_hash",
+         "in_foreground is_split_apks", "", "app_memory", ""),
+        ("browser", "name version", "", "", "", ""),
+        ("cloud_resource", "cloud.provider cloud.account.id cloud.region host.id", "", "", "", ""),
+        ("culture", "calendar display_name locale timezone", "is_24_hour_format", "", "", ""),
+        ("device", "name family model arch orientation timezone boot_time",
+         "charging online simulator low_memory", "battery_level screen_density",
+         "memory_size free_memory usable_memory storage_size free_storage", ""),
+        ("gpu", "name version vendor_name api_type", "", "", "memory_size", ""),
+        ("os", "name version build kernel_version", "rooted", "", "", ""),
+        ("profile", "", "", "", "", "profile_id profiler_id"),
+        ("replay", "", "", "", "", "replay_id"),
+        ("response", "", "", "", "status_code body_size", ""),
+        ("runtime", "name version build", "", "", "", ""),
+    )
+}  # fmt: skip
+"""What the server expects of fields of contexts it knows; it removes everything else.
+
+Source: Sentry develop docs, "Contexts Interface"; Relay's context types.
+"""
 _TEXT_LIMITS = {"logger": 64, "culprit": 200, "transaction": 200, "dist": 64}
 
 
@@ -64,6 +118,7 @@ def check_event_fields(payload: JsonObject, header: JsonObject) -> Iterator[Viol
         yield from check_tags(payload["tags"], "tags")
     yield from _check_sdk(payload.get("sdk"))
     yield from _check_context_sizes(payload.get("contexts", {}))
+    yield from _check_typed_contexts(payload.get("contexts", {}))
 
 
 def check_trace_context(trace: JsonObject) -> Iterator[Violation]:
@@ -155,6 +210,19 @@ def _check_context_sizes(contexts: Json) -> Iterator[Violation]:
                     f"contexts.{name}",
                     f"has {size_bytes} bytes, above {limit_bytes // words.KIB} KiB",
                 )
+
+
+def _check_typed_contexts(contexts: Json) -> Iterator[Violation]:
+    for name, context in contexts.items() if isinstance(contexts, dict) else ():
+        if not isinstance(context, dict):
+            continue
+        kind = context.get("type", name)
+        fields = _TYPED_FIELDS.get(kind, {}) if isinstance(kind, str) else {}
+        for field, (is_right, expected) in fields.items():
+            value = context.get(field)
+            if value is not None and not is_right(value):
+                where = f"contexts.{name}.{field}"
+                yield Violation("event.context_field", where, f"is {value!r}, not {expected}")
 
 
 def _check_flags(contexts: Json) -> Iterator[Violation]:

@@ -28,9 +28,22 @@ MAX_FLAGS: Final = 100
 MAX_FLAGS_BYTES: Final = 16 * 1024
 MAX_FLAG_CHARS: Final = 200
 
+TYPED_CONTEXTS: Final = frozenset({
+    "app", "browser", "chromium_stability_report", "cloud_resource", "culture", "device",
+    "feedback", "flags", "gpu", "memory_info", "nel", "os", "ota_updates", "otel",
+    "performance_score", "profile", "replay", "response", "runtime", "spring", "threadpool",
+    "threadpool_info", "trace", "unity", "user_report_v2",
+})  # fmt: skip
+"""Contexts whose fields Relay knows: it removes values of another type than it expects.
+
+Subjects of the application that are named so hold whatever it likes, so they get another name.
+Source: Relay's ``Context`` types; Sentry develop docs, "Contexts Interface".
+"""
+
 _RESOURCE_CONTEXTS: Final = {"otel": "otel_resource", "otel_resource": "otel_resource_rest"}
 # Relay removes the whole flag if its name holds another character.
 _FORBIDDEN_IN_FLAG: Final = re.compile(r"[^a-zA-Z0-9_.:\-]")
+_OF_APPLICATION: Final = "_data"
 _NO_END: Final = frozenset({"otel.start_time_unix_nano", "otel.end_time_unix_nano"})
 
 
@@ -45,9 +58,10 @@ def error_contexts(issue: Issue, span: DescribedSpan | None) -> tuple[ErrorConte
     meta: Meta = {}
     room = MAX_SUBJECTS_BYTES
     for subject, attributes in list(issue.contexts.items())[:MAX_SUBJECTS]:
-        fitting, fitting_meta = fit_context(attributes, min(room, MAX_CONTEXT_BYTES))
+        untyped = _untyped(attributes)
+        fitting, fitting_meta = fit_context(untyped, min(room, MAX_CONTEXT_BYTES))
         if subject and fitting:
-            _add(contexts, meta, subject[:MAX_SUBJECT_CHARS], fitting, fitting_meta)
+            _add(contexts, meta, _subject_name(subject, contexts), fitting, fitting_meta)
             room -= len(encode_json(fitting)) + len(encode_json(fitting_meta))
     contexts.update(_system_contexts())
     record = issue.span if issue.span is not None else issue.local_root
@@ -66,6 +80,23 @@ def error_contexts(issue: Issue, span: DescribedSpan | None) -> tuple[ErrorConte
         _add(contexts, meta, "flags", *_flags(issue.flags))
     contexts["trace"] = _trace(issue, span)
     return contexts, meta
+
+
+def _subject_name(subject: str, taken: ErrorContexts) -> str:
+    name = subject[:MAX_SUBJECT_CHARS]
+    while name in TYPED_CONTEXTS or name in taken:
+        name += _OF_APPLICATION
+    return name
+
+
+def _untyped(attributes: Attributes) -> Attributes:
+    """The attributes without a ``type`` that Relay would take for the type of the context."""
+    kind = attributes.get("type")
+    if not isinstance(kind, str) or kind not in TYPED_CONTEXTS:
+        return attributes
+    return {
+        key + _OF_APPLICATION if key == "type" else key: value for key, value in attributes.items()
+    }
 
 
 def _add(

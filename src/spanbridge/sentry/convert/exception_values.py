@@ -30,6 +30,8 @@ from spanbridge.sentry.wire_error import (
 
 MAX_VALUE_CHARS: Final = 8192
 MAX_TYPE_CHARS: Final = 256
+UNNAMED_TYPE: Final = "UnnamedException"
+"""Type of an exception that has neither type nor message."""
 MAX_MODULE_CHARS: Final = 256
 MAX_MECHANISM_CHARS: Final = 128
 MAX_EXCEPTIONS_BYTES: Final = 600 * 1024
@@ -139,7 +141,8 @@ class _Converter:
         return (
             ExceptionValue(
                 mechanism=self._mechanism_of(exception, position, is_single=is_single),
-                type=type_name or None,
+                # With neither type nor value the server counts an error.
+                type=type_name or (None if value else UNNAMED_TYPE),
                 value=value,
                 module=exception.module[:MAX_MODULE_CHARS] if exception.module else None,
                 stacktrace=StackTrace(frames) if frames else None,
