@@ -595,7 +595,7 @@ class Unprintable:
 class Offered:
     """A sender that takes everything and sends nothing."""
 
-    def offer(self, envelope: Any) -> None:
+    def offer(self, envelope: Any, held_as: str | None = None) -> None:
         pass
 
     def discarded(self, reason: str, category: str, count: int) -> None:
