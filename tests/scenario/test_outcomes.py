@@ -99,3 +99,21 @@ def test_a_generator_that_is_closed_ends_its_span_as_cancelled(told: Told) -> No
 
     assert outcomes(told) == {"run": "cancelled"}
     assert told.issues == []
+
+
+class Gone(Exception):
+    """A client that went away, by the name its framework gives it."""
+
+
+Gone.__module__, Gone.__qualname__ = "starlette.websockets", "WebSocketDisconnect"
+
+
+@pytest.mark.parametrize(("other", "issues"), [(Gone(), 0), (ValueError("broken"), 1)])
+def test_a_group_of_nothing_but_such_ends_is_no_issue(
+    told: Told, other: Exception, issues: int
+) -> None:
+    nested = ExceptionGroup("inner", [Gone()])
+    with pytest.raises(ExceptionGroup), told.tracer.start_as_current_span("run"):
+        raise ExceptionGroup("outer", [nested, other])
+
+    assert len(told.issues) == issues

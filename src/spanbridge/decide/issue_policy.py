@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spanbridge.decide.failure import Verdicts
     from spanbridge.model.failure import CapturedException
-    from spanbridge.model.span import SpanEvent, SpanRecord
+    from spanbridge.model.span import Attributes, SpanEvent, SpanRecord
     from spanbridge.process.in_flight import InFlight
     from spanbridge.process.intake import Logged
     from spanbridge.process.local_trace import LocalTrace
@@ -108,7 +108,7 @@ class IssuePolicy:
                 event.attributes, events[-1].attributes
             )
             live = in_flight if is_last else None
-            if str(event.attributes.get(EXCEPTION_TYPE)) in NOT_FAILURES:
+            if _is_no_failure(live, event.attributes):
                 self._rulings.is_no_failure()
             elif live is not None and live.is_leaving:
                 leaving = self._leave(trace, leaving, span, event, live, now_s)
@@ -149,8 +149,7 @@ class IssuePolicy:
             return
         if in_flight is None and EXCEPTION_TYPE not in record.attributes:
             return
-        name = _name_of(in_flight.exceptions) if in_flight else record.attributes[EXCEPTION_TYPE]
-        if name in NOT_FAILURES:
+        if _is_no_failure(in_flight, record.attributes):
             self._rulings.is_no_failure()
             return
         trace = self._trace_of(logged)
@@ -311,7 +310,7 @@ class IssuePolicy:
         in_flight: InFlight,
         now_s: float,
     ) -> None:
-        if _name_of(in_flight.exceptions) in NOT_FAILURES:
+        if _is_no_failure(in_flight, {}):
             self._rulings.is_no_failure()
             return
         known = trace.of(in_flight)
@@ -344,9 +343,22 @@ class IssuePolicy:
         return failure.round < self._round
 
 
-def _name_of(captured: tuple[CapturedException, ...]) -> str:
-    """The qualified name of the outermost exception, as ``exception.type`` has it."""
-    if not captured:
-        return ""
-    outermost = captured[0]
-    return f"{outermost.module}.{outermost.type}" if outermost.module else outermost.type
+def _is_no_failure(in_flight: InFlight | None, recorded: Attributes) -> bool:
+    """Whether an exception is an outcome and no error, or a group of nothing else."""
+    if in_flight is None or not in_flight.exceptions:
+        return str(recorded.get(EXCEPTION_TYPE)) in NOT_FAILURES
+    outermost = in_flight.exceptions[0]
+    if not outermost.is_group:
+        return _name_of(outermost) in NOT_FAILURES
+    members = [
+        exception
+        for exception in in_flight.exceptions
+        if exception.relation == "exceptions" and not exception.is_group
+    ]
+    is_complete = not any(exception.omitted_exceptions for exception in in_flight.exceptions)
+    return is_complete and all(_name_of(member) in NOT_FAILURES for member in members)
+
+
+def _name_of(exception: CapturedException) -> str:
+    """The qualified name of an exception, as ``exception.type`` has it."""
+    return f"{exception.module}.{exception.type}" if exception.module else exception.type
