@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from threading import Thread
 
 from opentelemetry._logs import SeverityNumber
 
@@ -49,3 +50,26 @@ def test_the_breadcrumbs_flags_and_tags_of_an_issue_are_of_its_own_request(
         assert all(text.endswith(f"of {tenant}") for text in told_of)
         assert [flag["flag"] for flag in issue["flags"]] == [f"flag of {tenant}"]
         assert issue["span"]["attributes"]["user.id"] == tenant
+
+
+def test_outside_of_spans_an_issue_tells_of_its_own_thread_only(tmp_path: Path) -> None:
+    with telling(tmp_path / "told.jsonl") as told:
+        logger = told.under_test.logger_provider.get_logger("app")
+
+        def request(customer: str) -> None:
+            logger.emit(severity_number=SeverityNumber.INFO, body=f"{customer} bought a wig")
+            error = LookupError(customer)
+            logger.emit(severity_number=SeverityNumber.ERROR, body="failed", exception=error)
+
+        threads = [Thread(target=request, args=(name,)) for name in ("ALICE", "BOB")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        issues = told.issues
+
+    told_of = {
+        issue["exceptions"][0]["value"]: [crumb["message"] for crumb in issue["breadcrumbs"]]
+        for issue in issues
+    }
+    assert told_of == {"ALICE": ["ALICE bought a wig"], "BOB": ["BOB bought a wig"]}

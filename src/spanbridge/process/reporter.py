@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from threading import get_ident
 from time import time_ns as now_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from spanbridge.conventions.upstream import (
     EXCEPTION_TYPE,
     SENTRY_MECHANISM_HANDLED,
     SENTRY_MECHANISM_TYPE,
+    THREAD_ID,
 )
 from spanbridge.model.failure import CapturedException
 from spanbridge.model.log import SEVERITY_ERROR, LogRecord
@@ -132,12 +134,15 @@ class Reporter:
             local = self._traces.find(span_context)
         if local is None:  # of another provider, or dropped by its sampler
             local = LocalTrace(trace_id, span_id)
+        copied = _with_exception(attributes, error, is_error)
+        if local is self._outside:  # nothing else tells what belongs together there
+            copied.setdefault(THREAD_ID, get_ident())
         record = LogRecord(
             time_ns or now_ns(),
             severity,
             body,
             logger,
-            _with_exception(attributes, error, is_error),
+            copied,
             event_name,
             f"{trace_id:032x}",
             f"{span_id:016x}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import traceback
 import weakref
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def test_a_log_record_is_read_with_all_it_says(heard: Heard, logger: Logger) -> 
     record = heard.take_one().record
     assert (record.logger, record.severity, record.body) == ("shop.orders", 14, "low stock")
     assert (record.time_ns, record.event_name) == (123, "stock.low")
-    assert record.attributes == {"article": "x", "left": 3}
+    assert record.attributes == {"article": "x", "left": 3, "thread.id": threading.get_ident()}
 
 
 def test_a_record_without_a_time_has_the_time_it_was_observed(heard: Heard, logger: Logger) -> None:
