@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -141,6 +142,7 @@ def test_an_exception_of_our_project_is_ours_and_theirs_is_dropped(beside: Besid
         "sentry.mechanism.handled": True,
         "exception.type": "ValueError",
         "exception.message": "x",
+        "thread.id": threading.get_ident(),
     }
     assert logged.exception is not None
     assert logged.exception.sighting.annotations == Annotations(tags={"plan": "gold"})
