@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 from opentelemetry._logs import SeverityNumber
 
@@ -55,11 +55,14 @@ def test_the_breadcrumbs_flags_and_tags_of_an_issue_are_of_its_own_request(
 def test_outside_of_spans_an_issue_tells_of_its_own_thread_only(tmp_path: Path) -> None:
     with telling(tmp_path / "told.jsonl") as told:
         logger = told.under_test.logger_provider.get_logger("app")
+        both_live = Barrier(2)
 
         def request(customer: str) -> None:
+            both_live.wait(10)  # the number of a thread that ended is given to another
             logger.emit(severity_number=SeverityNumber.INFO, body=f"{customer} bought a wig")
             error = LookupError(customer)
             logger.emit(severity_number=SeverityNumber.ERROR, body="failed", exception=error)
+            both_live.wait(10)
 
         threads = [Thread(target=request, args=(name,)) for name in ("ALICE", "BOB")]
         for thread in threads:
