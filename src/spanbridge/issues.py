@@ -298,11 +298,11 @@ class Issues:
         try:
             decided = self._complete(decided)
             issue = self._issue(decided, self._appearance(decided), 0)
+            self._held.add(decided.event_id)  # also if one of several destinations fails
             for policy, takers in self._levels.items():
                 scrubbed = policy.scrub_issue(issue)
                 for destination in takers:
                     destination.hold_issue(scrubbed, decided.local)
-            self._held.add(decided.event_id)
         except Exception as error:
             GUARD.caught("issues.hold", error)
 

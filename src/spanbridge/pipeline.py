@@ -256,7 +256,7 @@ class Pipeline:
         try:
             self._issues.observe_log(logged, now_s)
         except Exception as error:
-            if logged.exception is not None:
+            if logged.is_error:
                 for destination in self.destinations:
                     if destination.takes_issues:
                         destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")

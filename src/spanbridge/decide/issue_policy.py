@@ -11,7 +11,6 @@ from spanbridge.decide.failures import Failures, Undecided
 from spanbridge.decide.identity import tell_of_the_same
 from spanbridge.decide.rulings import ModeOf, Rulings
 from spanbridge.model.ending import NOT_FAILURES
-from spanbridge.model.log import SEVERITY_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,9 +144,7 @@ class IssuePolicy:
             now_s: Monotonic time.
         """
         record, in_flight = logged.record, logged.exception
-        if record.severity < SEVERITY_ERROR:
-            return
-        if in_flight is None and EXCEPTION_TYPE not in record.attributes:
+        if not logged.is_error:
             return
         if _is_no_failure(in_flight, record.attributes):
             self._rulings.is_no_failure()

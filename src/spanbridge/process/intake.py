@@ -7,6 +7,8 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from spanbridge.conventions.upstream import EXCEPTION_TYPE
+from spanbridge.model.log import SEVERITY_ERROR
 from spanbridge.process.in_flight import InFlight
 
 if TYPE_CHECKING:
@@ -40,6 +42,13 @@ class Logged(NamedTuple):
     """The exception it carries, if it is severe enough to make an issue."""
     span: ReadableSpan | None
     """The span that was current then, usually still open."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it tells of an exception, live or in words, that may become an issue."""
+        return self.exception is not None or (
+            self.record.severity >= SEVERITY_ERROR and EXCEPTION_TYPE in self.record.attributes
+        )
 
 
 class Refused(NamedTuple):
@@ -84,7 +93,8 @@ class Intake:
         items = self._items
         waiting = len(items)
         if waiting >= self._max_items and not self._has_reserved_place(item):
-            self._refused.append(Refused(type(item) is tuple, _tells_of_error(item)))
+            is_error = item.is_error if isinstance(item, Logged) else _tells_of_error(item)
+            self._refused.append(Refused(type(item) is tuple, is_error))
             return False
         if _tells_of_error(item):
             if len(self._exceptions) < MAX_EXCEPTIONS_WAITING:

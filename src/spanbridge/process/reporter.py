@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from threading import get_ident
 from time import time_ns as now_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,7 +135,7 @@ class Reporter:
             local = LocalTrace(trace_id, span_id)
         copied = _with_exception(attributes, error, is_error)
         if local is self._outside:  # nothing else tells what belongs together there
-            copied.setdefault(THREAD_ID, get_ident())
+            copied.setdefault(THREAD_ID, threading.get_ident())
         record = LogRecord(
             time_ns or now_ns(),
             severity,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from spanbridge.model.log import SEVERITY_ERROR, SEVERITY_WARN, LogRecord
+from spanbridge.model.span import Attributes
 from spanbridge.process.in_flight import InFlight
 from spanbridge.process.intake import (
     MAX_EXCEPTIONS_WAITING,
@@ -14,7 +16,9 @@ from spanbridge.process.intake import (
     WAKE_AT,
     Ended,
     Intake,
+    Logged,
 )
+from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.sighting import Sighting
 
 LONG_S = 30.0
@@ -142,3 +146,13 @@ def test_what_comes_after_the_end_is_refused() -> None:
     intake.close()
     assert not intake.put(ended(1), wakes=False)
     assert not intake.put(ended(2, in_flight=FAILING), wakes=False)
+
+
+def test_an_error_that_is_known_in_words_only_is_counted_where_it_finds_no_place() -> None:
+    said: Attributes = {"exception.type": "ValueError"}
+    error = LogRecord(1, SEVERITY_ERROR, "failed", "app", said)
+    warning = LogRecord(1, SEVERITY_WARN, "again", "app", said)
+    intake = Intake(0)
+    for record in (error, warning):
+        assert not intake.put(Logged(record, LocalTrace(1, 2), None, None), wakes=False)
+    assert intake.take_refused() == (0, 1)
