@@ -39,5 +39,7 @@ lock: $(READY) ## renew the pinned versions
 	  --all-extras --group test --group example --group bench pyproject.toml -o requirements/dev.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate tests/peers/bugsink.in -o tests/peers/bugsink.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate tests/peers/instrumentations.in -o tests/peers/instrumentations.lock
 clean: ## remove everything that was built
 	rm -rf $(VENV) .peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.peers.bugsink import Bugsink, Project, bugsink_server
 from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.peers.instrumentations import instrumented_python
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +27,12 @@ def project(bugsink: Bugsink, request: pytest.FixtureRequest) -> Iterator[Projec
     complaints = len(bugsink.complaints)
     yield bugsink.new_project(request.node.name)
     assert bugsink.complaints[complaints:] == []
+
+
+@pytest.fixture(scope="session")
+def instrumented() -> Path:
+    """The interpreter of an environment with real frameworks and their instrumentations."""
+    try:
+        return instrumented_python()
+    except PeerUnavailable as reason:
+        skip_or_fail("The environment of instrumentations", reason)

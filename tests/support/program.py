@@ -79,18 +79,25 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables}
 
 
-def run_program(text: str, *arguments: str, cwd: str | None = None, **variables: str) -> Finished:
+def run_program(
+    text: str,
+    *arguments: str,
+    cwd: str | None = None,
+    python: str | None = None,
+    **variables: str,
+) -> Finished:
     """Run the Python program ``text`` to its end.
 
     Args:
         text: The program; it is dedented.
         arguments: Its ``sys.argv[1:]``.
         cwd: Its working directory.
+        python: Another interpreter than that of the tests.
         variables: Environment variables beside a clean environment.
     """
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", TELL_STATUS + textwrap.dedent(text), *arguments],
+        [python or sys.executable, "-c", TELL_STATUS + textwrap.dedent(text), *arguments],
         capture_output=True,
         text=True,
         timeout=PROGRAM_TIMEOUT_S,
