@@ -276,7 +276,7 @@ class Pipeline:
     def _give_up_lost(self, now_s: float, *, at_once: bool) -> None:
         for reference in self._traces.forget_lost(now_s, at_once=at_once):
             local = reference.local
-            local.open.discard(reference.span_id)
+            local.open.pop(reference.span_id, None)
             self._fail(local.keepers, Outcome.NEVER_ENDED, "")
             if reference.span_id == local.root_id:
                 self._traces.close(local)

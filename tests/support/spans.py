@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from opentelemetry.sdk.trace import Span
 
 from spanbridge.model.span import Resource, Scope, SpanEvent, SpanRecord
-from spanbridge.process.local_trace import LocalTrace
+from spanbridge.process.local_trace import LocalTrace, SpanReference
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 _RESOURCE = Resource({"service.name": "tested"})
@@ -16,8 +17,18 @@ _SCOPE = Scope("tests", "1")
 
 def local_trace(root_id: int = 1, *open_ids: int) -> LocalTrace:
     local = LocalTrace(TRACE_ID, root_id)
-    local.open |= set(open_ids)
+    mark_open(local, *open_ids)
     return local
+
+
+class _Lost:
+    """Stands for a span that nobody has any more."""
+
+
+def mark_open(local: LocalTrace, *span_ids: int) -> None:
+    """Let these spans be started and not ended."""
+    for span_id in span_ids:
+        local.open[span_id] = SpanReference(cast("Span", _Lost()))
 
 
 def record(span_id: int, parent_id: int | None = None, **fields: Any) -> SpanRecord:

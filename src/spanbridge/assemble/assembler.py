@@ -50,12 +50,24 @@ class Assembler:
         max_hold_s: Longest wait for a root, in seconds.
         max_spans: Most spans held over all traces.
         max_bytes: Most memory they may take.
+        max_trace_spans: Most spans held of one trace; more leave without their root.
+        max_trace_bytes: Most memory these may take.
     """
 
-    def __init__(self, max_hold_s: float, max_spans: int, max_bytes: int = 64 << 20) -> None:
+    def __init__(
+        self,
+        max_hold_s: float,
+        max_spans: int,
+        max_bytes: int = 64 << 20,
+        *,
+        max_trace_spans: int | None = None,
+        max_trace_bytes: int | None = None,
+    ) -> None:
         self._max_hold_s = max_hold_s
         self._max_spans = max_spans
         self._max_bytes = max_bytes
+        self._max_trace_spans = max_spans if max_trace_spans is None else max_trace_spans
+        self._max_trace_bytes = max_bytes if max_trace_bytes is None else max_trace_bytes
         self._held: dict[LocalTrace, _Held] = {}
         self._touched: dict[LocalTrace, None] = {}
         self._root_left: WeakSet[LocalTrace] = WeakSet()
@@ -108,6 +120,8 @@ class Assembler:
                 segments += self.release(local)
             else:
                 self._weigh(held)
+                if self._is_full(held):
+                    segments += self.release(local)
         while self._count > self._max_spans or self._size_bytes > self._max_bytes:
             segments += self.release(next(iter(self._held)))
         if now_s - self._looked_at_s >= 1.0:
@@ -136,6 +150,9 @@ class Assembler:
     def _is_due(self, local: LocalTrace, held: _Held, now_s: float) -> bool:
         limit_s = LATE_HOLD_S if local in self._root_left else self._max_hold_s
         return now_s - held.since_s >= limit_s
+
+    def _is_full(self, held: _Held) -> bool:
+        return len(held.spans) >= self._max_trace_spans or held.size_bytes >= self._max_trace_bytes
 
     def _weigh(self, held: _Held) -> None:
         """Count the memory of spans that stay; most leave at once and are never weighed."""

@@ -1,8 +1,9 @@
-"""Sentry: trees become transactions, failures become error events, one envelope each."""
+"""Sentry: one project, what it is sent of traces, logs and failures, and how that is counted."""
 
 from __future__ import annotations
 
 import logging
+import platform
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -11,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from sentry_sdk.utils import _get_installed_modules as installed_modules
 
-from spanbridge.assemble.assembler import Assembler, Released
 from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.deliver.endpoint import Endpoint
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.deliver.sender import EnvelopeSender
+from spanbridge.destinations.sentry_logs import SentryLogs
+from spanbridge.destinations.sentry_traces import SpanWire, TraceWire, TransactionWire
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.spool_place import spool_place
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.record.source import InAppRules
-from spanbridge.runtime.event_id import new_event_id
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
@@ -29,24 +30,31 @@ from spanbridge.sentry.beside_sdk_attachments import ATTACHMENTS
 from spanbridge.sentry.beside_sdk_hooks import SdkHooks, why_it_failed
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import Modules, convert_error, fit_modules
+from spanbridge.sentry.convert.log import EXCEPTION, convert_events, has_logs
+from spanbridge.sentry.convert.streamed_span import common_attributes
 from spanbridge.sentry.dsc import DscSource
 from spanbridge.sentry.encode import encode_envelope
-from spanbridge.sentry.transactions import EncodedTransaction, encode_transactions
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spanbridge.assemble.assembler import Released
     from spanbridge.model.failure import Issue
+    from spanbridge.model.span import SpanRecord
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.sentry.wire_container import LogItem
     from spanbridge.sentry.wire_error import ErrorEvent
     from spanbridge.settings import SentryOptions, Settings
 
 logger = logging.getLogger("spanbridge")
 
 SDK_NAME: Final = "sentry.python.spanbridge"
+
+_CATEGORIES: Final = {Signal.SPAN: "span", Signal.ERROR: "error", Signal.LOG: "log_item"}
+"""Sentry's data categories, for client reports."""
 
 
 class SentryDestination:
@@ -77,7 +85,10 @@ class SentryDestination:
             environment=settings.environment,
             server_name=settings.server_name,
             dist=settings.dist,
+            runtime_name=platform.python_implementation(),
+            runtime_version=platform.python_version(),
         )
+        self._common = common_attributes(self._context)
         self.dsc_source = DscSource(
             destination=options.name,
             public_key=options.dsn.public_key,
@@ -106,9 +117,8 @@ class SentryDestination:
         return fit_modules(installed_modules())
 
     def _start_empty(self) -> None:
-        self._assembler = Assembler(
-            self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
-        )
+        self._wire = self._new_wire()
+        self._logs = SentryLogs(self._envelope)
         self._sender = EnvelopeSender(
             self._endpoint,
             self.ledger,
@@ -118,20 +128,51 @@ class SentryDestination:
             spool=self._spool_place,
         )
 
+    def _new_wire(self) -> TraceWire:
+        if self._options.wire == "transactions":
+            return TransactionWire(
+                self._options, self._max_hold_s, self._context, self.dsc_source, self._envelope
+            )
+        return SpanWire(
+            self._options,
+            self.policy,
+            self._common,
+            self.dsc_source,
+            self._envelope,
+            self._take_log,
+        )
+
     def start(self) -> None:
         """Start the sender's thread."""
         self._sender.start()
 
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
-        """Hold spans until their tree is complete."""
+        """Hold spans until they may leave; what was noted on them leaves by itself."""
         self.ledger.accept(Signal.SPAN, len(batch))
         for local, span in batch:
-            self._assembler.add(local, span, now_s)
+            if span.events and self._options.span_events == "logs" and has_logs(span):
+                span = self._without_logs(span)
+            self._wire.assembler.add(local, span, now_s)
+
+    def _without_logs(self, span: SpanRecord) -> SpanRecord:
+        try:
+            logs = list(convert_events(span, self._common))
+        except Exception as error:
+            self._lose_in_conversion(error, Signal.LOG, len(span.events))
+            return span
+        for log in logs:
+            self._take_log(log)
+        exceptions = tuple([event for event in span.events if event.name == EXCEPTION])
+        return msgspec.structs.replace(span, events=exceptions)
+
+    def _take_log(self, log: LogItem) -> None:
+        self.ledger.accept(Signal.LOG)
+        self._logs.add(log)
 
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Send a decided failure at once."""
         self.ledger.accept(Signal.ERROR)
-        self._assembler.add_attribute(local, issue.span_id, SENTRY_EVENT_ID, issue.event_id)
+        self._wire.assembler.add_attribute(local, issue.span_id, SENTRY_EVENT_ID, issue.event_id)
         try:
             is_sampled = self.name in local.keepers
             event = self._error_event(msgspec.structs.replace(issue, is_sampled=is_sampled))
@@ -165,7 +206,7 @@ class SentryDestination:
     ) -> OutgoingEnvelope:
         # Outside of all spans there is no trace, and nothing was decided about it.
         dsc = self.dsc_source.of(local, None) if issue.span is not None else None
-        body = self._envelope(Item("event", event), issue.event_id, dsc, _now_text())
+        body = self._envelope(Item("event", event), issue.event_id, dsc)
         return OutgoingEnvelope(body, Priority.ERROR, (("error", 1),), ((Signal.ERROR, 1),))
 
     def _error_event(self, issue: Issue) -> ErrorEvent | bytes | None:
@@ -200,7 +241,7 @@ class SentryDestination:
         self.ledger.accept(Signal.SPAN, spans)
         self.ledger.settle(Signal.SPAN, Outcome.SAMPLED_OUT, spans)
         self._sender.discarded("sample_rate", "span", spans)
-        if roots:
+        if roots and self._options.wire == "transactions":
             self._sender.discarded("sample_rate", "transaction", roots)
 
     def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
@@ -209,19 +250,21 @@ class SentryDestination:
         self.ledger.settle(signal, outcome, count, reason)
         if outcome is not Outcome.NEVER_ENDED:  # the application's doing, no discard of ours
             discarded = "queue_overflow" if outcome is Outcome.EVICTED else "internal_sdk_error"
-            self._sender.discarded(discarded, signal.value, count)
+            self._sender.discarded(discarded, _CATEGORIES[signal], count)
 
     def lose(self, local: LocalTrace) -> None:
         """Send what there is of a trace whose root will never end."""
-        self._send_segments(self._assembler.release(local))
+        self._send(self._wire.assembler.release(local))
 
     def advance(self, now_s: float) -> None:
-        """Send the trees that are complete."""
-        self._send_segments(self._assembler.ready(now_s))
+        """Send the spans that may leave, and the logs that waited long enough."""
+        self._send(self._wire.assembler.ready(now_s))
+        self._sender.offer(*self._logs.due(now_s))
 
     def release(self, now_s: float) -> None:
         """Send everything held."""
-        self._send_segments(self._assembler.release_all(now_s))
+        self._send(self._wire.assembler.release_all(now_s))
+        self._sender.offer(*self._logs.all())
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until every envelope met its fate."""
@@ -244,52 +287,35 @@ class SentryDestination:
             kind=self.kind,
             address=self._options.place,
             sample_rate=self._options.sample_rate,
-            queued=sender.queued_items + self._assembler.held,
+            queued=sender.queued_items + self._wire.assembler.held + self._logs.held,
             ledger=self.ledger.snapshot(),
             last_error=sender.last_error,
             spooled=sender.spooled,
         )
 
-    def _send_segments(self, released: Sequence[Released]) -> None:
+    def _send(self, released: Sequence[Released]) -> None:
         envelopes: list[OutgoingEnvelope] = []
-        # One time for the whole round: it serves to find clocks that are minutes off.
-        sent_at = _now_text()
-        for local, segment in released:
-            spans = 1 + len(segment.children)
+        for part in released:
             try:
-                encoded = encode_transactions(segment, self._context, new_event_id=new_event_id)
-                parts = [self._transaction_envelope(local, part, sent_at) for part in encoded]
+                envelopes += self._wire.envelopes(part)
             except Exception as error:
-                self._lose_in_conversion(error, Signal.SPAN, spans)
-                continue
-            envelopes += parts
+                self._lose_in_conversion(error, Signal.SPAN, 1 + len(part.segment.children))
         if envelopes:
             self._sender.offer(*envelopes)
 
-    def _transaction_envelope(
-        self, local: LocalTrace, encoded: EncodedTransaction, sent_at: str
-    ) -> OutgoingEnvelope:
-        dsc = self.dsc_source.of(local, encoded.dsc_name)
-        return OutgoingEnvelope(
-            self._envelope(encoded.item, encoded.event_id, dsc, sent_at),
-            Priority.TRACE,
-            (("transaction", 1), ("span", encoded.span_count)),
-            ((Signal.SPAN, encoded.span_count),),
-        )
-
     def _envelope(
-        self, item: Item, event_id: str, dsc: DynamicSamplingContext | None, sent_at: str
+        self, item: Item, event_id: str | None, dsc: DynamicSamplingContext | None
     ) -> bytes:
-        header = EnvelopeHeader(event_id=event_id, sent_at=sent_at, trace=dsc, sdk=self._sdk)
+        header = EnvelopeHeader(event_id=event_id, sent_at=_now_text(), trace=dsc, sdk=self._sdk)
         body = encode_envelope(header, [item])
         logger.debug("spanbridge: %s sends %s", self.name, body)
         return body
 
     def _lose_in_conversion(self, error: Exception, signal: Signal, count: int) -> None:
         self.ledger.settle(signal, Outcome.FAILED, count, f"conversion: {type(error).__name__}")
-        if signal is Signal.SPAN:
+        if signal is Signal.SPAN and self._options.wire == "transactions":
             self._sender.discarded("internal_sdk_error", "transaction", 1)
-        self._sender.discarded("internal_sdk_error", signal.value, count)
+        self._sender.discarded("internal_sdk_error", _CATEGORIES[signal], count)
         GUARD.caught("sentry.convert", error)
 
 

@@ -10,6 +10,7 @@ class Signal(enum.Enum):
 
     SPAN = "span"
     ERROR = "error"
+    LOG = "log"
 
 
 class Outcome(enum.Enum):

@@ -55,11 +55,16 @@ class LocalTrace:
         self.upstream = upstream
         self.trace_state = trace_state
         """The caller's, for the random number in it."""
-        self.open: set[int] = set()
-        """Ids of spans that started and have not ended."""
+        self.open: dict[int, SpanReference] = {}
+        """Spans that started and have not ended, by span id."""
         self.root: SpanReference | None = None
         self.dsc: dict[str, DynamicSamplingContext] = {}
         """By destination name, frozen when it first leaves the process."""
+
+    def open_span(self, span_id: int) -> Span | None:
+        """A span that has not ended, if the application still has it."""
+        reference = self.open.get(span_id)
+        return reference() if reference is not None else None
 
 
 class SpanReference(weakref.ref["Span"]):
@@ -124,7 +129,7 @@ class LocalTraces:
         span_id = context.span_id
         reference.key = key = (trace_id << 64) | span_id
         reference.local = local
-        local.open.add(span_id)
+        local.open[span_id] = reference
         self._references[key] = reference
         return True
 
@@ -133,7 +138,7 @@ class LocalTraces:
         reference = SpanReference(span, self._on_collected)
         reference.key = key = (local.trace_id << 64) | local.root_id
         reference.local = local
-        local.open.add(local.root_id)
+        local.open[local.root_id] = reference
         local.root = reference
         self._references[key] = reference
         self._by_trace_id[local.trace_id] = local
@@ -148,7 +153,7 @@ class LocalTraces:
             if reference is None:
                 return None
         local = reference.local
-        local.open.discard(span_id)
+        local.open.pop(span_id, None)
         return local
 
     def find(self, context: SpanContext) -> LocalTrace | None:

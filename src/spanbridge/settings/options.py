@@ -36,6 +36,8 @@ from spanbridge.settings.reading import (
 )
 
 Kind: TypeAlias = Literal["sentry", "otlp", "console", "file"]
+SentryWire: TypeAlias = Literal["transactions", "spans"]
+SpanEventsAs: TypeAlias = Literal["logs", "attributes"]
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 
 
@@ -118,6 +120,18 @@ class SentryOptions(CommonOptions):
         has_file_variant=True,
         is_address=True,
         is_shorthand=True,
+    )
+    wire: SentryWire = option(
+        "transactions",
+        "How traces are sent: as transactions, which every server takes, or as streamed spans, "
+        "which have no size limit as a whole and arrive while a long run is under way.",
+        one_of("transactions", "spans"),
+    )
+    span_events: SpanEventsAs = option(
+        "logs",
+        "What becomes of span events that are no exceptions: log items of their own, or an "
+        "attribute of the span, for servers without Sentry's logs.",
+        one_of("logs", "attributes"),
     )
     timeout_s: float = option(10.0, "Longest time of one request.", DURATION_S, unit="s")
     http_proxy: str | None = option(

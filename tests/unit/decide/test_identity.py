@@ -44,7 +44,7 @@ class Told:
         self.policy.observe_log(Logged(said, self.local, None, None), 0.0)
 
     def leaves(self, attributes: Attributes, span_id: int, parent_id: int | None = ROOT) -> None:
-        self.local.open.discard(span_id)
+        self.local.open.pop(span_id, None)
         span = record(
             span_id,
             parent_id,

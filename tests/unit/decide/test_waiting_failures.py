@@ -16,7 +16,7 @@ from spanbridge.process.in_flight import InFlight
 from spanbridge.process.intake import Logged
 from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.sighting import Sighting
-from tests.support.spans import exception_event, local_trace, record
+from tests.support.spans import exception_event, local_trace, mark_open, record
 
 ROOT, CHILD = 1, 2
 DECISION_S = 60.0
@@ -41,7 +41,7 @@ class Waiting:
         self.policy.observe_log(Logged(said, self.local, in_flight, None), now_s)
 
     def root_ends(self, status: str, now_s: float) -> None:
-        self.local.open.discard(ROOT)
+        self.local.open.pop(ROOT, None)
         self.policy.observe(self.local, root(status), None, now_s)
 
 
@@ -136,7 +136,7 @@ class Retries:
             self.policy.observe(self.local, span, InFlight((late,), sighting), 0.0)
 
     def root_ends(self, status: str) -> None:
-        self.local.open.discard(ROOT)
+        self.local.open.pop(ROOT, None)
         self.policy.observe(self.local, root(status), None, 0.1)
 
 
@@ -170,7 +170,7 @@ def test_an_old_failure_that_goes_on_after_all_has_its_frames_again() -> None:
     retries.fail(2 * MAX_PENDING)
     frame = CapturedFrame((lambda: None).__code__, 1, "app")
     late = CapturedException("TimeoutError", None, "late 0", (frame,))
-    retries.local.open.discard(ROOT)
+    retries.local.open.pop(ROOT, None)
     left = record(ROOT, status="error", events=(exception_event("TimeoutError", "late 0"),))
     retries.policy.observe(retries.local, left, InFlight((late,), retries.sightings[0]), 0.1)
     verdicts = retries.policy.verdicts(0.2)
@@ -194,7 +194,7 @@ def test_failures_that_are_too_many_to_wait_are_counted_and_no_issues(
 
 def test_old_failures_pass_on_to_the_root_with_the_span_that_caught_them() -> None:
     retries = Retries()
-    retries.local.open.add(CHILD)
+    mark_open(retries.local, CHILD)
     for attempt in range(2 * MAX_PENDING):
         events = (exception_event("TimeoutError", f"late {attempt}"),)
         span = record(100 + attempt, CHILD, status="error", events=events)
@@ -202,7 +202,7 @@ def test_old_failures_pass_on_to_the_root_with_the_span_that_caught_them() -> No
         retries.policy.observe(
             retries.local, span, InFlight((late,), Sighting("0" * 32, "0" * 16)), 0.0
         )
-    retries.local.open.discard(CHILD)
+    retries.local.open.pop(CHILD, None)
     retries.policy.observe(retries.local, record(CHILD, ROOT, status="error"), None, 0.0)
     assert retries.policy.verdicts(0.0).reported == []
     retries.root_ends("ok")
@@ -223,7 +223,7 @@ def test_nothing_waits_once_all_is_decided_though_the_root_is_open() -> None:
     late = CapturedException("TimeoutError", None, "late", ())
     policy.observe(local, failing, InFlight((late,), Sighting("0" * 32, "0" * 16)), 0.0)
     assert policy.is_waiting
-    local.open.discard(CHILD)
+    local.open.pop(CHILD, None)
     policy.observe(local, record(CHILD, ROOT), None, 0.0)
     assert policy.verdicts(0.0).recovered == 1
     assert not policy.is_waiting

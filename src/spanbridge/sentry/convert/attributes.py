@@ -23,23 +23,24 @@ MAX_DEPTH: Final = 16
 """Values nested deeper are written as text."""
 
 MAX_DATA_BYTES: Final = 64 * 1024
-"""Largest encoded attributes of one span; with it no root brings an item above 1 MiB."""
+"""Largest encoded attributes of one span in a transaction; with it no root brings an item above
+1 MiB."""
 
 # The worst a character can become: six bytes, as \u001f.
 _MAX_BYTES_PER_CHAR: Final = 6
-# Without the braces.
-_ROOM_BYTES: Final = MAX_DATA_BYTES - 2
+_BRACES_BYTES: Final = 2
 _ELLIPSIS: Final = "..."
 _BYTES_PER_ENTRY: Final = 32
 _SMALLEST_CUT_BYTES: Final = 256
 
 
-def make_json_safe(data: Attributes, key_chars: int) -> Meta:
+def make_json_safe(data: Attributes, key_chars: int, max_bytes: int = MAX_DATA_BYTES) -> Meta:
     """Replace what JSON cannot carry and cut what is too long, in place.
 
     Args:
         data: Attributes of one span.
         key_chars: Characters of all keys together; known once for many spans.
+        max_bytes: Largest encoded size of all together.
 
     Returns:
         The ``_meta`` of the values that were cut; empty in the usual case.
@@ -51,12 +52,12 @@ def make_json_safe(data: Attributes, key_chars: int) -> Meta:
             chars += len(value)  # type: ignore[arg-type]
         elif kind is int:
             if not MIN_INT <= value <= MAX_INT:  # type: ignore[operator]
-                return _make_each_safe(data)
+                return _make_each_safe(data, max_bytes)
         elif kind is not bool and not (kind is float and isfinite(value)):  # type: ignore[arg-type]
-            return _make_each_safe(data)
-    if (chars + _BYTES_PER_ENTRY * len(data)) * _MAX_BYTES_PER_CHAR <= MAX_DATA_BYTES:
+            return _make_each_safe(data, max_bytes)
+    if (chars + _BYTES_PER_ENTRY * len(data)) * _MAX_BYTES_PER_CHAR <= max_bytes:
         return {}
-    return _cut_to_size(data)
+    return _cut_to_size(data, max_bytes)
 
 
 def json_value(value: object, depth: int = 0) -> AttributeValue:
@@ -97,24 +98,25 @@ def cut_text(text: str, max_chars: int) -> tuple[str, MetaAnnotation | None]:
     return text[:kept] + _ELLIPSIS, annotation
 
 
-def _make_each_safe(data: Attributes) -> Meta:
+def _make_each_safe(data: Attributes, max_bytes: int) -> Meta:
     for key, value in data.items():
         data[key] = json_value(value)
-    return _cut_to_size(data)
+    return _cut_to_size(data, max_bytes)
 
 
-def _cut_to_size(data: Attributes) -> Meta:
+def _cut_to_size(data: Attributes, max_bytes: int) -> Meta:
     """Shorten the longest values first, until all of them fit; short ones stay whole."""
-    key_bytes = {key: _least_size(key) + 2 for key in data}
-    value_bytes = {key: _least_size(value) for key, value in data.items()}
-    if sum(key_bytes.values()) + sum(value_bytes.values()) <= _ROOM_BYTES:
+    room = max_bytes - _BRACES_BYTES
+    key_bytes = {key: _least_size(key, max_bytes) + 2 for key in data}
+    value_bytes = {key: _least_size(value, max_bytes) for key, value in data.items()}
+    if sum(key_bytes.values()) + sum(value_bytes.values()) <= room:
         return {}
     meta: Meta = {}
-    for key in _entries_beyond_the_limit(key_bytes, value_bytes):
+    for key in _entries_beyond_the_limit(key_bytes, value_bytes, room):
         meta[""] = MetaAnnotation(len=len(key_bytes))
         del data[key]
         del value_bytes[key]
-    room = _ROOM_BYTES - sum(key_bytes[key] for key in data)
+    room -= sum(key_bytes[key] for key in data)
     limit = _fair_share(sorted(value_bytes.values()), room)
     for key, size in value_bytes.items():
         if size > limit:
@@ -135,9 +137,11 @@ def _cut_to_bytes(text: str, max_bytes: int) -> tuple[str, MetaAnnotation | None
         max_chars = max(len(_ELLIPSIS), min(max_chars - 1, max_chars * max_bytes // size))
 
 
-def _entries_beyond_the_limit(key_bytes: dict[str, int], value_bytes: dict[str, int]) -> list[str]:
+def _entries_beyond_the_limit(
+    key_bytes: dict[str, int], value_bytes: dict[str, int], room: int
+) -> list[str]:
     """Entries for which there is no room even if every value is cut to the bone."""
-    room, beyond = _ROOM_BYTES, []
+    beyond = []
     for key, size in value_bytes.items():
         needed = key_bytes[key] + min(size, _SMALLEST_CUT_BYTES)
         if needed <= room:
@@ -158,9 +162,9 @@ def _fair_share(ascending_sizes: list[int], budget: int) -> int:
     return budget
 
 
-def _least_size(value: AttributeValue) -> int:
+def _least_size(value: AttributeValue, max_bytes: int) -> int:
     # Beyond the limit the exact size does not matter, and encoding would be the whole cost.
-    if type(value) is str and len(value) > MAX_DATA_BYTES:
+    if type(value) is str and len(value) > max_bytes:
         return len(value)
     return _json_size(value)
 

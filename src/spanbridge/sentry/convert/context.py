@@ -31,6 +31,8 @@ class ConvertContext:
         environment: Deployment environment, at most 64 bytes of UTF-8.
         server_name: The host; Sentry shows it as a tag.
         dist: Build of the release.
+        runtime_name: Implementation of Python, e.g. ``CPython``.
+        runtime_version: Its version.
 
     Source: Sentry develop docs, "Event Payloads"; Relay's normalisation.
     """
@@ -40,6 +42,8 @@ class ConvertContext:
     environment: str | None = None
     server_name: str | None = None
     dist: str | None = None
+    runtime_name: str | None = None
+    runtime_version: str | None = None
 
     def __post_init__(self) -> None:
         repaired = {

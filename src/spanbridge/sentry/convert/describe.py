@@ -7,7 +7,7 @@ from typing import Final, cast, get_args
 import msgspec
 
 from spanbridge.model.span import Attributes, SpanRecord
-from spanbridge.sentry.convert.attributes import cut_text, make_json_safe
+from spanbridge.sentry.convert.attributes import MAX_DATA_BYTES, cut_text, make_json_safe
 from spanbridge.sentry.convert.measurements import measurement
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
 from spanbridge.sentry.convert.origin import custom_origin, origin_of
@@ -55,8 +55,13 @@ class DescribedSpan(msgspec.Struct, frozen=True, gc=False):
     """What was cut, by field of the payload."""
 
 
-def describe_span(span: SpanRecord) -> DescribedSpan:
-    """Name, classify and clean ``span``; its attributes are copied, never changed."""
+def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> DescribedSpan:
+    """Name, classify and clean ``span``; its attributes are copied, never changed.
+
+    Args:
+        span: The span, scrubbed.
+        max_data_bytes: Largest encoded size of its attributes; longer values are cut.
+    """
     data = span.attributes.copy()
     shape = shape_of(tuple(data))
     for old, new in shape.renames:
@@ -75,7 +80,7 @@ def describe_span(span: SpanRecord) -> DescribedSpan:
     links = links_of(span, data) if span.links else _NO_LINKS
     start_s, end_s = times_of(span, data)
     add_own_facts(span, data)
-    data_meta = make_json_safe(data, shape.key_chars)
+    data_meta = make_json_safe(data, shape.key_chars, max_data_bytes)
     meta: Meta = {"data": data_meta} if data_meta else {}
     data |= constant_facts(scope.name, scope.version, span.kind)
     if len(name.description) > MAX_DESCRIPTION_CHARS or len(name.op or "") > MAX_OP_CHARS:

@@ -1,0 +1,180 @@
+"""From finished spans to the envelopes that carry them, on either of Sentry's wires."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakKeyDictionary, WeakSet
+
+from spanbridge.assemble.assembler import Assembler, Released
+from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
+from spanbridge.model.outcome import Signal
+from spanbridge.record.span import read_span
+from spanbridge.runtime.event_id import new_event_id
+from spanbridge.sentry.containers import MAX_CONTAINER_BYTES, MAX_SPANS, encode_spans
+from spanbridge.sentry.convert.log import convert_started
+from spanbridge.sentry.convert.streamed_span import SegmentName, segment_name
+from spanbridge.sentry.transactions import encode_transactions
+
+if TYPE_CHECKING:
+    from spanbridge.model.span import SpanRecord
+    from spanbridge.model.trace import DynamicSamplingContext
+    from spanbridge.privacy.policy import PrivacyPolicy
+    from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.sentry.convert.context import ConvertContext
+    from spanbridge.sentry.dsc import DscSource
+    from spanbridge.sentry.wire import Item
+    from spanbridge.sentry.wire_container import LogItem, TypedAttributes
+    from spanbridge.settings import SentryOptions
+
+STREAM_INTERVAL_S: Final = 5.0
+"""How long a finished span waits for its root before it is streamed without it, as in Sentry's
+SDKs."""
+
+
+class EnvelopeMaker(Protocol):
+    """Puts one item into an envelope of the destination."""
+
+    def __call__(
+        self, item: Item, event_id: str | None, dsc: DynamicSamplingContext | None
+    ) -> bytes: ...
+
+
+class TakeLog(Protocol):
+    """Takes a log item."""
+
+    def __call__(self, log: LogItem) -> None: ...
+
+
+class TraceWire(Protocol):
+    """How the spans of a destination leave."""
+
+    assembler: Assembler
+    """Holds what has ended until it may leave."""
+
+    def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
+        """What carries the spans that leave together. Raises if they cannot be converted."""
+
+
+class TransactionWire:
+    """Each local trace is a transaction, which leaves when its root ended.
+
+    Args:
+        options: The destination's settings.
+        max_hold_s: Longest wait for a root, in seconds.
+        context: What is the same for all payloads.
+        dsc_source: Makes the sampling context of the envelopes.
+        envelope: Makes an envelope.
+    """
+
+    def __init__(
+        self,
+        options: SentryOptions,
+        max_hold_s: float,
+        context: ConvertContext,
+        dsc_source: DscSource,
+        envelope: EnvelopeMaker,
+    ) -> None:
+        self.assembler = Assembler(max_hold_s, options.queue_max_items, options.queue_max_bytes)
+        self._context = context
+        self._dsc_source = dsc_source
+        self._envelope = envelope
+
+    def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
+        """One for each transaction; several only for a segment beyond the limits."""
+        local, segment = released
+        envelopes = []
+        for encoded in encode_transactions(segment, self._context, new_event_id=new_event_id):
+            dsc = self._dsc_source.of(local, encoded.dsc_name)
+            envelopes.append(
+                OutgoingEnvelope(
+                    self._envelope(encoded.item, encoded.event_id, dsc),
+                    Priority.TRACE,
+                    (("transaction", 1), ("span", encoded.span_count)),
+                    ((Signal.SPAN, encoded.span_count),),
+                )
+            )
+        return envelopes
+
+
+class SpanWire:
+    """Spans are streamed: with their root if it ends soon, before it while a long run goes on.
+
+    Args:
+        options: The destination's settings.
+        policy: The privacy level, for what is said of a root that is still open.
+        common: What is the same for all spans.
+        dsc_source: Makes the sampling context of the envelopes.
+        envelope: Makes an envelope.
+        tell: Takes the log that tells of a run which is still under way.
+    """
+
+    def __init__(
+        self,
+        options: SentryOptions,
+        policy: PrivacyPolicy,
+        common: TypedAttributes,
+        dsc_source: DscSource,
+        envelope: EnvelopeMaker,
+        tell: TakeLog,
+    ) -> None:
+        self.assembler = Assembler(
+            STREAM_INTERVAL_S,
+            options.queue_max_items,
+            options.queue_max_bytes,
+            max_trace_spans=MAX_SPANS,
+            max_trace_bytes=MAX_CONTAINER_BYTES,
+        )
+        self._policy = policy
+        self._common = common
+        self._dsc_source = dsc_source
+        self._envelope = envelope
+        self._tell = tell
+        self._segments: WeakKeyDictionary[LocalTrace, SegmentName] = WeakKeyDictionary()
+        """Of local traces that have spans to come, after their root left or before."""
+        self._told: WeakSet[LocalTrace] = WeakSet()
+
+    def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
+        """One for each container; several only beyond the limits."""
+        local = released.local
+        root, spans = _root_and_others(local, released)
+        name = None if root is not None else self._segment(local, released.segment.root)
+        encoded = encode_spans(spans, root, name, self._common)
+        if root is not None and local.open:
+            self._segments[local] = encoded.segment
+        named = encoded.segment.name if encoded.segment.source != "url" else None
+        dsc = self._dsc_source.of(local, named)
+        return [
+            OutgoingEnvelope(
+                self._envelope(container.item, None, dsc),
+                Priority.TRACE,
+                (("span", container.items),),
+                ((Signal.SPAN, container.items),),
+            )
+            for container in encoded.containers
+        ]
+
+    def _segment(self, local: LocalTrace, first: SpanRecord) -> SegmentName:
+        """The segment of spans that leave without their root."""
+        live = local.open_span(local.root_id)
+        if live is not None:
+            # It may be renamed until it ends, so it is read each time; that is every few seconds.
+            root = self._policy.scrub_span(read_span(live))
+            segment = self._segments[local] = segment_name(root)
+            if local not in self._told:
+                self._told.add(local)
+                self._tell(convert_started(segment, root, self._common))
+            return segment
+        known = self._segments.get(local)
+        if known is None:  # the root was lost, or started before anybody looked
+            known = segment_name(first)._replace(span_id=f"{local.root_id:016x}")
+            self._segments[local] = known
+        return known
+
+
+def _root_and_others(
+    local: LocalTrace, released: Released
+) -> tuple[SpanRecord | None, list[SpanRecord]]:
+    root, others = released.segment.root, list(released.segment.children)
+    if root.span_id == f"{local.root_id:016x}":
+        return root, others
+    return None, [root, *others]
