@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Literal["pass", "MISSED", "not measured", ""]
 
-CONTENDER = "spanbridge"
+CONTENDERS = ("spanbridge", "spanbridge_spans")
+"""Both of Sentry's wires have to reach a goal, where both take part."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A limit for :data:`CONTENDER`, on the ratio if there is a baseline, else on the value."""
+    """A limit for :data:`CONTENDERS`, on the ratio if there is a baseline, else on the value."""
 
     limit: float
     is_upper: bool = True
@@ -70,10 +71,11 @@ class Result:
     def verdict(self) -> Verdict:
         if self.measure.goal is None:
             return ""
-        figure = self.figures.get(CONTENDER)
-        if figure is None or (self.measure.baseline and figure.ratio is None):
+        figures = [self.figures[arm] for arm in CONTENDERS if arm in self.figures]
+        if not figures or (self.measure.baseline and any(f.ratio is None for f in figures)):
             return "not measured"
-        return "pass" if self.measure.goal.is_met(figure.judged) else "MISSED"
+        is_met = all(self.measure.goal.is_met(figure.judged) for figure in figures)
+        return "pass" if is_met else "MISSED"
 
 
 def _app_us_per_span(seen: Observation) -> float | None:

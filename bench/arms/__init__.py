@@ -33,6 +33,7 @@ PARTICIPATION: dict[str, tuple[Experiment, ...]] = {
     "sentry": ("cost", "flat_out", "errors", "fastapi", "memory"),
     "sentry_streamed": ("cost", "flat_out", "errors", "fastapi"),
     "spanbridge": ("cost", "flat_out", "errors", "fastapi", "memory"),
+    "spanbridge_spans": ("cost", "flat_out"),
     "spanbridge_otlp": ("cost", "flat_out"),
 }
 """The arms in the order of the table, and what each takes part in."""

@@ -76,7 +76,9 @@ def test_every_arm_could_be_started(outcome: dict[str, Any]) -> None:
     assert outcome["unavailable"] == {}
 
 
-@pytest.mark.parametrize("arm", ["otlp", "sentry", "spanbridge", "spanbridge_otlp"])
+@pytest.mark.parametrize(
+    "arm", ["otlp", "sentry", "spanbridge", "spanbridge_spans", "spanbridge_otlp"]
+)
 def test_every_span_of_the_cost_rounds_arrived_with_its_attributes(
     outcome: dict[str, Any], arm: str
 ) -> None:

@@ -142,7 +142,8 @@ class SpanWire:
         if root is not None and local.open:
             self._segments[local] = encoded.segment
         named = encoded.segment.name if encoded.segment.source != "url" else None
-        dsc = self._dsc_source.of(local, named)
+        # Several containers may go under it, and the root may be renamed meanwhile.
+        dsc = self._dsc_source.frozen(local, named)
         return [
             OutgoingEnvelope(
                 self._envelope(container.item, None, dsc),

@@ -73,9 +73,13 @@ class DscSource(msgspec.Struct):
             org_id=self.org_id,
         )
 
+    def frozen(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
+        """The context of a local trace that leaves now; from here on it stays as it is."""
+        return local.dsc.setdefault(self.destination, self.of(local, transaction))
+
     def for_next_service(self, local: LocalTrace) -> Mapping[str, str]:
         """The items that go out with a request. From here on every service sees the same ones."""
-        frozen = local.dsc.setdefault(self.destination, self.of(local, None))
+        frozen = self.frozen(local, None)
         upstream = local.upstream
         if upstream is not None and upstream.is_frozen:
             # The head's items pass unchanged: also those we know nothing of, and also none.
