@@ -75,7 +75,8 @@ def test_who_it_is_about_comes_from_the_span_unless_the_event_says_so() -> None:
     [("warning", "warn", 13), ("FATAL", "fatal", 21), ("nonsense", "info", 9), (3, "info", 9)],
 )
 def test_the_level_is_what_the_event_says(said: object, level: str, number: int) -> None:
-    [log] = converted(event(**{"sentry.level": said}))
+    attributes: dict[str, Any] = {"sentry.level": said}
+    [log] = converted(event(**attributes))
 
     assert (log.level, log.severity_number) == (level, number)
     assert "sentry.level" not in log.attributes
