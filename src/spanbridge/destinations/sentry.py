@@ -158,8 +158,8 @@ class SentryDestination:
         try:
             logs = list(convert_events(span, self._common))
         except Exception as error:
-            self._lose_in_conversion(error, Signal.LOG, len(span.events))
-            return span
+            GUARD.caught("sentry.log", error)
+            return span  # its events leave as an attribute of it
         for log in logs:
             self._take_log(log)
         exceptions = tuple([event for event in span.events if event.name == EXCEPTION])
