@@ -12,7 +12,7 @@ from spanbridge.sentry.convert.measurements import measurement
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
 from spanbridge.sentry.convert.origin import custom_origin, origin_of
 from spanbridge.sentry.convert.otel_facts import add_own_facts, constant_facts, links_of
-from spanbridge.sentry.convert.renames import add_url_parts
+from spanbridge.sentry.convert.renames import add_url_parts, rename
 from spanbridge.sentry.convert.shape import Shape, shape_of
 from spanbridge.sentry.convert.status import status_word
 from spanbridge.sentry.convert.tags import tag_value
@@ -63,9 +63,9 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
         max_data_bytes: Largest encoded size of its attributes; longer values are cut.
     """
     data = span.attributes.copy()
-    shape = shape_of(tuple(data))
-    for old, new in shape.renames:
-        data[new] = data[old]
+    shape = shape_of(tuple(data), span.kind)
+    if shape.renames:
+        rename(data, shape.renames)
     if shape.has_target:
         add_url_parts(data)
     name = shape.rule(span, data)
@@ -107,7 +107,11 @@ def _overridden(span: SpanRecord, name: SpanName, data: Attributes) -> tuple[Spa
     op = _take(data, "sentry.op")
     if op and len(op) > MAX_OP_CHARS:
         data["sentry.op"] = op
-    custom_name = _take(data, "sentry.name") or _take(data, "sentry.custom_span_name")
+    custom_name = (
+        _take(data, "sentry.name")
+        or _take(data, "sentry.custom_span_name")
+        or (text_of(data.get("sentry.segment.name")) if span.is_local_root else "")
+    )
     description = _take(data, "sentry.description") or custom_name
     source = _take(data, "sentry.segment.name.source") or _take(data, "sentry.source")
     if source and source not in SOURCES:

@@ -1,6 +1,6 @@
-"""What a set of attribute keys means, worked out once for all spans that have it.
+"""What a set of attribute keys means on a span, worked out once for all spans that have it.
 
-Instrumentation writes the same keys on every span of a kind, so the choice of a naming rule and
+Instrumentation writes the same keys on every span of a sort, so the choice of a naming rule and
 the search for renamed, overriding, tagged and measured attributes is done per set of keys.
 """
 
@@ -13,10 +13,11 @@ from typing import Final
 import msgspec
 
 from spanbridge.conventions.generated import MEASUREMENTS, TAG_ATTRIBUTES
+from spanbridge.model.span import SpanKind
 from spanbridge.sentry.convert.measurements import measurement_name
 from spanbridge.sentry.convert.naming.name import NameSpan
 from spanbridge.sentry.convert.naming.table import rule_for
-from spanbridge.sentry.convert.renames import renames_for
+from spanbridge.sentry.convert.renames import Renamed, renames_for
 from spanbridge.sentry.convert.status import OUTCOME_ATTRIBUTES
 from spanbridge.sentry.convert.tags import tag_key
 
@@ -30,6 +31,7 @@ OVERRIDES: Final = frozenset(
         "sentry.description",
         "sentry.source",
         "sentry.segment.name.source",
+        "sentry.segment.name",
         "sentry.origin",
     }
 )
@@ -61,7 +63,7 @@ class Shape(msgspec.Struct, frozen=True):
     rule: NameSpan
     key_chars: int
     """Characters of all keys, current names included."""
-    renames: tuple[tuple[str, str], ...]
+    renames: tuple[Renamed, ...]
     has_target: bool
     """The old ``http.target`` is to be split."""
     has_overrides: bool
@@ -78,16 +80,18 @@ MAX_MEASUREMENTS: Final = 64
 MAX_CACHED_KEYS: Final = 128
 
 
-def shape_of(keys: tuple[str, ...]) -> Shape:
-    """The shape of a span with these attribute keys, in their order."""
-    return _known_shape(keys) if len(keys) <= MAX_CACHED_KEYS else _shape_of(keys)
+def shape_of(keys: tuple[str, ...], kind: SpanKind) -> Shape:
+    """The shape of a span of ``kind`` with these attribute keys, in their order."""
+    return _known_shape(keys, kind) if len(keys) <= MAX_CACHED_KEYS else _shape_of(keys, kind)
 
 
-def _shape_of(keys: tuple[str, ...]) -> Shape:
-    renames = renames_for(keys)
-    current = frozenset(keys).union(new for _, new in renames)
+def _shape_of(keys: tuple[str, ...], kind: SpanKind) -> Shape:
+    renames = renames_for(keys, kind)
+    current = frozenset(keys).union(renamed.new for renamed in renames)
+    if "http.target" in current:
+        current |= {"url.path"}
     return Shape(
-        rule=rule_for(current),
+        rule=rule_for(current, kind),
         key_chars=sum(map(len, current)),
         renames=renames,
         has_target="http.target" in current,

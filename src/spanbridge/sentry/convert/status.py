@@ -58,6 +58,9 @@ RPC_WORDS: Final[Mapping[str, SpanStatusWord]] = {
 }
 """Codes given as words, as newer conventions and Connect do."""
 
+GIVEN_WORDS: Final[Mapping[str, SpanStatusWord]] = {**WORDS, "error": "internal_error"}
+"""Statuses an application can give, with the word newer protocols have."""
+
 OUTCOME_WORDS: Final[Mapping[str, SpanStatusWord]] = {
     "timeout": "deadline_exceeded",
     "cancelled": "cancelled",
@@ -67,12 +70,16 @@ OUTCOME_WORDS: Final[Mapping[str, SpanStatusWord]] = {
 """Outcomes that say more than a span's OpenTelemetry status."""
 
 
+GIVEN_STATUS: Final = "sentry.status"
+"""The attribute by which the application says the status word itself."""
+
 OUTCOME_ATTRIBUTES: Final = frozenset(
     {
         "http.response.status_code",
         "rpc.response.status_code",
         MULTI_AGENT_TASK_OUTCOME,
         SPANBRIDGE_OUTCOME,
+        GIVEN_STATUS,
     }
 )
 """Attributes that refine a status; a span without them has the plain one."""
@@ -81,10 +88,17 @@ OUTCOME_ATTRIBUTES: Final = frozenset(
 def status_word(span: SpanRecord, attributes: Attributes) -> SpanStatusWord:
     """The status Sentry shows for ``span``.
 
+    The first that applies: the application's own word; OpenTelemetry's OK; an outcome; for UNSET
+    the code of a response; for ERROR a message that is a status word, then a code that means a
+    failure.
+
     Args:
         span: The span, for OpenTelemetry's status and message.
         attributes: Its attributes under current names.
     """
+    given = _given(attributes)
+    if given:
+        return given
     if span.status == "ok":
         return "ok"
     outcome = _from_outcome(attributes)
@@ -95,9 +109,14 @@ def status_word(span: SpanRecord, attributes: Attributes) -> SpanStatusWord:
         return WORDS[message]
     if outcome:
         return outcome
-    # With a message the code may be that of a response that was still fine when it began.
-    word = None if message else _from_codes(attributes)
+    # A failure may follow a response that was still fine when it began.
+    word = _from_codes(attributes)
     return word if word and word != "ok" else "internal_error"
+
+
+def _given(attributes: Attributes) -> SpanStatusWord | None:
+    given = attributes.get(GIVEN_STATUS)
+    return GIVEN_WORDS.get(given.lower()) if isinstance(given, str) else None
 
 
 def _from_outcome(attributes: Attributes) -> SpanStatusWord | None:

@@ -1,32 +1,56 @@
-"""HTTP spans: requests served and requests made."""
+"""What is worked out of an HTTP span: its method, its URL, what was asked for."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
 
-from spanbridge.model.span import Attributes, SpanRecord
-from spanbridge.sentry.convert.naming.name import SpanName, text_of
-from spanbridge.sentry.wire import TransactionSource
+from spanbridge.model.span import Attributes, AttributeValue, SpanRecord
+from spanbridge.sentry.convert.naming.name import text_of
 
-_OPS: Final = {"server": "http.server", "client": "http.client"}
 _MAX_URL_CHARS: Final = 2048
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
-def name_http(span: SpanRecord, data: Attributes) -> SpanName:
-    """``METHOD route`` for a server, ``METHOD url`` for a client."""
-    method = text_of(data["http.request.method"])
-    if method == "_OTHER":
-        method = text_of(data.get("http.request.method_original")) or "HTTP"
-    if span.kind == "client":
-        return _name_client(span, data, method)
-    target, source = _served_target(data)
-    name = f"{method} {target}" if target else span.name
-    operation = _graphql_operation(data)
-    if operation:
-        name = f"{name} ({operation})"
-    return SpanName(_OPS.get(span.kind, "http"), name, name, source)
+def method_of(_: SpanRecord, data: Attributes) -> str:
+    """The method; ``HTTP`` for one that is not known, as anybody may send any word."""
+    method = data.get("http.request.method")
+    return "HTTP" if method == "_OTHER" else text_of(method)
+
+
+def url_of(_: SpanRecord, data: Attributes) -> str:
+    """The URL that is asked for, as it is shown."""
+    return request_url(data)
+
+
+def path_of(_: SpanRecord, data: Attributes) -> str:
+    """The path that is asked for."""
+    path = bare_url(text_of(data.get("url.path"))[:_MAX_URL_CHARS])
+    if path:
+        return path
+    url = request_url(data)
+    return "/" + url.partition("://")[2].partition("/")[2] if "://" in url else url
+
+
+def front_page_of(span: SpanRecord, data: Attributes) -> str:
+    """``/`` if that is what is asked for."""
+    return "/" if path_of(span, data) == "/" else ""
+
+
+def graphql_operation_of(_: SpanRecord, data: Attributes) -> str:
+    """Kind and name of a GraphQL operation, as far as they are known."""
+    kind = text_of(data.get("graphql.operation.type"))
+    return f"{kind} {text_of(data.get('graphql.operation.name'))}".strip() if kind else ""
+
+
+def host_of(_: SpanRecord, data: Attributes) -> AttributeValue:
+    """The host in the full URL."""
+    return _host_and_port(request_url(data))[0]
+
+
+def port_of(_: SpanRecord, data: Attributes) -> AttributeValue:
+    """The port in the full URL, if it is written there."""
+    return _host_and_port(request_url(data))[1]
 
 
 def request_url(data: Attributes) -> str:
@@ -57,25 +81,11 @@ def bare_url(url: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def _name_client(span: SpanRecord, data: Attributes, method: str) -> SpanName:
-    url = request_url(data)
-    template = text_of(data.get("url.template"))
-    description = f"{method} {url}" if url else span.name
-    name = f"{method} {template}" if template else description
-    return SpanName("http.client", name, description, "route" if template else "url")
-
-
-def _served_target(data: Attributes) -> tuple[str, TransactionSource]:
-    route = text_of(data.get("http.route"))
-    if route:
-        return route, "route"
-    path = bare_url(text_of(data.get("url.path"))[:_MAX_URL_CHARS])
-    if not path:
-        url = request_url(data)
-        path = "/" + url.partition("://")[2].partition("/")[2] if "://" in url else url
-    return path, "route" if path == "/" else "url"
-
-
-def _graphql_operation(data: Attributes) -> str:
-    kind = text_of(data.get("graphql.operation.type"))
-    return f"{kind} {text_of(data.get('graphql.operation.name'))}".strip() if kind else ""
+@lru_cache(maxsize=512)
+def _host_and_port(url: str) -> tuple[str | None, int | None]:
+    authority = url.partition("://")[2].partition("/")[0]
+    host, separator, port = authority.rpartition(":")
+    # The colons of an IPv6 address stand inside brackets.
+    if separator and port.isascii() and port.isdigit() and len(port) <= 5:
+        return host or None, int(port)
+    return authority or None, None

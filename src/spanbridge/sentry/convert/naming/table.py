@@ -1,64 +1,284 @@
-"""Which rule names a span: the first row one of whose attributes it carries.
+"""How spans are shown: op, name, description and source of every kind of span, as data.
 
-Attributes are looked up under current names; old ones were renamed before.
+The first row one of whose attributes a span carries decides. Attributes are looked up under
+current names; old ones were renamed before. docs/reference/mapping.md is generated from this.
+
+Source: Sentry's conventions 0.19.0; sentry-javascript's and Relay's mappings of OpenTelemetry.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from spanbridge.conventions.generated import SPAN_OPS
-from spanbridge.model.span import Attributes, SpanRecord
+from spanbridge.model.span import SpanKind
+from spanbridge.privacy.sql import DOCUMENT_SYSTEMS, KEY_VALUE_SYSTEMS
+from spanbridge.sentry.convert.naming import database, http, services
 from spanbridge.sentry.convert.naming.agents import name_coordination, name_gen_ai, name_mcp
-from spanbridge.sentry.convert.naming.database import name_database
-from spanbridge.sentry.convert.naming.http import name_http
-from spanbridge.sentry.convert.naming.name import NameSpan, SpanName
-from spanbridge.sentry.convert.naming.services import (
-    name_function,
-    name_graphql,
-    name_messaging,
-    name_rpc,
+from spanbridge.sentry.convert.naming.compile import rule_from
+from spanbridge.sentry.convert.naming.database import CACHE_COMMANDS, CACHE_OPS
+from spanbridge.sentry.convert.naming.name import NameSpan
+from spanbridge.sentry.convert.naming.row import (
+    Added,
+    AnyRow,
+    FunctionRow,
+    Name,
+    OpBy,
+    Row,
+    Where,
+    constant,
+    copied,
 )
 
+QUEUE_OPS: Final = {
+    "send": "queue.publish",
+    "create": "queue.create",
+    "receive": "queue.receive",
+    "process": "queue.process",
+    "settle": "queue.settle",
+}
+"""Messaging operations by the ops Sentry's Queues module knows."""
 
-class Row(NamedTuple):
-    """Spans with any of these attributes are named by this rule."""
+_NAMES_OF_REQUESTS_SERVED: Final = (
+    Name("{method} {http.route} ({graphql operation})", "route"),
+    Name("{method} {http.route}", "route"),
+    Name("{method} {front page}", "route"),
+    Name("{method} {path} ({graphql operation})", "url"),
+    Name("{method} {path}", "url"),
+    Name("{span name}", "url"),
+)
+_NAMES_OF_STATEMENTS: Final = (
+    Name("{db.query.summary}", "task"),
+    Name("{operation} {db.collection.name}", "task"),
+    Name("{operation}", "task"),
+    Name("{span name}", "task"),
+    Name("{db.system.name}", "task"),
+)
+_PEER: Final = (
+    copied("network.peer.address", "server.address"),
+    copied("network.peer.port", "server.port"),
+)
+_CACHE_ADDS: Final = (
+    Added(
+        "cache.key",
+        database.cache_key_of,
+        ("cache.key", "db.query.text"),
+        "`{keys}` as a list",
+        is_always=True,
+    ),
+    *_PEER,
+)
+_NAMES_OF_CACHES: Final = (
+    Name("{keys}", "task"),
+    Name("{command}", "task"),
+    Name("{span name}", "task"),
+)
+_IS_KEY_VALUE: Final = Where("db.system.name", KEY_VALUE_SYSTEMS, "a key-value store")
 
-    attributes: tuple[str, ...]
-    rule: NameSpan
-
-
-def name_other(span: SpanRecord, data: Attributes) -> SpanName:
-    """The span's own name; a function if the span says which one it runs."""
-    op = "function" if "code.function.name" in data else None
-    return SpanName(op, span.name, span.name, "custom")
-
-
-ROWS: Final = (
-    Row(("http.request.method",), name_http),
-    Row(("mcp.method.name",), name_mcp),
-    Row(("gen_ai.operation.name", "gen_ai.provider.name"), name_gen_ai),
-    Row(tuple(SPAN_OPS), name_coordination),
-    Row(("db.system.name", "db.query.text"), name_database),
-    # Before RPC: the clients of queue services say both.
-    Row(("messaging.system",), name_messaging),
-    Row(("rpc.system.name", "rpc.service"), name_rpc),
-    Row(("faas.trigger", "faas.invocation_id", "faas.name", "faas.invoked_name"), name_function),
+ROWS: Final[tuple[AnyRow, ...]] = (
     Row(
+        "a request served",
+        ("http.request.method",),
+        kinds=("server",),
+        op="http.server",
+        names=_NAMES_OF_REQUESTS_SERVED,
+    ),
+    Row(
+        "a request made",
+        ("http.request.method",),
+        kinds=("client",),
+        op="http.client",
+        names=(
+            Name("{method} {url.template}", "route"),
+            Name("{method} {url}", "url"),
+            Name("{span name}", "url"),
+        ),
+        descriptions=("{method} {url}", "{span name}"),
+        adds=(
+            Added("server.address", http.host_of, ("url.full",), "the host in `url.full`"),
+            Added("server.port", http.port_of, ("url.full",), "the port in `url.full`"),
+        ),
+    ),
+    Row(
+        "a request of another kind",
+        ("http.request.method",),
+        op="http",
+        names=_NAMES_OF_REQUESTS_SERVED,
+    ),
+    Row(
+        "a message of ASGI",
+        ("asgi.event.type",),
+        op=OpBy("asgi message", {"http": "http", "websocket": "websocket"}, "http"),
+        names=(Name("{span name}", "route"),),
+    ),
+    Row(
+        "a WebSocket served",
+        ("url.scheme",),
+        where=Where("url.scheme", frozenset({"ws", "wss"}), "that of a WebSocket"),
+        kinds=("server",),
+        op="websocket.server",
+        names=(
+            Name("{http.route}", "route"),
+            Name("{path}", "url"),
+            Name("{span name}", "url"),
+        ),
+    ),
+    FunctionRow("MCP", ("mcp.method.name",), name_mcp),
+    FunctionRow(
+        "agents, models and tools",
+        ("gen_ai.operation.name", "gen_ai.provider.name"),
+        name_gen_ai,
+    ),
+    FunctionRow("coordination and governance", tuple(SPAN_OPS), name_coordination),
+    Row(
+        "a cache, said by the application",
+        ("sentry.op",),
+        where=Where("sentry.op", frozenset(CACHE_COMMANDS), "an op of caches"),
+        op="cache",  # the application's own stands above it
+        names=(Name("{keys}", "task"), Name("{span name}", "task")),
+        adds=_CACHE_ADDS,
+    ),
+    Row(
+        "several commands to a key-value store at once",
+        ("db.redis.pipeline_length", "db.operation.batch.size"),
+        where=_IS_KEY_VALUE,
+        op="db",
+        names=(Name("{db.query.summary}", "task"), Name("PIPELINE", "task")),
+        descriptions=("{statement}", "{span name}"),
+        adds=_PEER,
+    ),
+    Row(
+        "a key-value store as a cache",
+        ("db.system.name",),
+        where=_IS_KEY_VALUE,
+        op=OpBy("command", CACHE_OPS),
+        names=_NAMES_OF_CACHES,
+        adds=_CACHE_ADDS,
+    ),
+    Row(
+        "a key-value store",
+        ("db.system.name",),
+        where=_IS_KEY_VALUE,
+        op="db",
+        names=(Name("{command}", "task"), Name("{span name}", "task")),
+        descriptions=("{command} {keys}", "{command}"),
+    ),
+    Row(
+        "a document database",
+        ("db.system.name",),
+        where=Where("db.system.name", DOCUMENT_SYSTEMS, "a document database"),
+        op="db",
+        names=_NAMES_OF_STATEMENTS,
+        descriptions=("{db.query.text}",),
+    ),
+    Row(
+        "an SQL database",
+        ("db.system.name", "db.query.text"),
+        op="db",
+        names=_NAMES_OF_STATEMENTS,
+        descriptions=("{statement}",),
+    ),
+    Row(
+        "a task of Celery",
+        ("celery.action",),
+        op=OpBy("celery action", {"apply_async": "queue.publish", "run": "queue.process"}, "queue"),
+        names=(Name("{celery.task_name}", "task"), Name("{span name}", "task")),
+        adds=(
+            constant("messaging.system", "celery"),
+            copied("messaging.destination.name", "celery.queue"),
+            Added(
+                "messaging.message.retry.count",
+                services.celery_retries_of,
+                (),
+                "`celery.retries` of a task that runs, `0` where it is missing",
+            ),
+        ),
+    ),
+    # Before RPC: the clients of queue services say both.
+    Row(
+        "a message",
+        ("messaging.system", "messaging.destination.name", "messaging.operation.type"),
+        op=OpBy("messaging operation", QUEUE_OPS, "queue"),
+        names=(
+            Name("{messaging operation} {destination}", "task"),
+            Name("{destination}", "task"),
+            Name("{span name}", "task"),
+        ),
+        descriptions=("{destination}",),
+        adds=(
+            Added(
+                "messaging.message.receive.latency",
+                services.receive_latency_of,
+                services.ENQUEUED_TIMES,
+                "milliseconds from the moment of "
+                + " or ".join(f"`{key}`" for key in services.ENQUEUED_TIMES)
+                + " to the span's start",
+            ),
+            Added(
+                "messaging.message.retry.count",
+                services.pubsub_retries_of,
+                ("messaging.gcp_pubsub.message.delivery_attempt",),
+                "`messaging.gcp_pubsub.message.delivery_attempt` less one",
+            ),
+        ),
+    ),
+    Row(
+        "a remote call",
+        ("rpc.system.name", "rpc.service", "rpc.method"),
+        op="rpc",
+        names=(
+            Name("{rpc method with service}", "route"),
+            Name("{rpc.service}/{rpc.method}", "route"),
+            Name("{rpc.service}", "route"),
+            Name("{rpc.method}", "route"),
+            Name("{span name}", "route"),
+        ),
+    ),
+    Row(
+        "a function in the cloud",
+        ("faas.trigger", "faas.invocation_id", "faas.name", "faas.invoked_name"),
+        op=OpBy(
+            "cloud",
+            {"aws": "function.aws", "gcp": "function.gcp", "azure": "function.azure"},
+            "function",
+        ),
+        names=(Name("{function}", "component"), Name("{span name}", "component")),
+    ),
+    Row(
+        "a step of GraphQL",
         (
             "graphql.operation.type",
             "graphql.operation.name",
             "graphql.document",
             "graphql.field.name",
         ),
-        name_graphql,
+        op=OpBy(
+            "graphql phase",
+            {
+                "parse": "graphql.parse",
+                "validate": "graphql.validate",
+                "resolve": "graphql.resolve",
+                "execute": "graphql.execute",
+            },
+            "graphql.execute",
+        ),
+        names=(
+            Name("GraphQL {graphql operation}", "component"),
+            Name("GraphQL {graphql.operation.name}", "component"),
+            Name("{span name}", "component"),
+        ),
+        descriptions=("{graphql.document}",),
     ),
+    Row(
+        "a function of the application",
+        ("code.function.name",),
+        op="function",
+        names=(Name("{span name}", "custom"),),
+    ),
+    Row("anything else", (), op=None, names=(Name("{span name}", "custom"),)),
 )
 
 
-def rule_for(keys: frozenset[str]) -> NameSpan:
-    """The rule for a span with these attributes, under current names."""
-    for row in ROWS:
-        if not keys.isdisjoint(row.attributes):
-            return row.rule
-    return name_other
+def rule_for(keys: frozenset[str], kind: SpanKind) -> NameSpan:
+    """The rule for a span of ``kind`` with these attributes, under current names."""
+    return rule_from(ROWS, keys, kind)
