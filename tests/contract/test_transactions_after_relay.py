@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sentry_relay.processing import StoreNormalizer
 
 from spanbridge.conventions.generated import MEASUREMENTS, SPAN_OPS, TAG_ATTRIBUTES
 from spanbridge.model.span import (
@@ -34,14 +33,12 @@ from spanbridge.sentry.convert.shape import OVERRIDES
 from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
 from spanbridge.sentry.transactions import encode_transactions
 from spanbridge.sentry.wire import SdkInfo, SdkPackage
+from tests.support.relay import errors_in, normalised
 from tests.support.spans import record
 
 SDK = SdkInfo("sentry.python.spanbridge", "0.1.0", (SdkPackage("pypi:spanbridge", "0.1.0"),))
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 NOW_NS = time.time_ns()
-NORMALISER = StoreNormalizer(
-    protocol_version="7", enable_trimming=True, remove_other=True, max_secs_in_past=30 * 86_400
-)
 
 # Surrogates and control characters included.
 texts = st.text(st.characters(codec=None), max_size=20)
@@ -171,20 +168,6 @@ def payloads(segment: Segment, context: ConvertContext) -> Iterator[tuple[Segmen
         assert isinstance(encoded.item.payload, bytes)
         assert len(encoded.item.payload) <= MAX_EVENT_ITEM_BYTES
         yield encoded.segment, json.loads(encoded.item.payload, parse_constant=pytest.fail)
-
-
-def normalised(payload: Any) -> Any:
-    return NORMALISER.normalize_event(payload)
-
-
-def errors_in(meta: Any, path: str = "") -> list[str]:
-    found = []
-    for key, value in (meta or {}).items():
-        if key == "" and "err" in value:
-            found.append(f"{path}: {value['err']}")
-        elif key != "":
-            found += errors_in(value, f"{path}.{key}")
-    return found
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from tests.peers.bugsink import Bugsink, Project, bugsink_server
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.instrumentations import instrumented_python
+from tests.peers.postgres import postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,13 @@ def instrumented() -> Path:
         return instrumented_python()
     except PeerUnavailable as reason:
         skip_or_fail("The environment of instrumentations", reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server's database."""
+    try:
+        with postgres_server() as url:
+            yield url
+    except PeerUnavailable as reason:
+        skip_or_fail("PostgreSQL", reason)

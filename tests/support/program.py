@@ -145,7 +145,7 @@ def running(*command: str, port: int | None = None, **variables: str) -> Iterato
         program = Running(process, out, err)
         try:
             if port is not None:
-                wait_until(lambda: _listens(port) or process.poll() is not None, 30.0)
+                wait_until(lambda: listens(port) or process.poll() is not None, 30.0)
                 assert process.poll() is None, program.wait().stderr
             yield program
         finally:
@@ -172,6 +172,7 @@ def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
     return answer
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a TCP port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -16,7 +16,7 @@ _FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]+")
 _PREFIXES: Final = re.compile(
     r"^(?:opentelemetry[.\-_/])?(?:instrumentation[.\-_/])?(?:genai[.\-_])?"
 )
-_CATEGORIES: Final = {"gen_ai": "ai", "mcp": "ai"}
+_CATEGORIES: Final = {"gen_ai": "ai", "mcp": "ai", "websocket": "http"}
 
 
 @lru_cache(maxsize=512)

@@ -43,7 +43,6 @@ RENAMED: Final[Mapping[str, str]] = {
     "db.statement": "db.query.text",
     "db.operation": "db.operation.name",
     "db.name": "db.namespace",
-    "db.redis.database_index": "db.namespace",
     "db.sql.table": "db.collection.name",
     "db.mongodb.collection": "db.collection.name",
     "db.cassandra.table": "db.collection.name",

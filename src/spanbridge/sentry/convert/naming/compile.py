@@ -188,7 +188,8 @@ def _filler(template: str, keys: frozenset[str]) -> Fill | None:
         values = [read(span, data) for read in reads]
         if "" in values:
             return ""
-        return "".join([text for pair in zip(literals, values) for text in pair]) + literals[-1]
+        texts = [text for pair in zip(literals, values, strict=False) for text in pair]
+        return "".join(texts) + literals[-1]
 
     return fill
 

@@ -43,14 +43,25 @@ def graphql_operation_of(_: SpanRecord, data: Attributes) -> str:
     return f"{kind} {text_of(data.get('graphql.operation.name'))}".strip() if kind else ""
 
 
-def host_of(_: SpanRecord, data: Attributes) -> AttributeValue:
+def host_asked(_: SpanRecord, data: Attributes) -> AttributeValue:
     """The host in the full URL."""
-    return _host_and_port(request_url(data))[0]
+    return _host_and_port(request_url(data).partition("://")[2].partition("/")[0])[0] or None
 
 
-def port_of(_: SpanRecord, data: Attributes) -> AttributeValue:
+def port_asked(_: SpanRecord, data: Attributes) -> AttributeValue:
     """The port in the full URL, if it is written there."""
-    return _host_and_port(request_url(data))[1]
+    return _host_and_port(request_url(data).partition("://")[2].partition("/")[0])[1]
+
+
+def host_served(_: SpanRecord, data: Attributes) -> AttributeValue:
+    """The server's address without the port some instrumentations leave in it."""
+    address = data.get("server.address")
+    return _host_and_port(address)[0] if type(address) is str and ":" in address else None
+
+
+def port_served(_: SpanRecord, data: Attributes) -> AttributeValue:
+    """The port in the server's address, if it is written there."""
+    return _host_and_port(text_of(data.get("server.address")))[1]
 
 
 def request_url(data: Attributes) -> str:
@@ -82,10 +93,9 @@ def bare_url(url: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _host_and_port(url: str) -> tuple[str | None, int | None]:
-    authority = url.partition("://")[2].partition("/")[0]
+def _host_and_port(authority: str) -> tuple[str, int | None]:
     host, separator, port = authority.rpartition(":")
-    # The colons of an IPv6 address stand inside brackets.
-    if separator and port.isascii() and port.isdigit() and len(port) <= 5:
-        return host or None, int(port)
-    return authority or None, None
+    if not separator or not port.isascii() or not port.isdigit() or len(port) > 5:
+        return authority, None
+    # The colons of an IPv6 address stand inside brackets, if a port follows.
+    return (authority, None) if ":" in host and host[-1:] != "]" else (host, int(port))

@@ -44,7 +44,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "command": Part(
         database.command_of,
         (),
-        "first word of `db.operation.name`, of `db.query.text` or of the span's name, in upper case",
+        "first word of `db.operation.name`, of `db.query.text` or of the span's name, in upper "
+        "case",
     ),
     "keys": Part(
         database.shown_keys_of,
@@ -89,8 +90,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "graphql phase": Part(
         services.graphql_phase_of,
         (),
-        "`resolve` with `graphql.field.name`, else the word `parse`, `validate` or `resolve` in the "
-        "span's name, else `execute`",
+        "`resolve` with `graphql.field.name`, else the word `parse`, `validate` or `resolve` in "
+        "the span's name, else `execute`",
     ),
     "asgi message": Part(
         lambda _, data: str(data.get("asgi.event.type")).partition(".")[0],

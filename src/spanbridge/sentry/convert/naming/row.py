@@ -1,4 +1,4 @@
-"""What the table of names is written in: rows of templates, and the parts templates are filled with.
+"""What the table of names is written in: rows, templates, and the parts that fill them.
 
 A template is text with ``{placeholders}``. One with a dot in it is an attribute under its current
 name; any other is a part worked out from several of them. A template applies if every placeholder

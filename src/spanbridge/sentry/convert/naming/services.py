@@ -89,7 +89,7 @@ def function_of(span: SpanRecord, data: Attributes) -> str:
 
 
 def cloud_of(span: SpanRecord, data: Attributes) -> str:
-    """Who runs the function: ``aws``, ``gcp``, ``azure`` …"""
+    """Who runs the function, for example ``aws``."""
     provider = (
         data.get("cloud.provider")
         or data.get("faas.invoked_provider")

@@ -47,6 +47,16 @@ _NAMES_OF_REQUESTS_SERVED: Final = (
     Name("{method} {path}", "url"),
     Name("{span name}", "url"),
 )
+_SERVER: Final = (
+    Added("server.port", http.port_served, ("server.address",), "the port in `server.address`"),
+    Added(
+        "server.address",
+        http.host_served,
+        ("server.address",),
+        "`server.address` without the port some instrumentations leave in it",
+        is_always=True,
+    ),
+)
 _NAMES_OF_STATEMENTS: Final = (
     Name("{db.query.summary}", "task"),
     Name("{operation} {db.collection.name}", "task"),
@@ -82,6 +92,7 @@ ROWS: Final[tuple[AnyRow, ...]] = (
         kinds=("server",),
         op="http.server",
         names=_NAMES_OF_REQUESTS_SERVED,
+        adds=_SERVER,
     ),
     Row(
         "a request made",
@@ -95,8 +106,8 @@ ROWS: Final[tuple[AnyRow, ...]] = (
         ),
         descriptions=("{method} {url}", "{span name}"),
         adds=(
-            Added("server.address", http.host_of, ("url.full",), "the host in `url.full`"),
-            Added("server.port", http.port_of, ("url.full",), "the port in `url.full`"),
+            Added("server.address", http.host_asked, ("url.full",), "the host in `url.full`"),
+            Added("server.port", http.port_asked, ("url.full",), "the port in `url.full`"),
         ),
     ),
     Row(
@@ -104,6 +115,7 @@ ROWS: Final[tuple[AnyRow, ...]] = (
         ("http.request.method",),
         op="http",
         names=_NAMES_OF_REQUESTS_SERVED,
+        adds=_SERVER,
     ),
     Row(
         "a message of ASGI",
