@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from spanbridge.model.span import Attributes, AttributeValue, SpanKind
+from spanbridge.model.span import Attributes, SpanKind
 
 RENAMED: Final[Mapping[str, str]] = {
     "http.method": "http.request.method",
@@ -92,7 +92,7 @@ RENAMED_WHERE_SERVED: Final[Mapping[str, str]] = {
 }
 """What differs on spans of kind server, where the peer is the client."""
 
-REWORDED: Final[Mapping[str, Mapping[AttributeValue, AttributeValue]]] = {
+REWORDED: Final[Mapping[str, Mapping[str, str]]] = {
     "net.transport": {"ip_tcp": "tcp", "ip_udp": "udp"},
     "db.system": {
         "mssql": "microsoft.sql_server",
@@ -115,7 +115,7 @@ class Renamed(NamedTuple):
 
     old: str
     new: str
-    words: Mapping[AttributeValue, AttributeValue] | None
+    words: Mapping[str, str] | None
     """Values that are to be replaced."""
 
 

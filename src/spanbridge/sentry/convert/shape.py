@@ -6,6 +6,7 @@ the search for renamed, overriding, tagged and measured attributes is done per s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -23,18 +24,16 @@ from spanbridge.sentry.convert.tags import tag_key
 
 TAG_PREFIX: Final = "sentry.tag."
 MEASUREMENT_PREFIX: Final = "sentry.measurement."
-OVERRIDES: Final = frozenset(
-    {
-        "sentry.op",
-        "sentry.name",
-        "sentry.custom_span_name",
-        "sentry.description",
-        "sentry.source",
-        "sentry.segment.name.source",
-        "sentry.segment.name",
-        "sentry.origin",
-    }
-)
+OVERRIDES: Final[Mapping[str, str]] = {
+    "sentry.op": "the op",
+    "sentry.name": "the name; then also the description, and the source `custom`",
+    "sentry.custom_span_name": "the same, as Sentry's JavaScript SDK calls it",
+    "sentry.segment.name": "the same, of the root of a transaction",
+    "sentry.description": "the description",
+    "sentry.segment.name.source": "the source, if it is one Sentry knows",
+    "sentry.source": "the same, as older SDKs call it",
+    "sentry.origin": "the origin",
+}
 """Attributes by which the application decides what Sentry shows; they win over every rule."""
 
 

@@ -49,7 +49,7 @@ class Where(NamedTuple):
     attribute: str
     values: frozenset[str]
     called: str
-    """What the values have in common, for the reference page."""
+    """What it is then, for the reference page."""
 
 
 class Added(NamedTuple):

@@ -83,7 +83,7 @@ _NAMES_OF_CACHES: Final = (
     Name("{command}", "task"),
     Name("{span name}", "task"),
 )
-_IS_KEY_VALUE: Final = Where("db.system.name", KEY_VALUE_SYSTEMS, "a key-value store")
+_IS_KEY_VALUE: Final = Where("db.system.name", KEY_VALUE_SYSTEMS, "that of a key-value store")
 
 ROWS: Final[tuple[AnyRow, ...]] = (
     Row(
@@ -126,7 +126,7 @@ ROWS: Final[tuple[AnyRow, ...]] = (
     Row(
         "a WebSocket served",
         ("url.scheme",),
-        where=Where("url.scheme", frozenset({"ws", "wss"}), "that of a WebSocket"),
+        where=Where("url.scheme", frozenset({"ws", "wss"}), "a WebSocket's"),
         kinds=("server",),
         op="websocket.server",
         names=(
@@ -145,7 +145,7 @@ ROWS: Final[tuple[AnyRow, ...]] = (
     Row(
         "a cache, said by the application",
         ("sentry.op",),
-        where=Where("sentry.op", frozenset(CACHE_COMMANDS), "an op of caches"),
+        where=Where("sentry.op", frozenset(CACHE_COMMANDS), "one of a cache"),
         op="cache",  # the application's own stands above it
         names=(Name("{keys}", "task"), Name("{span name}", "task")),
         adds=_CACHE_ADDS,
@@ -178,7 +178,7 @@ ROWS: Final[tuple[AnyRow, ...]] = (
     Row(
         "a document database",
         ("db.system.name",),
-        where=Where("db.system.name", DOCUMENT_SYSTEMS, "a document database"),
+        where=Where("db.system.name", DOCUMENT_SYSTEMS, "that of a document database"),
         op="db",
         names=_NAMES_OF_STATEMENTS,
         descriptions=("{db.query.text}",),
