@@ -14,7 +14,7 @@ from spanbridge.sentry.convert.origin import custom_origin, origin_of
 from spanbridge.sentry.convert.otel_facts import add_own_facts, constant_facts, links_of
 from spanbridge.sentry.convert.renames import add_url_parts, rename
 from spanbridge.sentry.convert.shape import Shape, shape_of
-from spanbridge.sentry.convert.status import status_word
+from spanbridge.sentry.convert.status import given_status, status_word
 from spanbridge.sentry.convert.tags import tag_value
 from spanbridge.sentry.convert.times import times_of
 from spanbridge.sentry.wire import (
@@ -70,11 +70,12 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
         add_url_parts(data)
     name = shape.rule(span, data)
     scope = span.scope
+    status = status_word(span, data) if shape.has_outcome or span.status == "error" else "ok"
     if shape.has_overrides:
         name, origin = _overridden(span, name, data)
+        status = given_status(data) or status
     else:
         origin = origin_of(scope.name, name.op)
-    status = status_word(span, data) if shape.has_outcome or span.status == "error" else "ok"
     tags = _tags(shape, data) if shape.tags else _NO_TAGS
     measurements = _measurements(shape, data) if shape.measurements else _NO_MEASUREMENTS
     links = links_of(span, data) if span.links else _NO_LINKS

@@ -99,7 +99,7 @@ _STATUS = """\
 
 The first that applies:
 
-1. `{given}`, if it is a status word of Sentry's (`ok` and `error` are),
+1. `{given}`, if it is one of Sentry's status words or `error`,
 2. OpenTelemetry's OK is `ok`, whatever else the span says,
 3. an outcome, as below,
 4. for UNSET the code of an HTTP or RPC response, else `ok`,

@@ -19,7 +19,7 @@ from spanbridge.sentry.convert.measurements import measurement_name
 from spanbridge.sentry.convert.naming.name import NameSpan
 from spanbridge.sentry.convert.naming.table import rule_for
 from spanbridge.sentry.convert.renames import Renamed, renames_for
-from spanbridge.sentry.convert.status import OUTCOME_ATTRIBUTES
+from spanbridge.sentry.convert.status import GIVEN_STATUS, OUTCOME_ATTRIBUTES
 from spanbridge.sentry.convert.tags import tag_key
 
 TAG_PREFIX: Final = "sentry.tag."
@@ -33,6 +33,7 @@ OVERRIDES: Final[Mapping[str, str]] = {
     "sentry.segment.name.source": "the source, if it is one Sentry knows",
     "sentry.source": "the same, as older SDKs call it",
     "sentry.origin": "the origin",
+    GIVEN_STATUS: "the status, if it is a word Sentry knows or `error`; the attribute stays",
 }
 """Attributes by which the application decides what Sentry shows; they win over every rule."""
 

@@ -71,7 +71,7 @@ OUTCOME_WORDS: Final[Mapping[str, SpanStatusWord]] = {
 
 
 GIVEN_STATUS: Final = "sentry.status"
-"""The attribute by which the application says the status word itself."""
+"""By this attribute the application says the status word itself."""
 
 OUTCOME_ATTRIBUTES: Final = frozenset(
     {
@@ -79,7 +79,6 @@ OUTCOME_ATTRIBUTES: Final = frozenset(
         "rpc.response.status_code",
         MULTI_AGENT_TASK_OUTCOME,
         SPANBRIDGE_OUTCOME,
-        GIVEN_STATUS,
     }
 )
 """Attributes that refine a status; a span without them has the plain one."""
@@ -88,17 +87,13 @@ OUTCOME_ATTRIBUTES: Final = frozenset(
 def status_word(span: SpanRecord, attributes: Attributes) -> SpanStatusWord:
     """The status Sentry shows for ``span``.
 
-    The first that applies: the application's own word; OpenTelemetry's OK; an outcome; for UNSET
-    the code of a response; for ERROR a message that is a status word, then a code that means a
-    failure.
+    The first that applies: OpenTelemetry's OK; an outcome; for UNSET the code of a response; for
+    ERROR a message that is a status word, then a code that means a failure.
 
     Args:
         span: The span, for OpenTelemetry's status and message.
         attributes: Its attributes under current names.
     """
-    given = _given(attributes)
-    if given:
-        return given
     if span.status == "ok":
         return "ok"
     outcome = _from_outcome(attributes)
@@ -114,7 +109,8 @@ def status_word(span: SpanRecord, attributes: Attributes) -> SpanStatusWord:
     return word if word and word != "ok" else "internal_error"
 
 
-def _given(attributes: Attributes) -> SpanStatusWord | None:
+def given_status(attributes: Attributes) -> SpanStatusWord | None:
+    """The application's own word, if Sentry knows it."""
     given = attributes.get(GIVEN_STATUS)
     return GIVEN_WORDS.get(given.lower()) if isinstance(given, str) else None
 

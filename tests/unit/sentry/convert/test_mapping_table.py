@@ -188,7 +188,7 @@ def filled(template: str, span: SpanRecord, data: Attributes) -> str:
     return re.sub(r"\{([^{}]+)\}", lambda match: read[match[1]], template)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(attributes=attributes, kind=KIND, name=st.sampled_from(["", "work", "GraphQL Validate"]))
 def test_the_compiled_table_says_what_the_table_says(
     attributes: Attributes, kind: SpanKind, name: str

@@ -122,9 +122,11 @@ def _attempt(row: AnyRow, keys: frozenset[str]) -> TryToName:
 
 
 def _namer(row: Row, keys: frozenset[str]) -> TryToName:
-    named = _first_filled(tuple([(_filler(n.template, keys), n.source) for n in row.names]))
+    filled = [(_filler(name.template, keys), name.source) for name in row.names]
+    names = [(fill, source) for fill, source in filled if fill is not None]
     fills = [_filler(template, keys) for template in row.descriptions]
-    descriptions = tuple([fill for fill in fills if fill is not None])
+    descriptions = [fill for fill in fills if fill is not None]
+    last_source = row.names[-1].source
     op_of = _op_reader(row.op)
     fixed_op = None if isinstance(row.op, OpBy) else row.op
 
@@ -134,33 +136,46 @@ def _namer(row: Row, keys: frozenset[str]) -> TryToName:
             op = op_of(span, data)
             if op is None:
                 return None
-        name, source = named(span, data)
+        name, source = span.name, last_source
+        for fill, its_source in names:
+            found = fill(span, data)
+            if found:
+                name, source = found, its_source
+                break
         for fill in descriptions:
             description = fill(span, data)
             if description:
                 return SpanName(op, name, description, source)
         return SpanName(op, name, name, source)
 
+    if op_of is None and names and len(descriptions) < 2:
+        return _at_first_go(fixed_op, names[0], descriptions, try_to_name)
     return try_to_name
 
 
-def _first_filled(
-    names: tuple[tuple[Fill | None, TransactionSource], ...],
-) -> Callable[[SpanRecord, Attributes], tuple[str, TransactionSource]]:
-    (first, first_source), *others = [(f, source) for f, source in names if f is not None]
-    last_source = names[-1][1]
+def _at_first_go(
+    op: str | None,
+    name: tuple[Fill, TransactionSource],
+    descriptions: list[Fill],
+    otherwise: TryToName,
+) -> TryToName:
+    """The usual case without a loop: the first name has a value, and so has the description."""
+    fill, source = name
+    if not descriptions:
 
-    def named(span: SpanRecord, data: Attributes) -> tuple[str, TransactionSource]:
-        name = first(span, data)
-        if name:
-            return name, first_source
-        for fill, source in others:
+        def name_span(span: SpanRecord, data: Attributes) -> SpanName | None:
             name = fill(span, data)
-            if name:
-                return name, source
-        return span.name, last_source
+            return SpanName(op, name, name, source) if name else otherwise(span, data)
 
-    return named
+        return name_span
+    [describe] = descriptions
+
+    def name_and_describe(span: SpanRecord, data: Attributes) -> SpanName | None:
+        name = fill(span, data)
+        description = describe(span, data) if name else ""
+        return SpanName(op, name, description, source) if description else otherwise(span, data)
+
+    return name_and_describe
 
 
 def _op_reader(op: str | OpBy | None) -> Callable[[SpanRecord, Attributes], str | None] | None:
@@ -207,7 +222,8 @@ def _pair(read: Fill, between: str, name: str) -> Fill:
         return fill
 
     def fill_with_attribute(span: SpanRecord, data: Attributes) -> str:
-        second = data.get(name)
+        value = data.get(name)
+        second = value if type(value) is str else text_of(value)
         first = read(span, data) if second else ""
         return f"{first}{between}{second}" if first else ""
 
@@ -239,13 +255,15 @@ def _can_add(added: Added, keys: frozenset[str]) -> bool:
 
 
 def _with_added(name_it: TryToName, adds: tuple[Added, ...]) -> TryToName:
+    values = tuple([(added.attribute, added.value) for added in adds])
+
     def try_to_name(span: SpanRecord, data: Attributes) -> SpanName | None:
         name = name_it(span, data)
         if name is not None:
-            for added in adds:
-                value = added.value(span, data)
+            for attribute, value_of in values:
+                value = value_of(span, data)
                 if value is not None:
-                    data[added.attribute] = value
+                    data[attribute] = value
         return name
 
     return try_to_name

@@ -14,8 +14,8 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 def method_of(_: SpanRecord, data: Attributes) -> str:
     """The method; ``HTTP`` for one that is not known, as anybody may send any word."""
-    method = data.get("http.request.method")
-    return "HTTP" if method == "_OTHER" else text_of(method)
+    method = text_of(data.get("http.request.method"))
+    return method if method != "_OTHER" else "HTTP"
 
 
 def url_of(_: SpanRecord, data: Attributes) -> str:
@@ -56,7 +56,9 @@ def port_asked(_: SpanRecord, data: Attributes) -> AttributeValue:
 def host_served(_: SpanRecord, data: Attributes) -> AttributeValue:
     """The server's address without the port some instrumentations leave in it."""
     address = data.get("server.address")
-    return _host_and_port(address)[0] if type(address) is str and ":" in address else None
+    if type(address) is not str or ":" not in address:
+        return None  # it can stay
+    return _host_and_port(address)[0]
 
 
 def port_served(_: SpanRecord, data: Attributes) -> AttributeValue:
