@@ -51,6 +51,7 @@ def test_a_command_on_keys_is_an_operation_on_a_cache(recorded: Recorded) -> Non
         ("cache.get", "GET"),
         ("cache.get", "GET"),
         ("cache.get", "MGET"),
+        ("cache.get", "HGETALL"),
         ("cache.remove", "DEL"),
         ("cache.flush", "FLUSHDB"),
     ]
@@ -88,3 +89,45 @@ def test_commands_sent_at_once_are_one_query(recorded: Recorded) -> None:
 def test_no_value_leaves(recorded: Recorded) -> None:
     for span in recorded.spans:
         assert "private" not in str(span)
+
+
+@pytest.fixture(scope="module")
+def with_keys(instrumented: Path, server: dict[str, str]) -> Recorded:
+    return record("cache", instrumented, conventions=NEW, HOOKS="keys", **server)
+
+
+def test_with_our_hooks_reads_tell_whether_they_hit(with_keys: Recorded) -> None:
+    spans = with_keys.children_of("cache")
+
+    told = [span.values("cache.key", "cache.hit", "cache.item_size") for span in spans]
+    assert told == [
+        (["greeting"], None, 7),
+        (["session"], None, 7),
+        (["greeting"], True, 7),
+        (["missing"], False, None),
+        (["greeting", "session"], True, 14),
+        (["missing"], False, None),
+        (["greeting"], None, None),
+        (None, None, None),
+    ]
+    assert [span.description for span in spans][:5] == [
+        "greeting",
+        "session",
+        "greeting",
+        "missing",
+        "greeting, session",
+    ]
+
+
+def test_reads_that_run_at_once_tell_their_own_answers(with_keys: Recorded) -> None:
+    spans = with_keys.children_of("asynchronous")
+
+    told = {span.description: span.values("cache.hit", "cache.item_size") for span in spans}
+    assert told == {"counter": (True, 4), "missing": (False, None)}
+
+
+def test_hooks_look_into_no_pipeline_and_let_no_value_leave(with_keys: Recorded) -> None:
+    [pipeline] = with_keys.children_of("pipeline")
+
+    assert pipeline.values("cache.key", "cache.hit") == (None, None)
+    assert "private" not in str(with_keys.spans)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
-GENERATED = {"settings.md", "attributes.md"}
+GENERATED = {"settings.md", "attributes.md", "mapping.md"}
 NAMED_AT_THE_TOP = (
     "README.md",
     "ARCHITECTURE.md",

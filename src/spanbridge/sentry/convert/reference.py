@@ -71,9 +71,10 @@ Commands of Redis and its like are operations on a cache, others are queries (`d
 _CACHES_GAPS = """\
 Sentry's Caches module also reads `cache.hit` of a read, `cache.item_size` (bytes) and `cache.ttl`.
 OpenTelemetry's instrumentation of Redis writes neither the answer nor the keys: there the module
-shows operations and their durations by command, but no rate of hits. Nothing is made up. Where you
-know better, set these attributes on the span, for example in the `request_hook` and `response_hook`
-that instrumentation takes; `cache.key` is then the name.
+shows operations and their durations by command, but no rate of hits, and nothing is made up. The
+hooks of `spanbridge.instrument.redis` add them:
+`RedisInstrumentor().instrument(**cache_hooks(with_keys=True))`. Anywhere else set these attributes
+on the span; `cache.key` is then the name.
 
 Several commands sent at once are one span without a single operation, so they stay a query. A span
 of any library with one of the ops above in `sentry.op` is an operation on a cache.

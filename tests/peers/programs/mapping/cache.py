@@ -1,20 +1,31 @@
-"""A Redis server on a real socket, and an instrumented client; ``REDIS_PORT`` names another one."""
+"""A Redis server on a real socket, and an instrumented client, with our hooks or without.
+
+``REDIS_PORT`` names another server, ``HOOKS`` what they tell: ``answers``, or ``keys`` as well.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from contextlib import suppress
 
 import fakeredis
 import redis
+import redis.asyncio
 from opentelemetry import trace
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 import spanbridge
+from spanbridge.instrument.redis import cache_hooks
 
 spanbridge.configure()
-RedisInstrumentor().instrument()
+HOOKS = {
+    "": {},
+    "answers": cache_hooks(),
+    "keys": cache_hooks(with_keys=True),
+}
+RedisInstrumentor().instrument(**HOOKS[os.environ.get("HOOKS", "")])
 tracer = trace.get_tracer("shop")
 
 
@@ -26,8 +37,16 @@ def port() -> int:
     return int(server.server_address[1])
 
 
+async def ask_asynchronously(server: int) -> None:
+    client = redis.asyncio.Redis(host="127.0.0.1", port=server)
+    with tracer.start_as_current_span("asynchronous"):
+        await asyncio.gather(client.get("counter"), client.get("missing"))
+    await client.aclose()
+
+
 def main() -> None:
-    client = redis.Redis("127.0.0.1", port())
+    server = port()
+    client = redis.Redis("127.0.0.1", server)
     with tracer.start_as_current_span("connect"):
         client.ping()
     with tracer.start_as_current_span("cache"):
@@ -36,6 +55,7 @@ def main() -> None:
         client.get("greeting")
         client.get("missing")
         client.mget("greeting", "session")
+        client.hgetall("missing")
         client.delete("greeting")
         client.flushdb()
     with tracer.start_as_current_span("store"):
@@ -44,6 +64,8 @@ def main() -> None:
             client.incr("jobs")
     with tracer.start_as_current_span("pipeline"), client.pipeline() as pipeline:
         pipeline.set("a", "private").get("a").delete("a").execute()
+    client.set("counter", 1234)
+    asyncio.run(ask_asynchronously(server))
     spanbridge.shutdown()
 
 
