@@ -202,6 +202,14 @@ def test_the_compiled_table_says_what_the_table_says(
     assert compiled_data == written_data
 
 
+def test_keys_that_decide_nothing_make_no_rule_of_their_own() -> None:
+    keys = frozenset({"db.system.name", "db.query.text"})
+
+    rules = {rule_for(keys | {f"shop.item.{number}"}, "client") for number in range(20)}
+
+    assert rules == {rule_for(keys, "client")}
+
+
 def test_the_reference_page_is_up_to_date() -> None:
     page = Path(__file__).parents[4] / reference.REFERENCE_PAGE
 

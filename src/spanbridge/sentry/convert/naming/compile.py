@@ -56,11 +56,17 @@ def _by_values(rows: list[AnyRow], keys: frozenset[str]) -> NameSpan:
         return _first_of(tuple([_attempt(row, keys) for row in _until_certain(rows)]))
     attribute = wheres[0].attribute
     values = {value for where in wheres if where.attribute == attribute for value in where.values}
-    rules = {value: _by_values(_given(rows, attribute, value), keys) for value in values}
     otherwise = _by_values(_given(rows, attribute, None), keys)
+    rules: dict[str, NameSpan] = {}
 
     def name_span(span: SpanRecord, data: Attributes) -> SpanName:
-        return rules.get(text_of(data.get(attribute)), otherwise)(span, data)
+        value = text_of(data.get(attribute))
+        if value not in values:
+            return otherwise(span, data)
+        rule = rules.get(value)
+        if rule is None:
+            rule = rules[value] = _by_values(_given(rows, attribute, value), keys)
+        return rule(span, data)
 
     return name_span
 
@@ -88,6 +94,23 @@ def _given(rows: list[AnyRow], attribute: str, value: str | None) -> list[AnyRow
         else:
             kept.append(row)
     return kept
+
+
+def attributes_of(rows: Iterable[AnyRow]) -> frozenset[str]:
+    """The attributes whose presence alone can make a difference to which rule comes out."""
+    found: set[str] = set()
+    for row in rows:
+        found.update(row.attributes)
+        if isinstance(row, FunctionRow):
+            continue
+        if row.where:
+            found.add(row.where.attribute)
+        for template in (*(name.template for name in row.names), *row.descriptions):
+            for name in placeholders(template):
+                found.update((name,) if is_attribute(name) else PARTS[name].needs)
+        for added in row.adds:
+            found.update((added.attribute, *added.needs))
+    return frozenset(found)
 
 
 def placeholders(template: str) -> tuple[str, ...]:

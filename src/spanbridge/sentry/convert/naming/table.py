@@ -8,6 +8,7 @@ Source: Sentry's conventions 0.19.0; sentry-javascript's and Relay's mappings of
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from spanbridge.conventions.generated import SPAN_OPS
@@ -15,7 +16,7 @@ from spanbridge.model.span import SpanKind
 from spanbridge.privacy.sql import DOCUMENT_SYSTEMS, KEY_VALUE_SYSTEMS
 from spanbridge.sentry.convert.naming import database, http, services
 from spanbridge.sentry.convert.naming.agents import name_coordination, name_gen_ai, name_mcp
-from spanbridge.sentry.convert.naming.compile import rule_from
+from spanbridge.sentry.convert.naming.compile import attributes_of, rule_from
 from spanbridge.sentry.convert.naming.database import CACHE_COMMANDS, CACHE_OPS
 from spanbridge.sentry.convert.naming.name import NameSpan
 from spanbridge.sentry.convert.naming.row import (
@@ -291,6 +292,15 @@ ROWS: Final[tuple[AnyRow, ...]] = (
 )
 
 
+_DECISIVE: Final = attributes_of(ROWS)
+
+
 def rule_for(keys: frozenset[str], kind: SpanKind) -> NameSpan:
     """The rule for a span of ``kind`` with these attributes, under current names."""
+    # Without the attributes that make no difference, however many sets of keys there are.
+    return _known_rule(keys & _DECISIVE, kind)
+
+
+@lru_cache(maxsize=512)
+def _known_rule(keys: frozenset[str], kind: SpanKind) -> NameSpan:
     return rule_from(ROWS, keys, kind)
