@@ -65,6 +65,12 @@ __all__ = [
     "MULTI_AGENT_TASK_OUTCOME",
     "MULTI_AGENT_TASK_TIMEOUT_S",
     "MULTI_AGENT_TASK_TYPE",
+    "MULTI_AGENT_USAGE_INPUT",
+    "MULTI_AGENT_USAGE_INPUT_CACHE_CREATION",
+    "MULTI_AGENT_USAGE_INPUT_CACHE_READ",
+    "MULTI_AGENT_USAGE_OUTPUT",
+    "MULTI_AGENT_USAGE_OUTPUT_REASONING",
+    "MULTI_AGENT_USAGE_TOTAL",
     "SCHEMA_URL",
     "SPANBRIDGE_OUTCOME",
     "SPAN_OPS",
@@ -241,6 +247,24 @@ MULTI_AGENT_TASK_TIMEOUT_S: Final = "multi_agent.task.timeout_s"
 
 MULTI_AGENT_TASK_TYPE: Final = "multi_agent.task.type"
 """What kind of work the agent was given."""
+
+MULTI_AGENT_USAGE_INPUT: Final = "multi_agent.usage.input"
+"""Summed over the model calls in a span: tokens that went into models, cached ones included."""
+
+MULTI_AGENT_USAGE_INPUT_CACHE_CREATION: Final = "multi_agent.usage.input.cache_creation"
+"""Summed over the model calls in a span: the part of the input that was written to a cache."""
+
+MULTI_AGENT_USAGE_INPUT_CACHE_READ: Final = "multi_agent.usage.input.cache_read"
+"""Summed over the model calls in a span: the part of the input that was read from a cache."""
+
+MULTI_AGENT_USAGE_OUTPUT: Final = "multi_agent.usage.output"
+"""Summed over the model calls in a span: tokens that models produced, reasoning included."""
+
+MULTI_AGENT_USAGE_OUTPUT_REASONING: Final = "multi_agent.usage.output.reasoning"
+"""Summed over the model calls in a span: the part of the output that was reasoning."""
+
+MULTI_AGENT_USAGE_TOTAL: Final = "multi_agent.usage.total"
+"""Summed over the model calls in a span: tokens in both directions."""
 
 SPANBRIDGE_OUTCOME: Final = "spanbridge.outcome"
 """How a span ended that was left by an exception that is not an error of the code."""

@@ -131,7 +131,12 @@ class SentryDestination:
     def _new_wire(self) -> TraceWire:
         if self._options.wire == "transactions":
             return TransactionWire(
-                self._options, self._max_hold_s, self._context, self.dsc_source, self._envelope
+                self._options,
+                self.policy,
+                self._max_hold_s,
+                self._context,
+                self.dsc_source,
+                self._envelope,
             )
         return SpanWire(
             self._options,

@@ -8,11 +8,13 @@ from weakref import WeakKeyDictionary, WeakSet
 from spanbridge.assemble.assembler import Assembler, Released
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.model.outcome import Signal
+from spanbridge.model.trace import Segment
 from spanbridge.record.span import read_span
 from spanbridge.runtime.event_id import new_event_id
 from spanbridge.sentry.containers import MAX_CONTAINER_BYTES, MAX_SPANS, encode_spans
 from spanbridge.sentry.convert.log import convert_started
 from spanbridge.sentry.convert.streamed_span import SegmentName, segment_name
+from spanbridge.sentry.lineages import Lineages
 from spanbridge.sentry.transactions import encode_transactions
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class TransactionWire:
 
     Args:
         options: The destination's settings.
+        policy: The privacy level, for what is said of spans that are still open.
         max_hold_s: Longest wait for a root, in seconds.
         context: What is the same for all payloads.
         dsc_source: Makes the sampling context of the envelopes.
@@ -69,6 +72,7 @@ class TransactionWire:
     def __init__(
         self,
         options: SentryOptions,
+        policy: PrivacyPolicy,
         max_hold_s: float,
         context: ConvertContext,
         dsc_source: DscSource,
@@ -78,10 +82,13 @@ class TransactionWire:
         self._context = context
         self._dsc_source = dsc_source
         self._envelope = envelope
+        self._lineages = Lineages(policy)
 
     def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
         """One for each transaction; several only for a segment beyond the limits."""
         local, segment = released
+        root, *children = self._lineages.complete(local, (segment.root, *segment.children))
+        segment = Segment(root, tuple(children), segment.is_follow_up)
         envelopes = []
         for encoded in encode_transactions(segment, self._context, new_event_id=new_event_id):
             dsc = self._dsc_source.of(local, encoded.dsc_name)
@@ -101,7 +108,7 @@ class SpanWire:
 
     Args:
         options: The destination's settings.
-        policy: The privacy level, for what is said of a root that is still open.
+        policy: The privacy level, for what is said of spans that are still open.
         common: What is the same for all spans.
         dsc_source: Makes the sampling context of the envelopes.
         envelope: Makes an envelope.
@@ -131,13 +138,16 @@ class SpanWire:
         self._tell = tell
         self._segments: WeakKeyDictionary[LocalTrace, SegmentName] = WeakKeyDictionary()
         """Of local traces that have spans to come, after their root left or before."""
+        self._lineages = Lineages(policy)
         self._told: WeakSet[LocalTrace] = WeakSet()
 
     def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
         """One for each container; several only beyond the limits."""
         local = released.local
-        root, spans = _root_and_others(local, released)
-        name = None if root is not None else self._segment(local, released.segment.root)
+        segment = released.segment
+        spans = self._lineages.complete(local, (segment.root, *segment.children))
+        root = spans.pop(0) if segment.root.span_id == f"{local.root_id:016x}" else None
+        name = None if root is not None else self._segment(local, segment.root)
         encoded = encode_spans(spans, root, name, self._common)
         if root is not None and local.open:
             self._segments[local] = encoded.segment
@@ -170,12 +180,3 @@ class SpanWire:
             known = segment_name(first)._replace(span_id=f"{local.root_id:016x}")
             self._segments[local] = known
         return known
-
-
-def _root_and_others(
-    local: LocalTrace, released: Released
-) -> tuple[SpanRecord | None, list[SpanRecord]]:
-    root, others = released.segment.root, list(released.segment.children)
-    if root.span_id == f"{local.root_id:016x}":
-        return root, others
-    return None, [root, *others]

@@ -18,6 +18,9 @@ class Treatment(enum.Enum):
     """Replaced by ``[REDACTED]``."""
     CONTENT = "content"
     """A prompt, an answer or a body: removed unless content capture is on."""
+    PARAMETERS = "parameters"
+    """JSON of the parameters of a model: only numbers, switches and the model's name stay, unless
+    content capture is on."""
     STATEMENT = "statement"
     """A database statement: its literals become ``?`` unless content capture is on."""
     OMIT = "omit"
@@ -59,8 +62,13 @@ INNOCENT_ENDINGS: Final = frozenset({
 })  # fmt: skip
 """A name that ends in one of these tells about a secret, not the secret: ``access_token.count``."""
 
-ALLOWED_NAMES: Final = frozenset({"user.ip_address"})
-"""Names that are not denied: whoever sets such an attribute says that it is the user's."""
+ALLOWED_NAMES: Final = frozenset({
+    # whoever sets such an attribute says that it is the user's
+    "user.ip_address",
+    # durations
+    "gen_ai.response.time_to_first_token", "gen_ai.server.time_to_first_token",
+})  # fmt: skip
+"""Names that are not denied, whatever their words."""
 
 PEER_NAMES: Final = frozenset({"network.peer.address", "net.peer.ip", "net.sock.peer.addr"})
 """On the span of a request served they are the client's address, elsewhere the server's."""
@@ -71,46 +79,84 @@ OMITTED_NAMES: Final = frozenset({"user.email"})
 CONTENT_NAMES: Final = frozenset({
     # OpenTelemetry GenAI, current and former
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions",
-    "gen_ai.tool.definitions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result",
-    "gen_ai.request.messages", "gen_ai.response.text", "gen_ai.response.tool_calls",
-    "gen_ai.tool.input", "gen_ai.tool.output", "gen_ai.tool.message", "gen_ai.prompt",
-    "gen_ai.completion", "gen_ai.retrieval.query.text", "gen_ai.retrieval.documents",
-    "gen_ai.memory.records", "gen_ai.memory.query.text", "gen_ai.evaluation.explanation",
-    "gen_ai.event.content", "event.body",
+    "gen_ai.system.message", "gen_ai.tool.definitions", "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result", "gen_ai.request.messages", "gen_ai.request.available_tools",
+    "gen_ai.request.schema", "gen_ai.request.structured_output_schema", "gen_ai.request.functions",
+    "gen_ai.response.text", "gen_ai.response.tool_calls", "gen_ai.response.object",
+    "gen_ai.tool.input", "gen_ai.tool.output", "gen_ai.tool.args", "gen_ai.tool.message",
+    "gen_ai.prompt", "gen_ai.completion", "gen_ai.embeddings.input", "gen_ai.retrieval.query.text",
+    "gen_ai.retrieval.documents", "gen_ai.memory.records", "gen_ai.memory.query.text",
+    "gen_ai.evaluation.explanation", "gen_ai.event.content", "gen_ai.task.input",
+    "gen_ai.task.output", "gen_ai.workflow.input", "gen_ai.workflow.output", "event.body",
     # OpenInference
-    "input.value", "output.value", "llm.prompts", "llm.function_call", "llm.prompt_template",
-    "llm.prompt_template.template", "llm.prompt_template.variables", "tool.parameters",
-    "document.content", "message.content", "embedding.text", "embedding.vector",
-    "tool_call.function.arguments",
+    "input.value", "output.value", "input.images", "output.images", "llm.prompts", "llm.choices",
+    "llm.function_call", "llm.prompt_template", "llm.input_messages", "llm.output_messages",
+    "llm.tools", "retrieval.documents", "tool.parameters", "tool.json_schema", "document.content",
+    "document.metadata", "message.content", "message.contents", "message.tool_calls",
+    "message.function_call_arguments_json", "embedding.text", "embedding.vector",
+    "embedding.embeddings", "tool_call.function.arguments", "reranker.input_documents",
+    "reranker.output_documents", "annotation.explanation", "evaluation.explanation",
+    "prompt.text", "completion.text", "image.url", "audio.url", "audio.transcript", "video.url",
     # OpenLLMetry, Traceloop
-    "traceloop.entity.input", "traceloop.entity.output", "llm.completions",
-    # Vercel AI
-    "ai.prompt", "ai.prompt.messages", "ai.prompt.tools", "ai.prompt.toolChoice",
-    "ai.response.text", "ai.response.object", "ai.response.toolCalls", "ai.response.reasoning",
-    "ai.result.text", "ai.result.object", "ai.toolCall.args", "ai.toolCall.result", "ai.value",
-    "ai.values", "ai.embedding", "ai.embeddings",
-    # Langfuse, Logfire, Pydantic AI
+    "traceloop.entity.input", "traceloop.entity.output", "traceloop.prompt.template",
+    "traceloop.prompt.template_variables", "llm.completions", "llm.request.functions",
+    "llm.content.completion.chunk", "gen_ai.content.completion.chunk", "mcp.request.argument",
+    "mcp.response.value", "mcp.session.init_options", "crewai.agent.goal",
+    "crewai.agent.backstory", "crewai.task.description", "crewai.task.expected_output",
+    "crewai.task.output", "crewai.crew.result",
+    # Vercel AI, and Sentry's former names
+    "ai.prompt", "ai.schema", "ai.response.text", "ai.response.object", "ai.response.toolCalls",
+    "ai.response.reasoning", "ai.response.files", "ai.result.text", "ai.result.object",
+    "ai.result.toolCalls", "ai.toolCall.args", "ai.toolCall.result", "ai.value", "ai.values",
+    "ai.embedding", "ai.embeddings", "ai.input_messages", "ai.responses", "ai.texts", "ai.tools",
+    "ai.tool_calls", "ai.preamble", "ai.documents", "ai.citations", "ai.search_queries",
+    "ai.search_results", "ai.function_call",
+    # Langfuse, AgentOps, Logfire, Pydantic AI, Google ADK, Anthropic
     "langfuse.observation.input", "langfuse.observation.output", "langfuse.trace.input",
-    "langfuse.trace.output", "all_messages_events", "pydantic_ai.all_messages", "final_result",
-    "tool_arguments", "tool_response", "request_data", "response_data", "prompt", "completion",
+    "langfuse.trace.output", "agentops.entity.input", "agentops.entity.output",
+    "all_messages_events", "pydantic_ai.all_messages", "pydantic_ai.new_messages", "final_result",
+    "events", "tool_arguments", "tool_response", "model_request_parameters", "request_data",
+    "response_data", "prompt", "completion", "gcp.vertex.agent.llm_request",
+    "gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_call_args",
+    "gcp.vertex.agent.tool_response", "gcp.vertex.agent.data", "anthropic.tool_result.content",
     # bodies and parameters of other protocols
     "http.request.body", "http.response.body", "http.request.body.content",
-    "http.response.body.content", "messaging.message.body", "mcp.tool.result.content",
-    "rpc.request.body", "rpc.response.body", "db.response.body",
+    "http.response.body.content", "messaging.message.body", "mcp.logging.message",
+    "mcp.progress.message", "mcp.prompt.result.description", "rpc.request.body",
+    "rpc.response.body", "db.response.body",
 })  # fmt: skip
 CONTENT_PREFIXES: Final = (
     "gen_ai.prompt.", "gen_ai.completion.", "gen_ai.content.", "gen_ai.input.messages.",
-    "gen_ai.output.messages.", "llm.input_messages.", "llm.output_messages.", "llm.prompts.",
-    "llm.completions.", "retrieval.documents.", "reranker.input_documents.",
-    "reranker.output_documents.", "reranker.query", "embedding.embeddings.", "llm.tools.",
-    "mcp.request.argument.", "db.query.parameter.", "db.statement.parameters",
-    "input.messages.", "output.messages.",
+    "gen_ai.output.messages.", "gen_ai.request.tools.", "gen_ai.request.functions.",
+    "gen_ai.tool.definitions.", "llm.input_messages.", "llm.output_messages.", "llm.prompts.",
+    "llm.completions.", "llm.choices.", "llm.tools.", "llm.prompt_template.",
+    "llm.request.functions.", "retrieval.documents.", "reranker.input_documents.",
+    "reranker.output_documents.", "reranker.query", "embedding.embeddings.", "input.documents",
+    "output.documents", "ai.prompt.", "mcp.request.argument.", "mcp.tool.result.content",
+    "mcp.prompt.result.message_content", "db.query.parameter.", "db.statement.parameters",
+    "input.messages.", "output.messages.", "input.images.", "output.images.",
 )  # fmt: skip
+CONTENT_RESULTS: Final = ("mcp.tool.result.", "mcp.prompt.result.")
+"""Under these a name that ends in ``.content`` is content: ``mcp.tool.result.0.content``."""
+# The name of a prompt template, and which of its variables there are, tell nothing.
+TOLD_NAMES: Final = frozenset({
+    "gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompt.id", "mcp.request.argument.uri",
+    "llm.prompt_template.version", "mcp.tool.result.content_count", "mcp.tool.result.content_type",
+})  # fmt: skip
+"""Names under those prefixes that hold no content."""
+PARAMETER_NAMES: Final = frozenset({
+    "llm.invocation_parameters", "embedding.invocation_parameters",
+    "langfuse.observation.model.parameters",
+})  # fmt: skip
+"""JSON text of what a model was asked with: some libraries put tools and instructions there."""
+HEADER_NAMES: Final = frozenset({"gen_ai.headers", "llm.headers"})
+"""All headers of a request to a model as one text, the key among them."""
 CONTENT_EVENTS: Final = ("gen_ai.", "llm.", "ai.")
 """Events under these roots carry messages in dialect-specific fields; see ``EVENT_FIELDS``."""
 EVENT_FIELDS: Final = frozenset({
     "content", "body", "message", "messages", "arguments", "result", "input", "output",
-    "prompt", "completion", "tool_calls",
+    "prompt", "completion", "tool_calls", "tool.result", "tool_arguments", "tool_response",
+    "reasoning", "text", "chunk", "delta",
 })  # fmt: skip
 STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"})
 
@@ -146,13 +192,25 @@ def _is_unambiguous(word: str) -> bool:
 def treatment(name: str) -> Treatment:
     """What happens to an attribute, tag or key inside a value of this name."""
     name = name.removeprefix(TAG_PREFIX)
-    if name in CONTENT_NAMES or name.startswith(CONTENT_PREFIXES):
+    if _is_content(name):
         return Treatment.CONTENT
+    if name in PARAMETER_NAMES:
+        return Treatment.PARAMETERS
+    if name in HEADER_NAMES:
+        return Treatment.REDACT
     if name in OMITTED_NAMES:
         return Treatment.OMIT
     if is_denied(name):
         return Treatment.REDACT
     return Treatment.STATEMENT if name in STATEMENT_NAMES else Treatment.KEEP
+
+
+def _is_content(name: str) -> bool:
+    if name in CONTENT_NAMES:
+        return True
+    if name.startswith(CONTENT_PREFIXES):
+        return name not in TOLD_NAMES
+    return name.startswith(CONTENT_RESULTS) and name.endswith(".content")
 
 
 @lru_cache(maxsize=4096)

@@ -33,6 +33,7 @@ from spanbridge.privacy.keys import (
     served_treatment,
     treatment,
 )
+from spanbridge.privacy.parameters import without_texts
 from spanbridge.privacy.sql import without_values
 from spanbridge.privacy.text import REDACTED, scrub_path, scrub_source_line, scrub_text
 
@@ -157,6 +158,9 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
                 left = self._nested(value, treat, depth) if self.keeps_content else None
             elif kind is Treatment.OMIT:
                 left = None
+            elif kind is Treatment.PARAMETERS:
+                told = value if self.keeps_content else without_texts(value)
+                left = self._nested(told, treat, depth)
             else:
                 left = self._statement(value, attributes, treat, depth)
             if left is value:

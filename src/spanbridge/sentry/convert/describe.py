@@ -68,6 +68,7 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
         rename(data, shape.renames)
     if shape.has_target:
         add_url_parts(data)
+    cut = shape.dialect.apply(data) if shape.dialect is not None else {}
     name = shape.rule(span, data)
     scope = span.scope
     status = status_word(span, data) if shape.has_outcome or span.status == "error" else "ok"
@@ -82,6 +83,8 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
     start_s, end_s = times_of(span, data)
     add_own_facts(span, data)
     data_meta = make_json_safe(data, shape.key_chars, max_data_bytes)
+    if cut:
+        data_meta = {**cut, **data_meta}
     meta: Meta = {"data": data_meta} if data_meta else {}
     data |= constant_facts(scope.name, scope.version, span.kind)
     if len(name.description) > MAX_DESCRIPTION_CHARS or len(name.op or "") > MAX_OP_CHARS:

@@ -1,6 +1,7 @@
 """Attribute names that were replaced, so that everything after this reads one dialect.
 
-Old names stay beside the new ones: servers before 2026 look for them.
+Old names stay beside the new ones: servers before 2026 look for them. What is of GenAI or MCP has
+so many dialects that it stands apart, in ``dialects``.
 
 Source: OpenTelemetry semantic conventions 1.21 to 1.44; sentry-conventions 0.19.0.
 """
@@ -63,18 +64,6 @@ RENAMED: Final[Mapping[str, str]] = {
     "messaging.protocol": "network.protocol.name",
     "messaging.protocol_version": "network.protocol.version",
     "graphql.source": "graphql.document",
-    "gen_ai.system": "gen_ai.provider.name",
-    "gen_ai.request.messages": "gen_ai.input.messages",
-    "gen_ai.response.text": "gen_ai.output.messages",
-    "gen_ai.tool.input": "gen_ai.tool.call.arguments",
-    "gen_ai.tool.output": "gen_ai.tool.call.result",
-    "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
-    "gen_ai.usage.completion_tokens": "gen_ai.usage.output_tokens",
-    "gen_ai.usage.input_tokens.cached": "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.input_tokens.cache_write": "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.output_tokens.reasoning": "gen_ai.usage.reasoning.output_tokens",
-    "mcp.tool.name": "gen_ai.tool.name",
-    "mcp.transport": "network.transport",
     "faas.execution": "faas.invocation_id",
     "faas.id": "cloud.resource_id",
     "code.filepath": "code.file.path",

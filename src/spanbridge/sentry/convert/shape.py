@@ -15,6 +15,7 @@ import msgspec
 
 from spanbridge.conventions.generated import MEASUREMENTS, TAG_ATTRIBUTES
 from spanbridge.model.span import SpanKind
+from spanbridge.sentry.convert.dialects.rewriting import Rewriting, rewriting_for
 from spanbridge.sentry.convert.measurements import measurement_name
 from spanbridge.sentry.convert.naming.name import NameSpan
 from spanbridge.sentry.convert.naming.table import rule_for
@@ -64,6 +65,8 @@ class Shape(msgspec.Struct, frozen=True):
     key_chars: int
     """Characters of all keys, current names included."""
     renames: tuple[Renamed, ...]
+    dialect: Rewriting | None
+    """How attributes of GenAI or MCP get their one form, if there are any."""
     has_target: bool
     """The old ``http.target`` is to be split."""
     has_overrides: bool
@@ -87,13 +90,17 @@ def shape_of(keys: tuple[str, ...], kind: SpanKind) -> Shape:
 
 def _shape_of(keys: tuple[str, ...], kind: SpanKind) -> Shape:
     renames = renames_for(keys, kind)
+    dialect = rewriting_for(keys)
     current = frozenset(keys).union(renamed.new for renamed in renames)
+    if dialect is not None:
+        current |= dialect.adds
     if "http.target" in current:
         current |= {"url.path"}
     return Shape(
         rule=rule_for(current, kind),
         key_chars=sum(map(len, current)),
         renames=renames,
+        dialect=dialect,
         has_target="http.target" in current,
         has_overrides=not current.isdisjoint(OVERRIDES),
         has_outcome=not current.isdisjoint(OUTCOME_ATTRIBUTES),

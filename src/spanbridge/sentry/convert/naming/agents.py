@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from spanbridge.conventions.generated import SPAN_OPS
-from spanbridge.model.span import Attributes, AttributeValue, SpanRecord
-from spanbridge.sentry.convert.attributes import json_text
+from spanbridge.model.span import Attributes, SpanRecord
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
 
 _AGENT: Final = ("gen_ai.agent.name", "gen_ai.function_id")
 _MODEL: Final = ("gen_ai.request.model", "gen_ai.response.model")
+_STORE: Final = ("gen_ai.memory.store.id",)
 
 GEN_AI_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     "chat": _MODEL,
@@ -21,63 +21,66 @@ GEN_AI_TARGETS: Final[Mapping[str, tuple[str, ...]]] = {
     "invoke_agent": _AGENT,
     "create_agent": _AGENT,
     "plan": _AGENT,
-    "handoff": _AGENT,
+    "handoff": (),
     "execute_tool": ("gen_ai.tool.name",),
     "retrieval": ("gen_ai.data_source.id",),
-    "invoke_workflow": ("gen_ai.workflow.name",),
+    "invoke_workflow": ("gen_ai.workflow.name", "gen_ai.pipeline.name"),
+    "fetch_response": ("gen_ai.response.id",),
+    "create_memory": _STORE,
+    "search_memory": _STORE,
+    "update_memory": _STORE,
+    "upsert_memory": _STORE,
+    "delete_memory": _STORE,
+    "create_memory_store": _STORE,
+    "delete_memory_store": _STORE,
 }
-"""Operations, and the attributes whose first present value completes the name."""
+"""Operations, and the attributes whose first present value completes the name.
 
-GEN_AI_TEXTS: Final = (
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.tool.definitions",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
-    "gen_ai.response.finish_reasons",
+A hand-off's own name tells both sides.
+"""
+
+_MCP_TARGETS: Final = (
+    "gen_ai.tool.name",
+    "gen_ai.prompt.name",
+    "mcp.resource.uri",
 )
-"""Structured values Sentry reads as JSON text."""
 
-INCLUSIVE_TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
-    "gen_ai.usage.input_tokens": (
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-    ),
-    "gen_ai.usage.output_tokens": ("gen_ai.usage.reasoning.output_tokens",),
-}
-"""Totals Sentry takes costs from, and the parts that must be included in them."""
-
-_COMPLETED: Final = frozenset((*GEN_AI_TEXTS, *INCLUSIVE_TOKENS))
+_OF_SERVERS: Final = ("/message", "/progress", "/updated", "/list_changed", "/complete")
+"""Notifications that servers send. Clients tell of changed roots alone."""
 
 
 def name_gen_ai(span: SpanRecord, data: Attributes) -> SpanName:
     """``operation target``, for example ``chat gpt-5`` or ``invoke_agent ethics``."""
-    operation = text_of(data.get("gen_ai.operation.name"))
+    operation = text_of(data.get("gen_ai.operation.name")).lower()
     if not operation:
         first_word = span.name.partition(" ")[0]
-        operation = first_word if first_word in GEN_AI_TARGETS else ""
+        if first_word in GEN_AI_TARGETS:
+            operation = first_word
+            data["gen_ai.operation.name"] = operation  # Sentry asks for it
+        elif "gen_ai.provider.name" not in data:
+            return SpanName(None, span.name, span.name, "custom")  # a chain, a task, a guardrail
     target = _first_of(data, GEN_AI_TARGETS.get(operation, ()))
-    # A hand-off's own name tells both sides.
-    name = f"{operation} {target}" if target and operation != "handoff" else span.name
-    if not _COMPLETED.isdisjoint(data):  # of the spans of an agent only some call a model
-        _complete_gen_ai(data)
+    name = f"{operation} {target}" if target else span.name
     return SpanName(f"gen_ai.{operation}" if operation else "gen_ai", name, name, "custom")
 
 
 def name_mcp(span: SpanRecord, data: Attributes) -> SpanName:
     """``method target``, the target being a tool, a prompt or a resource."""
     method = text_of(data["mcp.method.name"])
-    targets = ("gen_ai.tool.name", "gen_ai.prompt.name", "mcp.prompt.name", "mcp.resource.uri")
-    target = _first_of(data, targets)
+    target = _first_of(data, _MCP_TARGETS)
     name = f"{method} {target}" if target else method
-    if not method.startswith("notifications/"):
-        op = "mcp.server"
-    elif span.kind in ("server", "consumer"):
-        op = "mcp.notification.client_to_server"
+    if method.startswith("notifications/"):
+        way = "server_to_client" if _is_of_server(method) else "client_to_server"
+        op = f"mcp.notification.{way}"
+    elif span.kind in ("client", "producer"):
+        op = "mcp.client"  # as a served request it would be counted at both ends
     else:
-        op = "mcp.notification.server_to_client"
+        op = "mcp.server"
     return SpanName(op, name, name, "route")
+
+
+def _is_of_server(notification: str) -> bool:
+    return notification.endswith(_OF_SERVERS) and "/roots/" not in notification
 
 
 def name_coordination(span: SpanRecord, data: Attributes) -> SpanName:
@@ -94,26 +97,3 @@ def _first_of(data: Attributes, keys: tuple[str, ...]) -> str:
         if value := data.get(key):
             return text_of(value)
     return ""
-
-
-def _complete_gen_ai(data: Attributes) -> None:
-    for key in GEN_AI_TEXTS:
-        value = data.get(key)
-        if value is not None and type(value) is not str:
-            data[key] = json_text(value)
-    for total_key, part_keys in INCLUSIVE_TOKENS.items():
-        total = data.get(total_key)
-        if not isinstance(total, int):
-            continue
-        parts = sum([_count(data[key]) for key in part_keys if key in data])
-        # Some libraries count cached and reasoning tokens apart; only then can a part be larger.
-        if parts > total:
-            data[total_key] = total + parts
-    total_input = data.get("gen_ai.usage.input_tokens")
-    total_output = data.get("gen_ai.usage.output_tokens")
-    if isinstance(total_input, int) and isinstance(total_output, int):
-        data.setdefault("gen_ai.usage.total_tokens", total_input + total_output)
-
-
-def _count(value: AttributeValue) -> int:
-    return value if isinstance(value, int) else 0

@@ -14,6 +14,7 @@ from typing import Final
 from spanbridge.conventions.generated import SPAN_OPS
 from spanbridge.model.span import SpanKind
 from spanbridge.privacy.sql import DOCUMENT_SYSTEMS, KEY_VALUE_SYSTEMS
+from spanbridge.sentry.convert.dialects.names import KINDS
 from spanbridge.sentry.convert.naming import database, http, services
 from spanbridge.sentry.convert.naming.agents import name_coordination, name_gen_ai, name_mcp
 from spanbridge.sentry.convert.naming.compile import attributes_of, rule_from
@@ -95,6 +96,14 @@ ROWS: Final[tuple[AnyRow, ...]] = (
         names=_NAMES_OF_REQUESTS_SERVED,
         adds=_SERVER,
     ),
+    FunctionRow("MCP", ("mcp.method.name",), name_mcp),
+    # A service that was asked is one, whatever models it asks; but a client says of one call to a
+    # model both that it is HTTP and what it is for.
+    FunctionRow(
+        "agents, models and tools",
+        ("gen_ai.operation.name", "gen_ai.provider.name", *KINDS),
+        name_gen_ai,
+    ),
     Row(
         "a request made",
         ("http.request.method",),
@@ -135,12 +144,6 @@ ROWS: Final[tuple[AnyRow, ...]] = (
             Name("{path}", "url"),
             Name("{span name}", "url"),
         ),
-    ),
-    FunctionRow("MCP", ("mcp.method.name",), name_mcp),
-    FunctionRow(
-        "agents, models and tools",
-        ("gen_ai.operation.name", "gen_ai.provider.name"),
-        name_gen_ai,
     ),
     FunctionRow("coordination and governance", tuple(SPAN_OPS), name_coordination),
     Row(

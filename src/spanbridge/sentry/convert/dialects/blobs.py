@@ -1,0 +1,45 @@
+"""Pictures, sounds and files inside of content are replaced; their length stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from spanbridge.model.span import AttributeValue
+
+SUBSTITUTE: Final = "[Blob substitute]"
+"""Sentry's own word for it."""
+LENGTH: Final = "original_length"
+"""Beside what was replaced: its length in characters."""
+
+_DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*;base64,")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_LEAST_CHARS: Final = 1024
+"""Text in the alphabet of Base64 without a gap, from this length on, is no text."""
+_MAX_DEPTH: Final = 16
+
+
+def without_blobs(value: AttributeValue, depth: int = 0) -> AttributeValue:
+    """``value`` with every data URL and long Base64 text in it replaced, at every depth."""
+    if isinstance(value, str):
+        return SUBSTITUTE if is_blob(value) else value
+    if depth >= _MAX_DEPTH or value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return SUBSTITUTE
+    if isinstance(value, Mapping):
+        replaced: dict[str, AttributeValue] = {}
+        for key, inner in value.items():
+            replaced[key] = without_blobs(inner, depth + 1)
+            if isinstance(inner, str | bytes) and replaced[key] is SUBSTITUTE:
+                replaced[LENGTH] = len(inner)
+        return replaced
+    return [without_blobs(inner, depth + 1) for inner in value]
+
+
+def is_blob(text: str) -> bool:
+    """Whether a text is no text but the contents of a file."""
+    if text.startswith("data:"):
+        return _DATA_URL.match(text) is not None
+    return len(text) >= _LEAST_CHARS and _BASE64.fullmatch(text) is not None

@@ -1,0 +1,292 @@
+"""What spans take from those around them: whose agent, which conversation, and who counts tokens.
+
+Conventions put an agent's name on the agent's own span and the same ``gen_ai.usage.*`` on a model
+call and on the agent that sums up its calls. Sentry reads each span by itself: without the name a
+span belongs to no agent, and a sum over the usage counts every token as often as agents are nested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from spanbridge.model.span import Attributes, SpanRecord
+from spanbridge.sentry.convert.dialects.names import (
+    AGENT,
+    AGGREGATE,
+    CONVERSATION,
+    ENTITY_NAMES,
+    KINDS,
+    OPERATION,
+    PROVIDER,
+    RENAMED,
+    RESPONSE_ID,
+    SESSION_OWNERS,
+    USAGE,
+)
+
+MAX_REMEMBERED: Final = 4_096
+"""Spans of one trace that are remembered after they left, and open ones that were counted below."""
+MAX_CALLS: Final = 16
+"""Responses remembered per span: one call is seen twice or thrice, and retried a few times."""
+
+MODEL_CALLS: Final = frozenset(
+    {"chat", "generate_content", "text_completion", "embeddings", "fetch_response", ""}
+)
+"""Operations that use tokens themselves. Usage on any other is a sum if a descendant reports."""
+
+_USAGE_NAMES: Final = {
+    **{name: name for name in USAGE},
+    **{old: new for old, new in RENAMED.items() if new in USAGE},
+}
+_CONVERSATION_NAMES: Final = (CONVERSATION, *(o for o, n in RENAMED.items() if n == CONVERSATION))
+_RESPONSE_ID_NAMES: Final = (RESPONSE_ID, *(o for o, n in RENAMED.items() if n == RESPONSE_ID))
+_FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
+_MARKS: Final = frozenset(
+    (OPERATION, PROVIDER, "gen_ai.system", AGENT, *_CONVERSATION_NAMES, *_USAGE_NAMES, *KINDS)
+)
+_Value = TypeVar("_Value")
+
+
+class Enclosing(NamedTuple):
+    """A span that is still open: its scrubbed attributes so far, and the span it is in."""
+
+    parent_span_id: str | None
+    attributes: Attributes
+
+
+Above: TypeAlias = Callable[[str], Enclosing | None]
+"""The span of this id if it is still open in this process."""
+
+
+def is_gen_ai(attributes: Mapping[str, object]) -> bool:
+    """Whether a span can matter to :class:`Lineage`. A trace without such a span can do without."""
+    return not _MARKS.isdisjoint(attributes)
+
+
+class _Inherited(NamedTuple):
+    """What a span hands down to those in it."""
+
+    parent_span_id: str | None
+    agent: str
+    conversation: str
+
+
+class _Below(msgspec.Struct):
+    """What is known of the descendants of a span."""
+
+    reports_usage: bool = False
+    calls: list[str] = []
+    """Of model calls directly in it: the ids of their responses, empty if there is none."""
+
+
+class Lineage:
+    """One local trace as one destination sees it. Reads scrubbed records only; not thread-safe.
+
+    - ``gen_ai.agent.name`` and ``gen_ai.conversation.id`` of the nearest span around that has them
+      are added to every span that has none of its own.
+    - Usage stands on the innermost span that reports it. On an agent, a workflow or any other span
+      around it the same numbers are sums, and move to ``multi_agent.usage.*``. So do those of a
+      model call around another one for the same response, as when a client's own span and an
+      instrumentation's tell of one request. A sum that nobody below reports stays.
+
+    Its memory is bounded by :data:`MAX_REMEMBERED`. A sum that left before a span below it reported
+    cannot be taken back.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, _Inherited] = {}
+        self._below: dict[str, _Below] = {}
+
+    def complete(self, spans: Sequence[SpanRecord], above: Above) -> list[SpanRecord]:
+        """The spans that leave together, in the same order, with what they take from others.
+
+        Args:
+            spans: Any spans of the trace, in any order; their children may have left before, and
+                their parents may still be open.
+            above: Asked for spans that are not among ``spans`` and did not leave before.
+        """
+        part = _Part(spans, above, self._left)
+        if not self._left and not part.is_of_gen_ai():
+            return list(spans)
+        for span in spans:
+            if not _USAGE_NAMES.keys().isdisjoint(span.attributes):
+                self._note_usage(span, part)
+        completed = [self._completed(span, part) for span in spans]
+        for span in spans:
+            _remember(self._left, span.span_id, part.inherited(span.span_id))
+        return completed
+
+    def _note_usage(self, span: SpanRecord, part: _Part) -> None:
+        """Tell every span above, up to the first that knows."""
+        span_id = span.parent_span_id
+        if span_id is not None and _operation_of(span.attributes) in MODEL_CALLS:
+            calls = self._below_of(span_id).calls
+            if len(calls) < MAX_CALLS:
+                calls.append(_first(span.attributes, _RESPONSE_ID_NAMES))
+        while span_id is not None:
+            below = self._below_of(span_id)
+            if below.reports_usage:
+                return
+            below.reports_usage = True
+            span_id = part.inherited(span_id).parent_span_id
+
+    def _below_of(self, span_id: str) -> _Below:
+        below = self._below.get(span_id)
+        if below is None:
+            below = _Below(calls=[])
+            _remember(self._below, span_id, below)
+        return below
+
+    def _completed(self, span: SpanRecord, part: _Part) -> SpanRecord:
+        inherited = part.inherited(span.span_id)
+        own = span.attributes
+        added: Attributes = {}
+        if inherited.agent and not _agent_of(own):
+            added[AGENT] = inherited.agent
+        if inherited.conversation and not _conversation_of(own):
+            added[CONVERSATION] = inherited.conversation
+        is_sum = self._is_sum(span)
+        if not added and not is_sum:
+            return span
+        attributes = {**own, **added}
+        if is_sum:
+            for name, canonical in _USAGE_NAMES.items():
+                if name in attributes:
+                    attributes.setdefault(AGGREGATE[canonical], attributes.pop(name))
+        return msgspec.structs.replace(span, attributes=attributes)
+
+    def _is_sum(self, span: SpanRecord) -> bool:
+        below = self._below.get(span.span_id)
+        if below is None or not below.reports_usage:
+            return False
+        if _USAGE_NAMES.keys().isdisjoint(span.attributes):
+            return False
+        if _operation_of(span.attributes) not in MODEL_CALLS:
+            return True
+        response = _first(span.attributes, _RESPONSE_ID_NAMES)
+        return any(not response or not call or call == response for call in below.calls)
+
+
+class _Part:
+    """What leaves together, with the way upwards from each span of it."""
+
+    def __init__(
+        self, spans: Sequence[SpanRecord], above: Above, left: dict[str, _Inherited]
+    ) -> None:
+        self._spans = {span.span_id: span for span in spans}
+        self._above = above
+        self._left = left
+        self._found: dict[str, _Inherited] = {}
+
+    def is_of_gen_ai(self) -> bool:
+        """Whether any of the spans, or an open one around them, matters."""
+        if any(is_gen_ai(span.attributes) for span in self._spans.values()):
+            return True
+        seen: set[str] = set()
+        for span in self._spans.values():
+            at = span.parent_span_id
+            while at is not None and at not in self._spans and at not in seen:
+                seen.add(at)
+                enclosing = self._above(at)
+                if enclosing is None:
+                    break
+                if is_gen_ai(enclosing.attributes):
+                    return True
+                at = enclosing.parent_span_id
+        return False
+
+    def inherited(self, span_id: str) -> _Inherited:
+        """What a span hands down, its own included. Each span is looked at once."""
+        found = self._known(span_id)
+        if found is not None:
+            return found
+        path: dict[str, Enclosing] = {}
+        at: str | None = span_id
+        while at is not None and at not in path and self._known(at) is None:
+            span = self._enclosing(at)
+            if span is None:
+                break
+            path[at] = span
+            at = span.parent_span_id
+        inherited = (self._known(at) if at is not None else None) or _NOTHING
+        for below, span in reversed(path.items()):
+            inherited = self._found[below] = _handed_down(span, inherited)
+        return inherited if path else self._found.setdefault(span_id, _NOTHING)
+
+    def _known(self, span_id: str) -> _Inherited | None:
+        found = self._found.get(span_id)
+        if found is None and span_id not in self._spans:
+            found = self._left.get(span_id)
+        return found
+
+    def _enclosing(self, span_id: str) -> Enclosing | None:
+        span = self._spans.get(span_id)
+        if span is not None:
+            return Enclosing(span.parent_span_id, span.attributes)
+        return self._above(span_id)
+
+
+_NOTHING: Final = _Inherited(None, "", "")
+
+
+def _handed_down(span: Enclosing, inherited: _Inherited) -> _Inherited:
+    attributes = span.attributes
+    if not is_gen_ai(attributes):
+        return _Inherited(span.parent_span_id, inherited.agent, inherited.conversation)
+    # An agent that is being created does nothing yet.
+    is_new = _operation_of(attributes) == "create_agent"
+    return _Inherited(
+        span.parent_span_id,
+        ("" if is_new else _agent_of(attributes)) or inherited.agent,
+        _conversation_of(attributes) or inherited.conversation,
+    )
+
+
+def _operation_of(attributes: Attributes) -> str:
+    operation = attributes.get(OPERATION)
+    if isinstance(operation, str) and operation:
+        return operation.lower()
+    for key, kinds in KINDS.items():
+        kind = attributes.get(key)
+        if isinstance(kind, str):
+            # A kind without an operation: a chain, a task.
+            return kinds.get(kind.lower(), "other")
+    return ""
+
+
+def _agent_of(attributes: Attributes) -> str:
+    name = attributes.get(AGENT)
+    if isinstance(name, str) and name:
+        return name
+    if _operation_of(attributes) != "invoke_agent":
+        return _first(attributes, ("agent.name",)) if _has_kind(attributes) else ""
+    names = ("agent.name", *ENTITY_NAMES) if _has_kind(attributes) else ()
+    return _first(attributes, (*names, *_FUNCTION_NAMES))
+
+
+def _conversation_of(attributes: Attributes) -> str:
+    conversation = _first(attributes, _CONVERSATION_NAMES)
+    if not conversation and not attributes.keys().isdisjoint(SESSION_OWNERS):
+        conversation = _first(attributes, ("session.id",))
+    return conversation
+
+
+def _has_kind(attributes: Attributes) -> bool:
+    return not attributes.keys().isdisjoint(KINDS)
+
+
+def _first(attributes: Attributes, names: Sequence[str]) -> str:
+    for name in names:
+        value = attributes.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def _remember(known: dict[str, _Value], span_id: str, value: _Value) -> None:
+    if len(known) >= MAX_REMEMBERED:
+        del known[next(iter(known))]
+    known[span_id] = value
