@@ -249,22 +249,22 @@ MULTI_AGENT_TASK_TYPE: Final = "multi_agent.task.type"
 """What kind of work the agent was given."""
 
 MULTI_AGENT_USAGE_INPUT: Final = "multi_agent.usage.input"
-"""Summed over the model calls in a span: tokens that went into models, cached ones included."""
+"""Reported by other spans as well: tokens that went into models, cached ones included."""
 
 MULTI_AGENT_USAGE_INPUT_CACHE_CREATION: Final = "multi_agent.usage.input.cache_creation"
-"""Summed over the model calls in a span: the part of the input that was written to a cache."""
+"""Reported by other spans as well: the part of the input that was written to a cache."""
 
 MULTI_AGENT_USAGE_INPUT_CACHE_READ: Final = "multi_agent.usage.input.cache_read"
-"""Summed over the model calls in a span: the part of the input that was read from a cache."""
+"""Reported by other spans as well: the part of the input that was read from a cache."""
 
 MULTI_AGENT_USAGE_OUTPUT: Final = "multi_agent.usage.output"
-"""Summed over the model calls in a span: tokens that models produced, reasoning included."""
+"""Reported by other spans as well: tokens that models produced, reasoning included."""
 
 MULTI_AGENT_USAGE_OUTPUT_REASONING: Final = "multi_agent.usage.output.reasoning"
-"""Summed over the model calls in a span: the part of the output that was reasoning."""
+"""Reported by other spans as well: the part of the output that was reasoning."""
 
 MULTI_AGENT_USAGE_TOTAL: Final = "multi_agent.usage.total"
-"""Summed over the model calls in a span: tokens in both directions."""
+"""Reported by other spans as well: tokens in both directions."""
 
 SPANBRIDGE_OUTCOME: Final = "spanbridge.outcome"
 """How a span ended that was left by an exception that is not an error of the code."""

@@ -87,10 +87,12 @@ class Lineage:
 
     - ``gen_ai.agent.name`` and ``gen_ai.conversation.id`` of the nearest span around that has them
       are added to every span that has none of its own.
-    - Usage stands on the innermost span that reports it. On an agent, a workflow or any other span
-      around it the same numbers are sums, and move to ``multi_agent.usage.*``. So do those of a
-      model call around another one for the same response, as when a client's own span and an
-      instrumentation's tell of one request. A sum that nobody below reports stays.
+    - Usage stands on the model call that reports it. On an agent, a workflow or any other span
+      around that one the same numbers are sums, and move to ``multi_agent.usage.*``. A sum that
+      nobody below reports stays.
+    - A request of which two spans tell, a client's own and an instrumentation's, counts once too,
+      on the span that ended first: the two have one response id and overlap in time, or one is
+      directly in the other and not both know the id.
 
     Its memory is bounded by :data:`MAX_REMEMBERED`. A sum that left before a span below it reported
     cannot be taken back.
@@ -99,6 +101,8 @@ class Lineage:
     def __init__(self) -> None:
         self._left: dict[str, _Inherited] = {}
         self._below: dict[str, _Below] = {}
+        self._responses: dict[str, list[tuple[int, int]]] = {}
+        """By id of the response: when the spans began and ended that count it."""
 
     def complete(self, spans: Sequence[SpanRecord], above: Above) -> list[SpanRecord]:
         """The spans that leave together, in the same order, with what they take from others.
@@ -111,10 +115,13 @@ class Lineage:
         part = _Part(spans, above, self._left)
         if not self._left and not part.is_of_gen_ai():
             return list(spans)
-        for span in spans:
-            if not _USAGE_NAMES.keys().isdisjoint(span.attributes):
-                self._note_usage(span, part)
-        completed = [self._completed(span, part) for span in spans]
+        reporting = [s for s in spans if not _USAGE_NAMES.keys().isdisjoint(s.attributes)]
+        for span in reporting:
+            self._note_usage(span, part)
+        # What is inside of another ends first, or at the same time and started later.
+        reporting.sort(key=lambda span: (span.end_ns, -span.start_ns))
+        repeating = {span.span_id for span in reporting if self._is_counted_elsewhere(span)}
+        completed = [self._completed(span, part, repeating) for span in spans]
         for span in spans:
             _remember(self._left, span.span_id, part.inherited(span.span_id))
         return completed
@@ -140,7 +147,7 @@ class Lineage:
             _remember(self._below, span_id, below)
         return below
 
-    def _completed(self, span: SpanRecord, part: _Part) -> SpanRecord:
+    def _completed(self, span: SpanRecord, part: _Part, repeating: set[str]) -> SpanRecord:
         inherited = part.inherited(span.span_id)
         own = span.attributes
         added: Attributes = {}
@@ -148,26 +155,37 @@ class Lineage:
             added[AGENT] = inherited.agent
         if inherited.conversation and not _conversation_of(own):
             added[CONVERSATION] = inherited.conversation
-        is_sum = self._is_sum(span)
-        if not added and not is_sum:
+        repeats = span.span_id in repeating
+        if not added and not repeats:
             return span
         attributes = {**own, **added}
-        if is_sum:
+        if repeats:
             for name, canonical in _USAGE_NAMES.items():
                 if name in attributes:
                     attributes.setdefault(AGGREGATE[canonical], attributes.pop(name))
         return msgspec.structs.replace(span, attributes=attributes)
 
-    def _is_sum(self, span: SpanRecord) -> bool:
+    def _is_counted_elsewhere(self, span: SpanRecord) -> bool:
         below = self._below.get(span.span_id)
-        if below is None or not below.reports_usage:
-            return False
-        if _USAGE_NAMES.keys().isdisjoint(span.attributes):
-            return False
-        if _operation_of(span.attributes) not in MODEL_CALLS:
-            return True
+        is_call = _operation_of(span.attributes) in MODEL_CALLS
+        if not is_call:
+            return below is not None and below.reports_usage
         response = _first(span.attributes, _RESPONSE_ID_NAMES)
-        return any(not response or not call or call == response for call in below.calls)
+        if below is not None and any(not response or not call for call in below.calls):
+            return True
+        return bool(response) and self._is_told_already(response, span)
+
+    def _is_told_already(self, response: str, span: SpanRecord) -> bool:
+        told = self._responses.get(response)
+        if told is None:
+            told = []
+            _remember(self._responses, response, told)
+        # A server that gives every response the same id answers one after the other.
+        if any(span.start_ns < end and start < span.end_ns for start, end in told):
+            return True
+        if len(told) < MAX_CALLS:
+            told.append((span.start_ns, span.end_ns))
+        return False
 
 
 class _Part:

@@ -97,7 +97,6 @@ RENAMED: Final[Mapping[str, str]] = {
     "llm.system": PROVIDER,
     "llm.request.model_name": REQUEST_MODEL,
     "llm.response.model_name": RESPONSE_MODEL,
-    "llm.model_name": RESPONSE_MODEL,
     "embedding.model_name": RESPONSE_MODEL,
     "reranker.model_name": RESPONSE_MODEL,
     "llm.finish_reason": FINISH_REASONS,
@@ -237,6 +236,11 @@ RENAMED_BESIDE_KIND: Final[Mapping[str, str]] = {
     "tool_response": RESULT,
 }
 """Names that anybody may use: read only on a span that says otherwise that it is of GenAI."""
+
+RENAMED_IF_ALONE: Final[Mapping[str, tuple[str, str]]] = {
+    "llm.model_name": ("llm.request.model_name", RESPONSE_MODEL),
+}
+"""Names that mean this only while another is absent: OpenInference's older model names."""
 
 SESSION_OWNERS: Final = ("openinference.span.kind", "langfuse.observation.type")
 """Beside one of these ``session.id`` is a conversation; elsewhere it can be a browser's session."""

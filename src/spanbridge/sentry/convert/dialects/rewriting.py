@@ -43,6 +43,7 @@ from spanbridge.sentry.convert.dialects.names import (
     PROVIDER,
     RENAMED,
     RENAMED_BESIDE_KIND,
+    RENAMED_IF_ALONE,
     REQUEST_MODEL,
     RESPONSE_MODEL,
     SESSION_OWNERS,
@@ -129,6 +130,7 @@ class Rewriting(msgspec.Struct, frozen=True):
         ):
             for key in keys:
                 value = data.pop(key)
+                data.pop(key.replace(".value", ".mime_type"), None)
                 if new:
                     data.setdefault(new, value)
 
@@ -148,7 +150,7 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
     families = tuple(
         (prefix, new, found)
         for prefix, new in FAMILIES.items()
-        if (found := tuple(name for name in names if name.startswith(prefix)))
+        if (found := tuple(name for name in names if _is_of_family(name, prefix)))
     )
     parameters = tuple(key for key in PARAMETER_TEXTS if key in present)
     kinds = tuple(key for key in KINDS if key in present)
@@ -190,10 +192,17 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
 def _renamed(present: set[str]) -> Iterable[tuple[str, str]]:
     yield from RENAMED.items()
     yield from AGGREGATED.items()
+    for old, (other, new) in RENAMED_IF_ALONE.items():
+        if other not in present:
+            yield old, new
     if not present.isdisjoint(_OF_GEN_AI):
         yield from RENAMED_BESIDE_KIND.items()
     if not present.isdisjoint(SESSION_OWNERS):
         yield "session.id", CONVERSATION
+
+
+def _is_of_family(name: str, prefix: str) -> bool:
+    return name.startswith(prefix) and name[len(prefix) : len(prefix) + 1].isdecimal()
 
 
 def _take_parameters(value: AttributeValue, data: Attributes) -> None:

@@ -17,6 +17,7 @@ from spanbridge.sentry.convert.dialects.names import (
     CACHE_CREATION,
     CACHE_READ,
     INPUT_TOKENS,
+    OPERATION,
     OUTPUT_TOKENS,
     REASONING,
     TOTAL_TOKENS,
@@ -51,6 +52,8 @@ def complete_usage(data: Attributes) -> None:
             if missing in (reasoned, cached + reasoned) and missing != cached:
                 tokens_out += reasoned
         data[TOTAL_TOKENS] = max(total or 0, tokens_in + tokens_out)
+    elif tokens_in is not None and data.get(OPERATION) == "embeddings":
+        data.setdefault(TOTAL_TOKENS, tokens_in)  # nothing is put out
     if tokens_in is not None:
         data[INPUT_TOKENS] = tokens_in
     if tokens_out is not None:

@@ -58,7 +58,9 @@ def name_gen_ai(span: SpanRecord, data: Attributes) -> SpanName:
             operation = first_word
             data["gen_ai.operation.name"] = operation  # Sentry asks for it
         elif "gen_ai.provider.name" not in data:
-            return SpanName(None, span.name, span.name, "custom")  # a chain, a task, a guardrail
+            # A chain, a task, a guardrail; or what OpenLLMetry says of a server of tools.
+            op = "mcp.server" if data.get("traceloop.entity.name") == "mcp.server" else None
+            return SpanName(op, span.name, span.name, "custom")
     target = _first_of(data, GEN_AI_TARGETS.get(operation, ()))
     name = f"{operation} {target}" if target else span.name
     return SpanName(f"gen_ai.{operation}" if operation else "gen_ai", name, name, "custom")
@@ -68,6 +70,11 @@ def name_mcp(span: SpanRecord, data: Attributes) -> SpanName:
     """``method target``, the target being a tool, a prompt or a resource."""
     method = text_of(data["mcp.method.name"])
     target = _first_of(data, _MCP_TARGETS)
+    if not target:
+        # Clients of MCP's own SDK tell it nowhere else: ``MCP send tools/call search``.
+        target = span.name.partition(f"{method} ")[2]
+        if target and method == "tools/call":
+            data["gen_ai.tool.name"] = target
     name = f"{method} {target}" if target else method
     if method.startswith("notifications/"):
         way = "server_to_client" if _is_of_server(method) else "client_to_server"
