@@ -27,6 +27,7 @@ from spanbridge.model.span import (
 )
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
+from spanbridge.sentry.convert.dialects import names
 from spanbridge.sentry.convert.interfaces import USER_ATTRIBUTES
 from spanbridge.sentry.convert.renames import RENAMED
 from spanbridge.sentry.convert.shape import OVERRIDES
@@ -58,6 +59,11 @@ KNOWN_KEYS = sorted(
     {
         *RENAMED,
         *RENAMED.values(),
+        *names.RENAMED,
+        *names.RENAMED.values(),
+        *names.KINDS,
+        *names.ENTITY_INPUTS,
+        *(f"{prefix}0.message.content" for prefix in names.FAMILIES),
         *OVERRIDES,
         *TAG_ATTRIBUTES,
         *MEASUREMENTS,

@@ -17,6 +17,7 @@ _DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*;base64,")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _LEAST_CHARS: Final = 1024
 """Text in the alphabet of Base64 without a gap, from this length on, is no text."""
+_HEAD_CHARS: Final = 256
 _MAX_DEPTH: Final = 16
 
 
@@ -42,4 +43,9 @@ def is_blob(text: str) -> bool:
     """Whether a text is no text but the contents of a file."""
     if text.startswith("data:"):
         return _DATA_URL.match(text) is not None
-    return len(text) >= _LEAST_CHARS and _BASE64.fullmatch(text) is not None
+    return len(text) >= _LEAST_CHARS and _looks_random(text) and _BASE64.fullmatch(text) is not None
+
+
+def _looks_random(text: str) -> bool:
+    head = text[:_HEAD_CHARS]
+    return not (head.isupper() or head.islower()) and any(map(str.isdigit, head))
