@@ -27,8 +27,12 @@ from tests.support.documents import (
 
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 SETTINGS = (REPOSITORY / "docs" / "reference" / "settings.md").read_text()
-READ_ELSEWHERE = {"SPANBRIDGE_RERAISE", "OTEL_PROPAGATORS"}
-"""By the guard, and by OpenTelemetry's API."""
+READ_ELSEWHERE = {
+    "SPANBRIDGE_RERAISE",
+    "OTEL_PROPAGATORS",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+}
+"""By the guard, by OpenTelemetry's API, and by its instrumentations."""
 
 _VARIABLE = re.compile(r"\b(?:SPANBRIDGE|SENTRY|OTEL)_[A-Z0-9_]*[A-Z0-9]\b")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from spanbridge.record.span import read_span
-from spanbridge.sentry.convert.lineage import Enclosing, Lineage, is_gen_ai
+from spanbridge.sentry.convert.lineage import Enclosing, Lineage, any_gen_ai, is_gen_ai
 
 if TYPE_CHECKING:
     from spanbridge.model.span import SpanRecord
@@ -39,7 +39,7 @@ class Lineages:
         return lineage.complete(spans, lambda span_id: self._enclosing(local, span_id))
 
     def _is_of_gen_ai(self, local: LocalTrace, spans: Sequence[SpanRecord]) -> bool:
-        if any(is_gen_ai(span.attributes) for span in spans):
+        if any_gen_ai(spans):
             return True
         return any(
             span is not None and is_gen_ai(span.attributes or {})

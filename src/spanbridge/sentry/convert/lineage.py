@@ -7,7 +7,7 @@ span belongs to no agent, and a sum over the usage counts every token as often a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -41,6 +41,7 @@ _USAGE_NAMES: Final = {
     **{name: name for name in USAGE},
     **{old: new for old, new in RENAMED.items() if new in USAGE},
 }
+_REPORTING: Final = frozenset(_USAGE_NAMES)
 _CONVERSATION_NAMES: Final = (CONVERSATION, *(o for o, n in RENAMED.items() if n == CONVERSATION))
 _RESPONSE_ID_NAMES: Final = (RESPONSE_ID, *(o for o, n in RENAMED.items() if n == RESPONSE_ID))
 _FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
@@ -64,6 +65,15 @@ Above: TypeAlias = Callable[[str], Enclosing | None]
 def is_gen_ai(attributes: Mapping[str, object]) -> bool:
     """Whether a span can matter to :class:`Lineage`. A trace without such a span can do without."""
     return not _MARKS.isdisjoint(attributes)
+
+
+def any_gen_ai(spans: Iterable[SpanRecord]) -> bool:
+    """Whether any of the spans can matter to :class:`Lineage`."""
+    unmarked = _MARKS.isdisjoint
+    for span in spans:  # noqa: SIM110 a generator would take twice as long
+        if not unmarked(span.attributes):
+            return True
+    return False
 
 
 class _Inherited(NamedTuple):
@@ -115,7 +125,7 @@ class Lineage:
         part = _Part(spans, above, self._left)
         if not self._left and not part.is_of_gen_ai():
             return list(spans)
-        reporting = [s for s in spans if not _USAGE_NAMES.keys().isdisjoint(s.attributes)]
+        reporting = [s for s in spans if not _REPORTING.isdisjoint(s.attributes)]
         for span in reporting:
             self._note_usage(span, part)
         # What is inside of another ends first, or at the same time and started later.
@@ -201,7 +211,7 @@ class _Part:
 
     def is_of_gen_ai(self) -> bool:
         """Whether any of the spans, or an open one around them, matters."""
-        if any(is_gen_ai(span.attributes) for span in self._spans.values()):
+        if any_gen_ai(self._spans.values()):
             return True
         seen: set[str] = set()
         for span in self._spans.values():

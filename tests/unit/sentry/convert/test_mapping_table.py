@@ -15,6 +15,7 @@ from sentry_conventions.attributes import ATTRIBUTE_METADATA
 from spanbridge.conventions.generated import SPAN_OPS
 from spanbridge.model.span import Attributes, SpanKind, SpanRecord
 from spanbridge.sentry.convert import reference
+from spanbridge.sentry.convert.dialects.names import KINDS
 from spanbridge.sentry.convert.naming.compile import is_attribute, placeholders
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
 from spanbridge.sentry.convert.naming.parts import PARTS
@@ -78,7 +79,7 @@ def test_every_op_and_source_is_one_sentry_knows() -> None:
 
 
 def test_every_attribute_stands_in_a_convention() -> None:
-    known = known_attributes() | INSTRUMENTATIONS_OWN
+    known = known_attributes() | INSTRUMENTATIONS_OWN | KINDS.keys()
     selecting = {attribute for row in ROWS for attribute in row.attributes}
     shown = {
         name

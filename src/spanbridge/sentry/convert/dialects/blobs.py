@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from spanbridge.model.span import AttributeValue
@@ -22,28 +21,31 @@ _MAX_DEPTH: Final = 16
 
 
 def without_blobs(value: AttributeValue, depth: int = 0) -> AttributeValue:
-    """``value`` with every data URL and long Base64 text in it replaced, at every depth."""
+    """``value`` with every data URL and long Base64 text in it replaced, at every depth.
+
+    It is made of JSON's own types.
+    """
     if isinstance(value, str):
         return SUBSTITUTE if is_blob(value) else value
-    if depth >= _MAX_DEPTH or value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, bytes):
-        return SUBSTITUTE
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) and depth < _MAX_DEPTH:
         replaced: dict[str, AttributeValue] = {}
         for key, inner in value.items():
-            replaced[key] = without_blobs(inner, depth + 1)
-            if isinstance(inner, str | bytes) and replaced[key] is SUBSTITUTE:
+            new = replaced[key] = without_blobs(inner, depth + 1)
+            if new is SUBSTITUTE and isinstance(inner, str):
                 replaced[LENGTH] = len(inner)
         return replaced
-    return [without_blobs(inner, depth + 1) for inner in value]
+    if isinstance(value, list) and depth < _MAX_DEPTH:
+        return [without_blobs(inner, depth + 1) for inner in value]
+    return value
 
 
 def is_blob(text: str) -> bool:
     """Whether a text is no text but the contents of a file."""
+    if len(text) < _LEAST_CHARS and not text.startswith("data:"):
+        return False
     if text.startswith("data:"):
         return _DATA_URL.match(text) is not None
-    return len(text) >= _LEAST_CHARS and _looks_random(text) and _BASE64.fullmatch(text) is not None
+    return _looks_random(text) and _BASE64.fullmatch(text) is not None
 
 
 def _looks_random(text: str) -> bool:

@@ -42,8 +42,9 @@ def messages_of(value: AttributeValue, role: str) -> list[_Part]:
     if isinstance(value, Mapping) and isinstance(within := value.get("messages"), list | tuple):
         value = within
     if isinstance(value, list | tuple):
-        if all(isinstance(item, Mapping) for item in value):
-            return [_message(item, role) for item in value if isinstance(item, Mapping)]
+        of_mappings = [item for item in value if isinstance(item, Mapping)]
+        if len(of_mappings) == len(value):
+            return [_message(item, role) for item in of_mappings]
         return [{"role": role, "parts": _parts(value)}]
     if isinstance(value, Mapping) and not value.keys().isdisjoint(("role", "parts", "message")):
         return [_message(value, role)]

@@ -236,7 +236,7 @@ def _complete_content(keys: tuple[str, ...], data: Attributes) -> Meta:
             value = tool_definitions_of(value)
         elif key == EMBEDDINGS_INPUT:
             value = list(texts_of(value))
-        else:
+        elif key not in (INPUT_MESSAGES, OUTPUT_MESSAGES):  # which were read already
             value = decoded(value)
         data[key], annotation = shortened_json(without_blobs(value))
         if annotation is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from spanbridge.model.span import AttributeValue
-from spanbridge.sentry.convert.attributes import cut_text, json_text
+from spanbridge.sentry.convert.attributes import cut_text
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation
 
@@ -19,22 +19,23 @@ _MAX_DEPTH: Final = 16
 
 
 def shortened_json(value: AttributeValue) -> tuple[str, MetaAnnotation | None]:
-    """``value`` as JSON text within the limit, and the ``_meta`` annotation if it was cut.
+    """The JSON text of ``value`` within the limit, and the ``_meta`` annotation if it was cut.
 
     Long texts inside are cut first, the longest the most. Of a list that is still too long the
-    latest entries are kept. The annotation's length is that of the whole JSON text.
+    latest entries are kept. The annotation's length is that of the whole JSON text. ``value`` is
+    made of JSON's own types.
     """
-    text = json_text(value)
+    text = _json_of(value)
     if _fits(text):
         return text, None
     annotation = MetaAnnotation(rem=[("!limit", "x")], len=len(text))
     for limit in _LIMITS_CHARS:
         cut = _with_texts_cut(value, limit)
-        text = json_text(cut)
+        text = _json_of(cut)
         if _fits(text):
             return text, annotation
         if isinstance(cut, list) and len(cut) > 1:
-            latest = json_text(_latest(cut))
+            latest = _json_of(_latest(cut))
             if _fits(latest):
                 return latest, annotation
     return cut_text(text, MAX_CONTENT_BYTES // 6)[0], annotation
@@ -44,16 +45,20 @@ def _latest(entries: list[AttributeValue]) -> list[AttributeValue]:
     room = MAX_CONTENT_BYTES
     begin = len(entries)
     while begin > 0:
-        room -= len(encode_json(json_text(entries[begin - 1]))) + 1
+        room -= len(encode_json(_json_of(entries[begin - 1]))) + 1
         if room < 2:
             break
         begin -= 1
     return entries[max(0, min(begin, len(entries) - 1)) :]
 
 
+def _json_of(value: AttributeValue) -> str:
+    if isinstance(value, str):
+        return value
+    return encode_json(value).decode()
+
+
 def _fits(text: str) -> bool:
-    if len(text) * 6 <= MAX_CONTENT_BYTES:
-        return True
     return len(text) <= MAX_CONTENT_BYTES and len(encode_json(text)) <= MAX_CONTENT_BYTES
 
 
