@@ -15,7 +15,8 @@ from spanbridge.process.span_processor import BridgeProcessor, current_local_tra
 from spanbridge.process.stdlib_logging import LEVELS, StdlibLogging
 from spanbridge.runtime.fork import before_child_process_ends
 from spanbridge.sentry.beside_sdk import BESIDE_SDK, Project
-from spanbridge.sentry.propagator import BridgePropagator, Outgoing, OutgoingOf
+from spanbridge.sentry.incoming import Continuation
+from spanbridge.sentry.propagator import EVERYBODY, BridgePropagator, Outgoing, OutgoingOf
 from spanbridge.settings import SentryOptions
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Bridge:
             self.processor.intake = self.processor.policy = self.sampler.policy = None
             self.reporter.intake = None
             self.propagator.outgoing = None
+            self.propagator.continuation = EVERYBODY
             BESIDE_SDK.detach(self.reporter)
             return
         settings = pipeline.settings
@@ -135,6 +137,7 @@ class Bridge:
         self.processor.policy = self.sampler.policy = pipeline.sampling
         self.propagator.outgoing = self._outgoing(pipeline)
         self.propagator.allowed_hosts = settings.propagate_to
+        self.propagator.continuation = _continuation(pipeline)
         self.sampler.is_upload = BESIDE_SDK.is_upload
         self.processor.annotate = BESIDE_SDK.annotate
         BESIDE_SDK.lead_to(self.reporter, self._traces, _projects(pipeline))
@@ -153,6 +156,14 @@ class Bridge:
             return Outgoing(is_sampled, source.for_next_service(local))
 
         return outgoing
+
+
+def _continuation(pipeline: Pipeline) -> Continuation:
+    """Whose Sentry traces are continued: without a Sentry destination everybody's."""
+    source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)
+    if source is None:
+        return EVERYBODY
+    return Continuation(source.org_id, pipeline.settings.strict_trace_continuation)
 
 
 def _least_log_level(pipeline: Pipeline) -> LogLevel:

@@ -58,6 +58,7 @@ class Pipeline:
         self.sampling = SamplingPolicy(
             {o.name: o.sample_rate for o in settings.destinations if o.name in made},
             sentry=[o.name for o in settings.destinations if o.kind == "sentry" and o.name in made],
+            follows_remote=settings.remote_decision == "honour",
         )
         self.intake = Intake(
             max((options.queue_max_items for options in settings.destinations), default=0)

@@ -105,6 +105,7 @@ def test_the_head_of_a_trace_writes_everything_and_tells_the_server_the_same(
         "sampled": "true",
         "release": "service@1",
         "environment": "staging",
+        "transaction": "GET /",
     }
     rand = answer.dsc["sample_rand"]
     assert answer.dsc == {**expected, "sample_rand": rand}
@@ -319,7 +320,9 @@ def test_behind_somebody_elses_sampler_no_rate_is_told(receiver: Receiver, provi
     answer = run_operation({}, provider, SENTRY_DSN=receiver.dsn)
 
     assert answer.sentry_flag == "1"
-    assert set(answer.dsc) == {"trace_id", "public_key", "sampled", "release", "environment"}
+    assert set(answer.dsc) == {
+        *("trace_id", "public_key", "sampled", "release", "environment", "transaction")
+    }
     [transaction] = receiver.transactions
     assert transaction.envelope_header["trace"] == answer.dsc
 
@@ -331,13 +334,13 @@ def test_without_sentry_no_trace_of_sentrys_starts_but_one_that_came_in_passes(
 
     started = run_operation({}, **variables)
     passed = run_operation(
-        {"sentry-trace": f"{TRACE}-{SPAN}-0", "baggage": "sentry-release=theirs"}, **variables
+        {"sentry-trace": f"{TRACE}-{SPAN}-0", "baggage": "sentry-sample_rand=0.5"}, **variables
     )
 
     assert set(started.headers) == {"traceparent"}
     assert passed.headers["sentry-trace"].startswith(f"{TRACE}-")
     assert passed.sentry_flag == "0"
-    assert passed.dsc == {"release": "theirs"}
+    assert passed.dsc == {"sample_rand": "0.5"}
 
 
 def test_each_sentry_destination_is_told_its_own_rate_and_key(tmp_path: object) -> None:
@@ -388,7 +391,13 @@ def test_the_number_told_agrees_with_a_decision_by_the_callers_tracestate(
 
 
 def test_a_request_goes_out_whatever_baggage_came_in(receiver: Receiver) -> None:
-    members = ["sentry-€=1", "sentry-\xe9=1", "sentry-a b=1", "sentry-a\x01b=1", "sentry-release=1"]
+    members = [
+        "sentry-€=1",
+        "sentry-\xe9=1",
+        "sentry-a b=1",
+        "sentry-a\x01b=1",
+        "sentry-sample_rand=0.5",
+    ]
 
     [answer] = ask(
         receiver,
@@ -396,5 +405,5 @@ def test_a_request_goes_out_whatever_baggage_came_in(receiver: Receiver) -> None
         OTEL_PROPAGATORS="tracecontext",  # W3C's own would log what it leaves out
     )
 
-    assert answer.dsc == {"release": "1"}
+    assert answer.dsc == {"sample_rand": "0.5"}
     assert all(value.isascii() and value.isprintable() for value in answer.headers.values())

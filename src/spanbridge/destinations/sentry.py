@@ -32,6 +32,7 @@ from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import Modules, convert_error, fit_modules
 from spanbridge.sentry.convert.log import EXCEPTION, convert_events, has_logs
 from spanbridge.sentry.convert.streamed_span import common_attributes
+from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.dsc import DscSource
 from spanbridge.sentry.encode import encode_envelope
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
@@ -95,7 +96,8 @@ class SentryDestination:
             sample_rate=options.sample_rate,
             release=self._context.release,
             environment=self._context.environment,
-            org_id=options.dsn.org_id,
+            org_id=options.organisation,
+            follows_remote=settings.remote_decision == "honour",
         )
         self._endpoint = Endpoint(
             url=options.dsn.envelope_url,
@@ -210,7 +212,9 @@ class SentryDestination:
         self, event: ErrorEvent | bytes, issue: Issue, local: LocalTrace
     ) -> OutgoingEnvelope:
         # Outside of all spans there is no trace, and nothing was decided about it.
-        dsc = self.dsc_source.of(local, None) if issue.span is not None else None
+        root = issue.local_root
+        name = transaction_name(root) if root is not None else None
+        dsc = self.dsc_source.of(local, name) if issue.span is not None else None
         body = self._envelope(Item("event", event), issue.event_id, dsc)
         return OutgoingEnvelope(body, Priority.ERROR, (("error", 1),), ((Signal.ERROR, 1),))
 

@@ -153,7 +153,7 @@ class SpanWire:
             self._segments[local] = encoded.segment
         named = encoded.segment.name if encoded.segment.source != "url" else None
         # Several containers may go under it, and the root may be renamed meanwhile.
-        dsc = self._dsc_source.frozen(local, named)
+        dsc = self._dsc_source.of(local, named)
         return [
             OutgoingEnvelope(
                 self._envelope(container.item, None, dsc),

@@ -26,6 +26,7 @@ _RANGE: Final = 1 << 56
 _MASK: Final = _RANGE - 1
 _MILLION: Final = 1_000_000
 _RV: Final = re.compile(r"rv:([0-9a-f]{14})")
+_TH: Final = re.compile(r"th:([0-9a-f]{1,14})")
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -40,11 +41,26 @@ def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream
     """
     if upstream is not None and (rand := upstream.sample_rand) is not None:
         return _MASK - min(int(rand * _RANGE), _MASK)
+    if (rv := _hex_of(_RV, trace_state)) is not None:
+        return int(rv, 16)
+    return trace_id & _MASK
+
+
+def remote_rate(trace_state: TraceState | None) -> float | None:
+    """The rate at which the caller sampled, if its tracestate tells: ``ot=th``.
+
+    Source: OpenTelemetry, "TraceState: Probability Sampling".
+    """
+    th = _hex_of(_TH, trace_state)
+    return None if th is None else 1 - int(th.ljust(14, "0"), 16) / _RANGE
+
+
+def _hex_of(pattern: re.Pattern[str], trace_state: TraceState | None) -> str | None:
     if trace_state and (members := trace_state.get("ot")):
         for member in members.split(";"):
-            if (match := _RV.fullmatch(member)) is not None:
-                return int(match[1], 16)
-    return trace_id & _MASK
+            if (match := pattern.fullmatch(member)) is not None:
+                return match[1]
+    return None
 
 
 def sample_rand(r: int, rate: float, is_kept: bool) -> str:
@@ -74,15 +90,24 @@ class SamplingPolicy:
     Args:
         rates: Rate between 0 and 1 by destination name.
         sentry: Names of the destinations that follow an incoming Sentry decision.
+        follows_remote: Whether a caller's decisions count. Without it only the rates do, compared
+            with the caller's random number all the same.
     """
 
-    def __init__(self, rates: Mapping[str, float], sentry: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rates: Mapping[str, float],
+        sentry: Sequence[str] = (),
+        *,
+        follows_remote: bool = True,
+    ) -> None:
         # R >= threshold keeps the trace, as in OpenTelemetry's consistent probability sampling.
         # The same product as for an incoming `sample_rand`, so that a number equal to the rate is
         # left out, as Sentry's SDKs do.
         self._thresholds = {name: _RANGE - int(rate * _RANGE) for name, rate in rates.items()}
         self._sentry = frozenset(sentry)
         self._everybody = frozenset(rates)
+        self._follows_remote = follows_remote
         self._keeps_everything = all(threshold == 0 for threshold in self._thresholds.values())
 
     def keepers(
@@ -98,12 +123,12 @@ class SamplingPolicy:
         upstream = upstream_of(context, trace_id)
         if parent is None and upstream is None and self._keeps_everything:
             return self._everybody
-        if parent is not None and not parent.trace_flags.sampled:
+        if self._follows_remote and parent is not None and not parent.trace_flags.sampled:
             kept = set()  # the caller said no, and a trace cut in half helps nobody
         else:
             r = randomness(trace_id, parent.trace_state if parent else None, upstream)
             kept = {name for name, threshold in self._thresholds.items() if r >= threshold}
-        if upstream is not None and upstream.is_sampled is not None:
+        if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
         return frozenset(kept)
 

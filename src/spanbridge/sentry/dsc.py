@@ -10,20 +10,26 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from spanbridge.model.trace import DynamicSamplingContext
+from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.privacy.text import scrub_text
-from spanbridge.process.sampling import randomness, sample_rand
+from spanbridge.process.sampling import randomness, remote_rate, sample_rand
+from spanbridge.record.span import read_span
+from spanbridge.runtime.guard import GUARD
+from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.encode import trace_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.process.upstream import Upstream
 
 PREFIX: Final = "sentry-"
 MAX_READ_MEMBERS: Final = 64
 """Incoming ``sentry-*`` members beyond these are left out; Sentry defines about ten."""
 MAX_READ_BYTES: Final = 8192
 """Incoming ``sentry-*`` members beyond these bytes in all are left out: W3C's limit."""
+_POLICY: Final = PrivacyPolicy()
 _FIELDS: Final = frozenset(DynamicSamplingContext.__struct_fields__)
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _VALUE: Final = re.compile(r"[\x20-\x7e]{0,4096}")
@@ -35,6 +41,7 @@ class DscSource(msgspec.Struct):
     ``sample_rate`` is this destination's own rate between 0 and 1. ``decides_alone`` says whether
     nothing but that rate decides on a trace that starts here. With a sampler of somebody else in
     front it does not, and a rate that is not the true one would make Sentry extrapolate wrongly.
+    ``follows_remote`` says whether a caller's decision is honoured.
     """
 
     destination: str
@@ -44,25 +51,41 @@ class DscSource(msgspec.Struct):
     environment: str | None
     org_id: str | None = None
     decides_alone: bool = True
+    follows_remote: bool = True
 
-    def of(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
-        """The context of a local trace, frozen once it has left the process.
+    def of(self, local: LocalTrace, transaction: str | None = None) -> DynamicSamplingContext:
+        """The context of a local trace, frozen from the first call on.
+
+        Whatever leaves the process first, a header or an envelope, everything later says the same.
 
         Args:
             local: The local trace.
-            transaction: The root's name, or ``None`` if that is no good name (a raw URL) or not
-                known yet.
+            transaction: The root's name as it was sent, or ``None`` if that is no good name (a raw
+                URL) or not known yet; a root that is still open is asked for it.
         """
         if (frozen := local.dsc.get(self.destination)) is not None:
             return frozen
-        trace_id = f"{local.trace_id:032x}"
         upstream = local.upstream
         if upstream is not None and upstream.is_frozen:
-            return self._continued(trace_id, upstream.dsc)
+            made = self._continued(local, upstream)
+        else:
+            made = self._own(local, transaction or name_so_far(local))
+        return local.dsc.setdefault(self.destination, made)
+
+    def for_next_service(self, local: LocalTrace) -> Mapping[str, str]:
+        """The items that go out with a request. From here on every service sees the same ones."""
+        frozen = self.of(local)
+        upstream = local.upstream
+        if upstream is not None and upstream.is_frozen:
+            # The head's items pass unchanged: also those we know nothing of, and also none.
+            return self._passed_on(local, upstream)
+        return trace_header(frozen)
+
+    def _own(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
         is_kept = self.destination in local.keepers
         rate, rand = self._rate_and_rand(local, is_kept) if self.decides_alone else (None, None)
         return DynamicSamplingContext(
-            trace_id=trace_id,
+            trace_id=f"{local.trace_id:032x}",
             public_key=self.public_key,
             sample_rate=rate,
             sample_rand=rand,
@@ -73,29 +96,52 @@ class DscSource(msgspec.Struct):
             org_id=self.org_id,
         )
 
-    def frozen(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
-        """The context of a local trace that leaves now; from here on it stays as it is."""
-        return local.dsc.setdefault(self.destination, self.of(local, transaction))
-
-    def for_next_service(self, local: LocalTrace) -> Mapping[str, str]:
-        """The items that go out with a request. From here on every service sees the same ones."""
-        frozen = self.frozen(local, None)
-        upstream = local.upstream
-        if upstream is not None and upstream.is_frozen:
-            # The head's items pass unchanged: also those we know nothing of, and also none.
-            return upstream.dsc
-        return trace_header(frozen)
-
-    def _rate_and_rand(self, local: LocalTrace, is_kept: bool) -> tuple[str, str]:
-        rate = _decimal(self.sample_rate)
+    def _rate_and_rand(self, local: LocalTrace, is_kept: bool) -> tuple[str | None, str]:
+        remote = remote_rate(local.trace_state)
+        rate = _decimal(self.sample_rate if remote is None else min(self.sample_rate, remote))
         r = randomness(local.trace_id, local.trace_state, local.upstream)
-        return rate, sample_rand(r, float(rate), is_kept)
+        rand = sample_rand(r, float(rate), is_kept)
+        # A caller without Sentry decided before us. If nobody knows at which rate, or its decision
+        # does not follow from it, then a rate of ours would be untrue.
+        is_called = local.upstream is None and local.trace_state is not None
+        is_unknown = remote is None and rate == "1"
+        if is_called and (is_unknown or (float(rand) < float(rate)) != is_kept):
+            return None, rand
+        return rate, rand
 
-    def _continued(self, trace_id: str, dsc: Mapping[str, str]) -> DynamicSamplingContext:
+    def _continued(self, local: LocalTrace, upstream: Upstream) -> DynamicSamplingContext:
+        dsc = self._passed_on(local, upstream)
         known = {key: value for key, value in dsc.items() if key in _FIELDS}
-        return DynamicSamplingContext(
-            **{**known, "trace_id": trace_id, "public_key": dsc.get("public_key", self.public_key)}
-        )
+        known["trace_id"] = f"{local.trace_id:032x}"
+        known.setdefault("public_key", self.public_key)
+        return DynamicSamplingContext(**known)
+
+    def _passed_on(self, local: LocalTrace, upstream: Upstream) -> Mapping[str, str]:
+        """The head's items; with our rate and decision where those decided, as Sentry's SDKs do.
+
+        Source: Sentry develop docs, "Dynamic Sampling Context", "Freezing".
+        """
+        dsc, rand = upstream.dsc, upstream.sample_rand
+        is_ours = upstream.is_sampled is None or not self.follows_remote
+        if not is_ours or not self.decides_alone or rand is None:
+            return dsc
+        rate, is_kept = _decimal(self.sample_rate), self.destination in local.keepers
+        if (rand < float(rate)) != is_kept:  # W3C's caller decided
+            return dsc
+        return {**dsc, "sample_rate": rate, "sampled": "true" if is_kept else "false"}
+
+
+def name_so_far(local: LocalTrace) -> str | None:
+    """The name of a local root that is still open, if it is of low cardinality."""
+    reference = local.root
+    span = reference() if reference is not None else None
+    if span is None:
+        return None
+    try:
+        return transaction_name(_POLICY.scrub_span(read_span(span)))
+    except Exception as error:  # the trace goes on without its name
+        GUARD.caught("sentry.dsc", error)
+        return None
 
 
 def to_baggage(dsc: Mapping[str, str]) -> list[str]:

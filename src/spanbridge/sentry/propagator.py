@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from opentelemetry import baggage, trace
+from opentelemetry import trace
 from opentelemetry.context import get_current
 from opentelemetry.propagators.textmap import (
     CarrierT,
@@ -16,11 +15,11 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from spanbridge.process.upstream import Upstream, upstream_of, with_upstream
+from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.dsc import PREFIX, from_baggage, to_baggage
+from spanbridge.sentry.incoming import Continuation, continued
 from spanbridge.sentry.target_host import is_allowed, target_host
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ MAX_MEMBERS: Final = 180
 A receiver drops the whole header, or what comes last in it, if they are passed.
 """
 _FLAGS: Final[Mapping[bool | None, str]] = {True: "-1", False: "-0", None: ""}
-_SENTRY_TRACE: Final = re.compile(r"^[ \t]*([0-9a-f]{32})-([0-9a-f]{16})(?:-([01]))?[ \t]*$", re.I)
+EVERYBODY: Final = Continuation()
 
 
 class Outgoing:
@@ -64,10 +63,8 @@ class BridgePropagator(TextMapPropagator):
     held back, and written once with Sentry's members behind it: most carriers keep the last header
     of a name, others would hold two.
 
-    W3C's ``traceparent`` decides on the trace if both are there: it is read first. The decision
-    and the dynamic sampling context of ``sentry-trace`` and ``baggage`` are honoured either way,
-    and the ``sentry-*`` members are taken out of OpenTelemetry's baggage, so that they are written
-    once.
+    What it makes of a caller's headers is told in :mod:`spanbridge.sentry.incoming`. The
+    ``sentry-*`` members are taken out of OpenTelemetry's baggage, so that they are written once.
 
     Args:
         outgoing: Gives what to write for a context, or ``None`` if no span of ours is current.
@@ -85,6 +82,8 @@ class BridgePropagator(TextMapPropagator):
         self.beside = beside
         self.allowed_hosts: Sequence[str] | None = None
         """Hosts that get Sentry's headers, with ``*``; ``None`` stands for all."""
+        self.continuation = EVERYBODY
+        """Whose Sentry traces are continued."""
 
     @property
     def fields(self) -> set[str]:
@@ -100,10 +99,13 @@ class BridgePropagator(TextMapPropagator):
     ) -> Context:
         """The context with what the caller said. Raises nothing of its own."""
         original = context if context is not None else get_current()
+        before: Context | None = None
         if self.beside is not None:
-            original = self.beside.extract(carrier, original, getter)
+            before, original = original, self.beside.extract(carrier, original, getter)
         try:
-            return _extract(carrier, original, getter)
+            header = (getter.get(carrier, SENTRY_TRACE) or [""])[0]
+            dsc = from_baggage(getter.get(carrier, BAGGAGE) or [])
+            return continued(original, before, header, dsc, self.continuation)
         except Exception as error:
             GUARD.caught("sentry.extract", error)
             return original
@@ -167,29 +169,6 @@ class _HoldsBaggage(Setter[CarrierT]):
             self.baggage = value
         else:
             self._setter.set(carrier, key, value)
-
-
-def _extract(carrier: CarrierT, context: Context, getter: Getter[CarrierT]) -> Context:
-    header = (getter.get(carrier, SENTRY_TRACE) or [""])[0]
-    dsc = from_baggage(getter.get(carrier, BAGGAGE) or [])
-    for name in baggage.get_all(context):
-        if name.startswith(PREFIX):
-            context = baggage.remove_baggage(name, context)
-    match = _SENTRY_TRACE.match(header)
-    if match is None:
-        return context
-    trace_id, span_id, flag = int(match[1], 16), int(match[2], 16), match[3]
-    if not trace_id or not span_id:
-        return context
-    known = trace.get_current_span(context).get_span_context()
-    if known.is_valid and known.trace_id != trace_id:
-        return context  # the two headers speak of different traces: W3C's rules, all of it
-    if not known.is_valid:
-        # A decision left open must not read as "not sampled", which would bind every destination.
-        flags = TraceFlags.DEFAULT if flag == "0" else TraceFlags.SAMPLED
-        remote = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-        context = trace.set_span_in_context(NonRecordingSpan(remote), context)
-    return with_upstream(context, Upstream(None if flag is None else flag == "1", dsc, trace_id))
 
 
 def _already_in(carrier: object) -> str:

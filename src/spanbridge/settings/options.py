@@ -29,6 +29,7 @@ from spanbridge.settings.reading import (
     COUNT,
     DURATION_S,
     HEADERS,
+    ORGANISATION_ID,
     PATH,
     RATE,
     Unusable,
@@ -133,6 +134,12 @@ class SentryOptions(CommonOptions):
         "attribute of the span, for servers without Sentry's logs.",
         one_of("logs", "attributes"),
     )
+    org_id: str | None = option(
+        None,
+        "The organisation's id. Unset: the one in the DSN's host, as Sentry's own hosts carry it.",
+        ORGANISATION_ID,
+        is_shorthand=True,
+    )
     timeout_s: float = option(10.0, "Longest time of one request.", DURATION_S, unit="s")
     http_proxy: str | None = option(
         None,
@@ -151,6 +158,11 @@ class SentryOptions(CommonOptions):
     )
     cert_file: str | None = option(None, "PEM file of a client certificate.", PATH)
     key_file: str | None = option(None, "PEM file of the client certificate's key.", PATH)
+
+    @property
+    def organisation(self) -> str | None:
+        """The organisation's id, as far as it is known."""
+        return self.org_id or (self.dsn.org_id if self.dsn else None)
 
     @property
     def place(self) -> str:

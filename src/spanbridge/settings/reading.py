@@ -178,6 +178,17 @@ def count_of(raw: object) -> int:
 COUNT: Final = Reader("whole number from 1", count_of)
 
 
+def organisation_id_of(raw: object) -> str:
+    """The id of a Sentry organisation: decimal digits, as text or as a number."""
+    text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else text_of(raw)
+    if not (text.isascii() and text.isdigit()):
+        raise Unusable("it is not a number", "An organisation's id looks like 4505.")
+    return text
+
+
+ORGANISATION_ID: Final = Reader("number", organisation_id_of)
+
+
 def one_of(*choices: Choice) -> Reader[Choice]:
     """A reader of one word out of ``choices``, in any case."""
     by_word = {choice.lower(): choice for choice in choices}

@@ -38,6 +38,7 @@ from spanbridge.settings.rules import RULES
 
 IssuePolicy: TypeAlias = Literal["unhandled", "all", "none"]
 LoggerProviderUse: TypeAlias = Literal["install", "attach"]
+RemoteDecision: TypeAlias = Literal["honour", "ignore"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
 
 ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
@@ -197,6 +198,18 @@ class Settings:
         None,
         "Hosts that get Sentry's trace headers, `*` allowed. Unset: all.",
         NAMES_OR_NONE,
+    )
+    remote_decision: RemoteDecision = option(
+        "honour",
+        "What a caller's sampling decision is worth: `honour` it, or `ignore` it, so that each "
+        "destination's rate decides here.",
+        one_of("honour", "ignore"),
+    )
+    strict_trace_continuation: bool = option(
+        False,
+        "Whether a caller's Sentry trace is continued only if its organisation's id is known and "
+        "the same as that of the first Sentry destination. Two different ids never are.",
+        BOOLEAN,
     )
     in_app_include: tuple[str, ...] = option(
         (), "Modules whose frames are the application's own.", NAMES

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+from opentelemetry.sdk.trace import Span, TracerProvider
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from spanbridge.model.trace import DynamicSamplingContext
-from spanbridge.process.local_trace import LocalTrace
+from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.upstream import Upstream
 from spanbridge.sentry.dsc import DscSource, from_baggage, to_baggage
+from spanbridge.sentry.encode import trace_header
 from tests.support.spans import TRACE_ID
 
 YES = TraceFlags(TraceFlags.SAMPLED)
@@ -149,6 +151,152 @@ def test_each_destination_freezes_its_own() -> None:
         ("key", "0.25", "false"),
         ("other key", "1", "true"),
     ]
+
+
+def called(tracestate: str = "", rate: float = 1.0) -> DynamicSamplingContext:
+    """The context where a service without Sentry called, with the flag "sampled"."""
+    state = TraceState([("ot", tracestate)] if tracestate else [])
+    parent = SpanContext(TRACE_ID, 1, is_remote=True, trace_flags=YES, trace_state=state)
+    keepers = SamplingPolicy({"sentry": rate}).keepers(TRACE_ID, parent, Context())
+    source = msgspec.structs.replace(SOURCE, sample_rate=rate)
+    return source.of(LocalTrace(TRACE_ID, 1, keepers, None, state))
+
+
+@pytest.mark.parametrize(
+    ("tracestate", "rate", "told"),
+    [
+        ("", 1.0, None),  # at which rate that service sampled, nobody knows
+        ("rv:c0000000000000", 0.5, "0.5"),
+        ("th:8;rv:c0000000000000", 1.0, "0.5"),
+        ("th:8;rv:c0000000000000", 0.8, "0.5"),
+        ("th:8;rv:ffffffffffffff", 0.25, "0.25"),
+        ("th:0", 1.0, "1"),
+        ("th:c;rv:80000000000000", 1.0, None),  # it kept what its own rate leaves out
+    ],
+)
+def test_the_rate_told_is_the_one_that_decided(
+    tracestate: str, rate: float, told: str | None
+) -> None:
+    context = called(tracestate, rate)
+
+    assert context.sample_rate == told
+    assert context.sample_rand is not None
+    if told is not None:
+        assert_agree(context)
+
+
+def test_a_caller_that_left_out_the_trace_is_not_contradicted() -> None:
+    parent = SpanContext(TRACE_ID, 1, is_remote=True)
+    keepers = SamplingPolicy({"sentry": 0.999}).keepers(TRACE_ID, parent, Context())
+    source = msgspec.structs.replace(SOURCE, sample_rate=0.999)
+
+    context = source.of(LocalTrace(TRACE_ID, 1, keepers, None, parent.trace_state))
+
+    assert (context.sampled, context.sample_rate) == ("false", None)
+
+
+THEIRS = {
+    "trace_id": f"{TRACE_ID:032x}",
+    "public_key": "theirs",
+    "sample_rate": "0.75",
+    "sample_rand": "0.5",
+    "future": "kept",
+}
+
+
+@pytest.mark.parametrize(
+    ("decision", "follows_remote", "rate", "keeps", "told"),
+    [
+        (True, True, 0.25, True, THEIRS),
+        (None, True, 0.25, False, {**THEIRS, "sample_rate": "0.25", "sampled": "false"}),
+        (None, True, 0.6, True, {**THEIRS, "sample_rate": "0.6", "sampled": "true"}),
+        (True, False, 0.25, False, {**THEIRS, "sample_rate": "0.25", "sampled": "false"}),
+        (False, False, 0.6, True, {**THEIRS, "sample_rate": "0.6", "sampled": "true"}),
+        (None, True, 0.25, True, THEIRS),  # somebody else decided
+    ],
+)
+def test_whoever_decides_tells_the_rate_and_nothing_else_of_the_head_changes(
+    decision: bool | None, follows_remote: bool, rate: float, keeps: bool, told: dict[str, str]
+) -> None:
+    source = msgspec.structs.replace(SOURCE, sample_rate=rate, follows_remote=follows_remote)
+    trace = local(Upstream(decision, THEIRS, TRACE_ID), *(["sentry"] if keeps else []))
+
+    assert source.for_next_service(trace) == told
+    sent = source.of(trace)
+    assert (sent.public_key, sent.sample_rate) == ("theirs", told["sample_rate"])
+    assert sent.sampled == told.get("sampled")
+
+
+TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+
+
+def opened(name: str, **attributes: str) -> tuple[Span, LocalTrace]:
+    """A root that is open, and its local trace."""
+    span = TRACER.start_span(
+        name,
+        Context(),
+        SpanKind.SERVER,
+        attributes={k.replace("_", "."): v for k, v in attributes.items()},
+    )
+    assert isinstance(span, Span)
+    context = span.get_span_context()
+    trace = LocalTrace(context.trace_id, context.span_id, frozenset({"sentry"}))
+    LocalTraces().open(span, trace)
+    return span, trace
+
+
+def test_a_new_name_of_the_root_is_seen_until_the_first_request_goes_out() -> None:
+    span, trace = opened("unnamed")
+    span.update_name("order")
+
+    told = SOURCE.for_next_service(trace)
+    span.update_name("too late")
+
+    assert told["transaction"] == "order"
+    assert SOURCE.for_next_service(trace) == told
+    assert SOURCE.of(trace, "too late").transaction == "order"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"http_request_method": "GET", "url_path": "/orders/17"}, None),
+        ({"http_method": "GET", "http_target": "/orders/17"}, None),
+        ({"http_request_method": "GET", "http_route": "/orders/{id}"}, "GET /orders/{id}"),
+        ({"http_method": "GET", "http_route": "/orders/{id}"}, "GET /orders/{id}"),
+    ],
+)
+def test_a_raw_url_is_never_the_name(attributes: dict[str, str], name: str | None) -> None:
+    span, trace = opened("GET /orders/17", **attributes)
+
+    told = SOURCE.for_next_service(trace).get("transaction")
+
+    assert span.is_recording()
+    assert told == name
+
+
+def test_a_secret_in_the_roots_name_does_not_leave() -> None:
+    span, trace = opened("call https://user:hunter2@host/?token=abcdef")
+
+    told = SOURCE.for_next_service(trace)["transaction"]
+    assert told.startswith("call https://")
+    assert "hunter2" not in told
+    assert "abcdef" not in told
+    assert span.is_recording()
+
+
+def test_the_first_envelope_freezes_as_the_first_header_does() -> None:
+    first, by_header = opened("order")
+    second, by_envelope = opened("order")
+
+    header = SOURCE.for_next_service(by_header)
+    envelope = SOURCE.of(by_envelope, None)
+
+    assert SOURCE.of(by_header, "later").transaction == header["transaction"] == "order"
+    assert envelope.transaction == "order"
+    assert SOURCE.for_next_service(by_envelope) == trace_header(envelope)
+    assert first.is_recording()
+    assert second.is_recording()
 
 
 def test_what_the_head_froze_is_the_same_for_every_destination() -> None:

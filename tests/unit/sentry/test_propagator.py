@@ -103,7 +103,7 @@ def test_sentrys_members_are_taken_out_of_the_applications_baggage() -> None:
     context = COMPOSITE.extract(
         {
             "sentry-trace": f"{TRACE}-{SPAN}-1",
-            "baggage": "tenant=acme,sentry-release=a%401,sentry-unknown=x",
+            "baggage": "tenant=acme,sentry-release=a%401,sentry-unknown=x,sentry-sample_rand=0.5",
         },
         Context(),
     )
@@ -111,7 +111,7 @@ def test_sentrys_members_are_taken_out_of_the_applications_baggage() -> None:
     assert baggage.get_all(context) == {"tenant": "acme"}
     upstream = upstream_of(context, int(TRACE, 16))
     assert upstream is not None
-    assert upstream.dsc == {"release": "a@1", "unknown": "x"}
+    assert upstream.dsc == {"release": "a@1", "unknown": "x", "sample_rand": "0.5"}
 
 
 def in_span(**items: str) -> Context:
@@ -146,12 +146,12 @@ def test_our_decision_and_context_are_written_beside_the_applications_baggage() 
 def test_without_a_span_of_ours_the_incoming_part_is_passed_on_unchanged() -> None:
     incoming = {
         "sentry-trace": f"{TRACE}-{SPAN}-0",
-        "baggage": "tenant=acme,sentry-transaction=GET%20%2F,sentry-unknown=x",
+        "baggage": "tenant=acme,sentry-transaction=GET%20%2F,sentry-sample_rand=0.5,sentry-u=x",
     }
 
     assert inject(ALONE, ALONE.extract(incoming, Context())) == {
         "sentry-trace": incoming["sentry-trace"],
-        "baggage": "sentry-transaction=GET%20%2F,sentry-unknown=x",
+        "baggage": "sentry-transaction=GET%20%2F,sentry-sample_rand=0.5,sentry-u=x",
     }
 
 
@@ -260,11 +260,11 @@ def test_an_empty_frozen_context_is_passed_on_empty() -> None:
     "member", ["sentry-€=1", "sentry-a b=1", "sentry-a\r\nX-Evil: 1\r\nb=1", "sentry-b=\r\nX: 1"]
 )
 def test_what_cannot_stand_in_a_header_is_not_passed_on(member: str) -> None:
-    incoming = {"sentry-trace": f"{TRACE}-{SPAN}-1", "baggage": f"{member},sentry-release=1"}
+    incoming = {"sentry-trace": f"{TRACE}-{SPAN}-1", "baggage": f"{member},sentry-sample_rand=0.5"}
 
     carrier = inject(ALONE, ALONE.extract(incoming, Context()))
 
-    assert carrier == {"sentry-trace": f"{TRACE}-{SPAN}-1", "baggage": "sentry-release=1"}
+    assert carrier == {"sentry-trace": f"{TRACE}-{SPAN}-1", "baggage": "sentry-sample_rand=0.5"}
 
 
 def test_a_failure_of_ours_leaves_the_headers_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

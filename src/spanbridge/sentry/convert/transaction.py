@@ -107,6 +107,12 @@ def convert_transaction(segment: Segment, context: ConvertContext, *, event_id: 
     )
 
 
+def transaction_name(root: SpanRecord) -> str | None:
+    """The name a sampling context may carry; none if all there is is a raw URL."""
+    name = describe_span(root).name
+    return None if name.source == "url" else cut_text(name.name or root.name, MAX_NAME_CHARS)[0]
+
+
 def convert_child(span: SpanRecord) -> tuple[ChildSpan, Meta]:
     """A span inside a transaction ("v1 span"), and the ``_meta`` of what was cut in it."""
     described = describe_span(span)
