@@ -25,6 +25,7 @@ from spanbridge.model.failure import Issue
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
+from spanbridge.record.bound import read_open_span
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.record.span import has_events, read_span
@@ -194,7 +195,7 @@ class Issues:
             return self._settings.issues
         if root is None and (reference := local.root) is not None:
             live = reference()
-            root = read_span(live) if live is not None else None
+            root = read_open_span(live, local) if live is not None else None
         around = msgspec.structs.replace(failure.circumstances, root=root)
         names = exception_names(failure.captured) or (failure.type,)
         message = failure.captured[0].message if failure.captured else failure.message
@@ -262,7 +263,7 @@ class Issues:
         if root is not None and not isinstance(root, SpanRecord):
             root = read_span(root)
         if span is None and decided.live_span is not None:
-            span = read_span(decided.live_span)
+            span = read_open_span(decided.live_span, decided.local)
         if root is not None:  # nothing is open above a failure that its root has seen
             return msgspec.structs.replace(decided, span=span, root=root)
         outermost = decided.path[-1] if decided.path else span
@@ -271,9 +272,9 @@ class Issues:
             live = self._traces.upwards(
                 int(outermost.trace_id, 16), int(outermost.parent_span_id, 16), MAX_SPANS_ABOVE
             )
-            above = tuple(map(read_span, live))
+            above = tuple([read_open_span(span, decided.local) for span in live])
         if (reference := decided.local.root) is not None and (top := reference()) is not None:
-            root = read_span(top)
+            root = read_open_span(top, decided.local)
         return msgspec.structs.replace(decided, span=span, root=root, above=above)
 
     def _send(self, decided: DecidedFailure, looks: Appearance, suppressed: int = 0) -> None:
@@ -344,6 +345,7 @@ class Issues:
             logger=log.logger if log is not None else "",
             span_path=path,
             breadcrumbs=story.breadcrumbs,
+            user=_user(decided),
             flags=story.flags,
             level=looks.level,
             tags=looks.tags,
@@ -389,6 +391,14 @@ def _message(decided: DecidedFailure) -> str:
 def _template(decided: DecidedFailure) -> str:
     template = decided.log.attributes.get(SENTRY_MESSAGE_TEMPLATE) if decided.log else None
     return template if isinstance(template, str) else ""
+
+
+def _user(decided: DecidedFailure) -> Attributes:
+    """Outside of spans, whose attributes name the user otherwise, a log record may do so."""
+    if decided.span is not None or decided.log is None:
+        return {}
+    attributes = decided.log.attributes
+    return {name: value for name, value in attributes.items() if name.startswith("user.")}
 
 
 def _contexts(decided: DecidedFailure, looks: Appearance, suppressed: int) -> dict[str, Attributes]:

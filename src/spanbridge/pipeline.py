@@ -18,6 +18,7 @@ from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
 from spanbridge.process.sampling import SamplingPolicy
+from spanbridge.record.bound import take_bound
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
@@ -213,6 +214,7 @@ class Pipeline:
                 self._take_log(item, now_s)
                 continue
             span, local, seen = item
+            bound = take_bound(span, local) if local.bound else None
             keepers = local.keepers
             if not names <= keepers:
                 is_root = (parent := span.parent) is None or parent.is_remote
@@ -225,6 +227,8 @@ class Pipeline:
                     self._issues.note(local, span)
                     continue
                 record = read_span(span)
+                if bound is not None:
+                    bound.put_into(record.attributes)
                 if seen is not None or record.events:
                     record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
                 self._issues.observe(local, record, in_flight, now_s)
@@ -278,6 +282,7 @@ class Pipeline:
         for reference in self._traces.forget_lost(now_s, at_once=at_once):
             local = reference.local
             local.open.pop(reference.span_id, None)
+            local.bound.pop(reference.span_id, None)
             self._fail(local.keepers, Outcome.NEVER_ENDED, "")
             if reference.span_id == local.root_id:
                 self._traces.close(local)

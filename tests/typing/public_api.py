@@ -9,6 +9,8 @@ import spanbridge
 from spanbridge.instrument import (
     ConstitutionalViolation,
     agent_task,
+    bind,
+    bound,
     consensus,
     record_validation,
     validation,
@@ -52,6 +54,18 @@ def tokens(count: int) -> Iterator[str]:
 async def tokens_later(count: int) -> AsyncIterator[str]:
     for number in range(count):
         yield str(number)
+
+
+@bound(tenant_id="acme", user_id=7)
+def work(count: int) -> float:
+    with bound({"region": "eu", "plan": None}, session_id="s", override=True):
+        bind(conversation_id="c")
+    return float(count)
+
+
+async def request() -> None:
+    async with bound({"region": "eu"}, in_baggage=True):
+        assert_type(work(3), float)
 
 
 def decorated_functions_keep_their_types() -> None:

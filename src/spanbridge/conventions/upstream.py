@@ -3,7 +3,7 @@
 Kept here, with their version, because upstream tells libraries to copy names that are not stable:
 the ``gen_ai.*`` names left the main registry with version 1.42 and have no tagged release since.
 
-Source: semantic-conventions 1.44.0 (``error.*``, ``exception.*``, ``session.*``);
+Source: semantic-conventions 1.44.0 (``error.*``, ``exception.*``, ``session.*``, ``user.*``);
 semantic-conventions-genai, main of September 2026 (``gen_ai.*``).
 """
 
@@ -13,6 +13,7 @@ from typing import Final
 
 ERROR_TYPE: Final = "error.type"
 SESSION_ID: Final = "session.id"
+USER_ID: Final = "user.id"
 
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 GEN_AI_OPERATION_INVOKE_AGENT: Final = "invoke_agent"

@@ -5,6 +5,9 @@ decorator and a context manager, for sync and async code; each ``record_…`` fu
 same for work that is finished already. Without a configured provider they cost next to nothing.
 The attributes they set are listed on the reference page of the attributes.
 
+:func:`bound` and :func:`bind` put ids of a tenant, user, session or conversation on whatever a
+piece of work writes.
+
 The glue for a web framework is imported on its own: :mod:`spanbridge.instrument.fastapi`.
 """
 
@@ -15,6 +18,7 @@ from spanbridge.instrument.agents import (
     current_agent_task,
     record_agent_task,
 )
+from spanbridge.instrument.bound import Binding, WellKnownIds, bind, bound
 from spanbridge.instrument.consensus import (
     ConsensusRun,
     ConsensusValues,
@@ -44,6 +48,7 @@ __all__ = [
     "AgentTaskRun",
     "AgentTaskValues",
     "AttributeValue",
+    "Binding",
     "ConsensusRun",
     "ConsensusValues",
     "ConstitutionalViolation",
@@ -55,8 +60,11 @@ __all__ = [
     "ValidationValues",
     "ViolationContext",
     "ViolationRun",
+    "WellKnownIds",
     "agent_task",
     "attribute_value",
+    "bind",
+    "bound",
     "consensus",
     "current_agent_task",
     "current_consensus",

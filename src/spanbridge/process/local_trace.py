@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.process.upstream import Upstream
+    from spanbridge.runtime.bound import Bound
 
 FINALIZERS_S: Final = 1.0
 """How long a collected span may still be ended by a finalizer before it counts as never ended."""
@@ -30,6 +31,7 @@ class LocalTrace:
 
     __slots__ = (
         "__weakref__",
+        "bound",
         "dsc",
         "keepers",
         "open",
@@ -58,6 +60,8 @@ class LocalTrace:
         self.open: dict[int, SpanReference] = {}
         """Spans that started and have not ended, by span id."""
         self.root: SpanReference | None = None
+        self.bound: dict[int, Bound] = {}
+        """By span id: what was bound where the span started, until its end was read."""
         self.dsc: dict[str, DynamicSamplingContext] = {}
         """By destination name, frozen when it first leaves the process."""
 

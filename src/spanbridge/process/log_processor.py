@@ -18,6 +18,7 @@ from spanbridge.process.bounded_text import body_of
 from spanbridge.process.in_flight import is_recorded_by
 from spanbridge.process.log_mechanisms import mechanism_attributes
 from spanbridge.process.provider_end import FollowsProvider
+from spanbridge.runtime.bound import bound_in
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ class BridgeLogProcessor(FollowsProvider, LogRecordProcessor):
         try:
             scope = log_record.instrumentation_scope
             record = log_record.log_record
+            if (bound := bound_in(record.context or None)) is not None:
+                for name, value in bound.missing_in(record.attributes or {}).items():
+                    _put(record.attributes, name, value)
             event_id = self._event_id(scope.name if scope is not None else "", record)
             if event_id:
-                _put_event_id(record.attributes, event_id)
+                _put(record.attributes, SENTRY_EVENT_ID, event_id)
         except Exception as error:
             GUARD.caught("process.on_emit", error)
 
@@ -110,9 +114,10 @@ def _in_flight(attributes: Mapping[str, Any]) -> BaseException | None:
     return error if error is not None and is_recorded_by(error, attributes) else None
 
 
-def _put_event_id(attributes: object, event_id: str) -> None:
+def _put(attributes: object, name: str, value: object) -> None:
     if not isinstance(attributes, MutableMapping):
         return
     most = getattr(attributes, "maxlen", None)
-    if most is None or len(attributes) < most:  # a full one would drop one of the application's
-        attributes[SENTRY_EVENT_ID] = event_id
+    # A full one would drop one of the application's.
+    if most is None or len(attributes) < most or name in attributes:
+        attributes[name] = value

@@ -33,6 +33,7 @@ from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.self_description import telemetry_attributes
 from spanbridge.process.sighting import ELSEWHERE_S, OUTSIDE_S, Sighting, chain_marks, mark
 from spanbridge.process.snapshot import module_of, take, text_of
+from spanbridge.runtime.bound import bound_in
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
@@ -134,6 +135,8 @@ class Reporter:
         if local is None:  # of another provider, or dropped by its sampler
             local = LocalTrace(trace_id, span_id)
         copied = _with_exception(attributes, error, is_error)
+        if (bound := bound_in(context)) is not None:
+            bound.put_into(copied)
         if local is self._outside:  # nothing else tells what belongs together there
             copied.setdefault(THREAD_ID, threading.get_ident())
         record = LogRecord(

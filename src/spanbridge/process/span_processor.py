@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import get_value
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import get_current_span
 
@@ -14,6 +15,8 @@ from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
 from spanbridge.process.sampling import NOBODY, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
+from spanbridge.runtime.bound import KEY as BOUND
+from spanbridge.runtime.bound import Block
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -49,11 +52,14 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         try:
             parent = span.parent
             context = span.get_span_context()
+            block = get_value(BOUND, parent_context)
             if (
                 parent is not None
                 and not parent.is_remote
                 and self._traces.join(span, context, parent)
             ):
+                if block is not None:
+                    self._put_bound(span, block)
                 return
             keepers = NOBODY
             if context.trace_flags & 1:
@@ -66,6 +72,8 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 parent.trace_state if parent is not None else None,
             )
             self._traces.open(span, local)
+            if block is not None:
+                self._put_bound(span, block)
         except Exception as error:
             GUARD.caught("process.on_start", error)
 
@@ -89,12 +97,23 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 self._traces.close(local)
                 if self.annotate is not None and isinstance(seen, InFlight):
                     self.annotate(seen.sighting)
-                intake.put((span, local, seen), True)
+                is_taken = intake.put((span, local, seen), True)
             else:
                 wakes = seen is not None or root_id not in local.open
-                intake.put((span, local, seen), wakes)
+                is_taken = intake.put((span, local, seen), wakes)
+            if local.bound and not is_taken:
+                local.bound.pop(span_id, None)
         except Exception as error:
             GUARD.caught("process.on_end", error)
+
+    def _put_bound(self, span: Span, block: object) -> None:
+        """Put on a new span what is bound where it starts."""
+        if not isinstance(block, Block) or not (bound := block.bound).attributes:
+            return
+        span.set_attributes(bound.missing_in(span.attributes or {}))
+        context = span.get_span_context()
+        if (local := self._traces.find(context)) is not None:
+            local.bound[context.span_id] = bound
 
     def _seen(self, error: BaseException, span: ReadableSpan) -> InFlight | Left | None:
         """What the exception in flight means for a span; a failure of ours costs only that."""
