@@ -12,6 +12,9 @@ from spanbridge.instrument import (
     bind,
     bound,
     consensus,
+    continued_from,
+    continued_from_environment,
+    environment_for_child,
     record_validation,
     validation,
     violation,
@@ -61,6 +64,13 @@ def work(count: int) -> float:
     with bound({"region": "eu", "plan": None}, session_id="s", override=True):
         bind(conversation_id="c")
     return float(count)
+
+
+@continued_from_environment()
+def main() -> int:
+    assert_type(environment_for_child(), dict[str, str])
+    with continued_from({"traceparent": ""}):
+        return 0
 
 
 async def request() -> None:

@@ -6,7 +6,8 @@ same for work that is finished already. Without a configured provider they cost 
 The attributes they set are listed on the reference page of the attributes.
 
 :func:`bound` and :func:`bind` put ids of a tenant, user, session or conversation on whatever a
-piece of work writes.
+piece of work writes. :func:`continued_from`, :func:`continued_from_environment` and
+:func:`environment_for_child` take a trace over queues and into other processes.
 
 The glue for a web framework is imported on its own: :mod:`spanbridge.instrument.fastapi`.
 """
@@ -18,7 +19,12 @@ from spanbridge.instrument.agents import (
     current_agent_task,
     record_agent_task,
 )
-from spanbridge.instrument.bound import Binding, WellKnownIds, bind, bound
+from spanbridge.instrument.bound import WellKnownIds, bind, bound
+from spanbridge.instrument.carriers import (
+    continued_from,
+    continued_from_environment,
+    environment_for_child,
+)
 from spanbridge.instrument.consensus import (
     ConsensusRun,
     ConsensusValues,
@@ -28,6 +34,7 @@ from spanbridge.instrument.consensus import (
     current_consensus,
     record_consensus,
 )
+from spanbridge.instrument.context_block import ContextBlock
 from spanbridge.instrument.governance import (
     ValidationRun,
     ValidationValues,
@@ -48,10 +55,10 @@ __all__ = [
     "AgentTaskRun",
     "AgentTaskValues",
     "AttributeValue",
-    "Binding",
     "ConsensusRun",
     "ConsensusValues",
     "ConstitutionalViolation",
+    "ContextBlock",
     "DecisionValues",
     "Operation",
     "RoundRun",
@@ -66,9 +73,12 @@ __all__ = [
     "bind",
     "bound",
     "consensus",
+    "continued_from",
+    "continued_from_environment",
     "current_agent_task",
     "current_consensus",
     "current_validation",
+    "environment_for_child",
     "record_agent_task",
     "record_consensus",
     "record_validation",

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Final, ParamSpec, TypedDict, TypeVar, Unpack
+from collections.abc import Mapping
+from typing import Final, TypedDict, Unpack
 
 from opentelemetry import baggage
-from opentelemetry.context import Context, get_current, get_value, set_value
+from opentelemetry.context import Context, set_value
 from opentelemetry.trace import get_current_span
 
 from spanbridge.conventions.upstream import GEN_AI_CONVERSATION_ID, SESSION_ID, USER_ID
-from spanbridge.instrument.activation import Activation
+from spanbridge.instrument.context_block import ContextBlock
 from spanbridge.instrument.values import AttributeValue, attribute_values
-from spanbridge.instrument.wrapping import wrap
 from spanbridge.runtime.bound import KEY, NOTHING, Block, block_of
 from spanbridge.runtime.guard import GUARD
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 TENANT_ID: Final = "tenant.id"
 """OpenTelemetry has no name for it; this is the one in use."""
@@ -48,105 +43,6 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 
 
-class Binding:
-    """What :func:`bound` returns: a context manager and a decorator, sync and async, in one.
-
-    It may be used any number of times, also at once from several tasks and threads. A decorated
-    generator is bound inside only, so its consumer is not.
-    """
-
-    def __init__(
-        self, attributes: Mapping[str, AttributeValue], *, override: bool, in_baggage: bool
-    ) -> None:
-        self._attributes = attributes
-        self._override = override
-        self._in_baggage = in_baggage
-        self._entered: list[_Use] = []
-
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorate a function; its signature stays."""
-        return wrap(function, self._begin)
-
-    def __enter__(self) -> None:
-        use = self._begin()
-        self._entered.append(use)
-        use.resume()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._leave().suspend()
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-    def _begin(self) -> _Use:
-        context = get_current()
-        around = block_of(context)
-        bound = (around.bound if around is not None else NOTHING).with_more(
-            self._attributes, override=self._override
-        )
-        block = Block(bound)
-        context = set_value(KEY, block, context)
-        if self._in_baggage:
-            for name, value in self._attributes.items():
-                context = baggage.set_baggage(name, str(value), context)
-        return _Use(block, context)
-
-    def _leave(self) -> _Use:
-        # The context tells which use this is when one object is entered from several tasks. A
-        # block that is left in a foreign context (closed elsewhere) is the last one entered.
-        current = get_value(KEY)
-        for use in reversed(tuple(self._entered)):
-            if use.block is current:
-                self._entered.remove(use)
-                return use
-        return self._entered.pop()
-
-
-class _Use:
-    """One use of a binding, which suspendable code leaves and enters again."""
-
-    __slots__ = ("_activation", "_context", "block")
-
-    def __init__(self, block: Block, context: Context) -> None:
-        self.block = block
-        self._context = context
-        self._activation: Activation | None = None
-
-    @property
-    def run(self) -> _Use:
-        return self
-
-    def finish(self, error: BaseException | None = None) -> None:
-        """Nothing has to be told of how it ended."""
-
-    def resume(self) -> None:
-        self._activation = Activation(self._context)
-
-    def suspend(self) -> None:
-        if self._activation is not None:
-            self._context = self._activation.end()
-            self._activation = None
-
-    def __enter__(self) -> None:
-        self.resume()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.suspend()
-
-
 def bound(
     attributes: Mapping[str, object] | None = None,
     /,
@@ -154,7 +50,7 @@ def bound(
     override: bool = False,
     in_baggage: bool = False,
     **ids: Unpack[WellKnownIds],
-) -> Binding:
+) -> ContextBlock:
     """Put attributes on every span and log record of a block of code, and on its issues.
 
     That goes for spans of third-party instrumentations too, and for whatever the block starts
@@ -171,7 +67,18 @@ def bound(
         in_baggage: Put them into OpenTelemetry's baggage too: every outgoing request tells them.
         ids: The same by keyword, for names in common use.
     """
-    return Binding(_named(attributes, ids), override=override, in_baggage=in_baggage)
+    named = _named(attributes, ids)
+
+    def derive(context: Context) -> Context:
+        around = block_of(context)
+        before = around.bound if around is not None else NOTHING
+        context = set_value(KEY, Block(before.with_more(named, override=override)), context)
+        if in_baggage:
+            for name, value in named.items():
+                context = baggage.set_baggage(name, str(value), context)
+        return context
+
+    return ContextBlock(derive)
 
 
 def bind(
