@@ -132,11 +132,13 @@ class Running:
 
 
 @contextmanager
-def running(*command: str, port: int | None = None, **variables: str) -> Iterator[Running]:
+def running(
+    *command: str, port: int | None = None, python: str | None = None, **variables: str
+) -> Iterator[Running]:
     """A Python process started with ``command``; returns once it listens on ``port``."""
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [python or sys.executable, *command],
             stdout=out,
             stderr=err,
             text=True,

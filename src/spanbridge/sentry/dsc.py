@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 import msgspec
 
@@ -156,13 +156,19 @@ def to_baggage(dsc: Mapping[str, str]) -> list[str]:
     ]
 
 
-def from_baggage(headers: Iterable[str]) -> dict[str, str]:
+def from_baggage(headers: Iterable[str], *, has_plus_for_space: bool = False) -> dict[str, str]:
     """The ``sentry-*`` members of ``baggage`` headers, without the prefix and unquoted.
 
     What comes in here goes out again to the next service, so only what may stand in a header is
     read: names of 1 to 64 letters, digits, ``_``, ``.`` and ``-``, printable ASCII values of at
     most 4096 bytes, at most ``MAX_READ_MEMBERS`` members and ``MAX_READ_BYTES`` bytes.
+
+    Args:
+        headers: Values of the header ``baggage``.
+        has_plus_for_space: Whether OpenTelemetry's propagator has written them, which makes
+            ``+`` of a space.
     """
+    unquoted = unquote_plus if has_plus_for_space else unquote
     members: dict[str, str] = {}
     size_bytes = 0
     for header in headers:
@@ -178,7 +184,7 @@ def from_baggage(headers: Iterable[str]) -> dict[str, str]:
             if size_bytes > MAX_READ_BYTES or len(members) == MAX_READ_MEMBERS:
                 return members
             # No policy sees it any more: it goes into headers of requests and of envelopes.
-            members[name] = scrub_text(unquote(value))
+            members[name] = scrub_text(unquoted(value))
     return members
 
 

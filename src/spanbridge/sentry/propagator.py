@@ -104,7 +104,9 @@ class BridgePropagator(TextMapPropagator):
             before, original = original, self.beside.extract(carrier, original, getter)
         try:
             header = (getter.get(carrier, SENTRY_TRACE) or [""])[0]
-            dsc = from_baggage(getter.get(carrier, BAGGAGE) or [])
+            members = getter.get(carrier, BAGGAGE) or []
+            # Without a ``sentry-trace`` it was a service without Sentry that wrote them.
+            dsc = from_baggage(members, has_plus_for_space=not header)
             return continued(original, before, header, dsc, self.continuation)
         except Exception as error:
             GUARD.caught("sentry.extract", error)
