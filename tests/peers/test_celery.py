@@ -30,9 +30,8 @@ class Queues:
         for role in WORKERS:
             for name in ("queue", "control", "results"):
                 (self._folder / role / name).mkdir(parents=True)
-            worker = running(
-                str(PROGRAM), "work", python=self._python, **self._variables(role, role)
-            )
+            variables: dict[str, Any] = self._variables(role, role)
+            worker = running(str(PROGRAM), "work", python=self._python, **variables)
             # Sentry's SDK and ours send what is left when the worker is told to stop.
             services.callback(services.enter_context(worker).send_signal, signal.SIGTERM)
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -77,7 +78,7 @@ async def by_httpx_later(url: str) -> None:
         await client.get(url)
 
 
-CLIENTS = {
+CLIENTS: dict[str, Callable[[str], object]] = {
     "httpx": httpx.get,
     "httpx async": lambda url: asyncio.run(by_httpx_later(url)),
     "requests": requests.get,
