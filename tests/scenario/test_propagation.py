@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import pytest
+from sentry_sdk.tracing_utils import PropagationContext
 
 from spanbridge.receiver import Receiver
 from spanbridge.receiver.server import PUBLIC_KEY
@@ -177,6 +178,11 @@ def test_a_frozen_context_is_continued_unchanged_to_the_server_and_to_the_next(
 SENTRY_YES, SENTRY_NO = f"{TRACE}-{SPAN}-1", f"{TRACE}-{SPAN}-0"
 W3C_YES, W3C_NO = f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00"
 
+OPEN = f"{TRACE}-{SPAN}"
+HEAD = f"sentry-trace_id={TRACE},sentry-public_key={PUBLIC_KEY},sentry-sampled"
+KEY = f"sentry-public_key={PUBLIC_KEY}"
+STRANGER = f"sentry-trace_id={TRACE},sentry-org_id=2"
+
 DECISIONS = [
     # what comes in, at Sentry's rate; does Sentry keep the trace, does the file (rate 1)?
     ("nobody decided, rate 1", {}, 1, True, True),
@@ -192,6 +198,10 @@ DECISIONS = [
     ("both no", {"traceparent": W3C_NO, "sentry-trace": SENTRY_NO}, 1, False, False),
     ("W3C yes, Sentry no", {"traceparent": W3C_YES, "sentry-trace": SENTRY_NO}, 1, False, True),
     ("W3C no, Sentry yes", {"traceparent": W3C_NO, "sentry-trace": SENTRY_YES}, 0, True, False),
+    ("W3C yes, Sentry left open", {"traceparent": W3C_YES, "sentry-trace": OPEN}, 0, False, True),
+    ("W3C no, Sentry left open", {"traceparent": W3C_NO, "sentry-trace": OPEN}, 1, False, False),
+    ("W3C yes, the head no", {"traceparent": W3C_YES, "baggage": f"{HEAD}=false"}, 1, False, True),
+    ("W3C yes, the head yes", {"traceparent": W3C_YES, "baggage": f"{HEAD}=true"}, 0, True, True),
     (
         "another trace in sentry-trace",
         {"traceparent": f"00-{OTHER}-{SPAN}-01", "sentry-trace": SENTRY_NO},
@@ -199,20 +209,33 @@ DECISIONS = [
         True,
         True,
     ),
+    ("another organisation's no", {"sentry-trace": SENTRY_NO, "baggage": STRANGER}, 1, True, True),
+    (
+        "another organisation's yes, with W3C",
+        {"sentry-trace": SENTRY_YES, "traceparent": W3C_YES, "baggage": STRANGER},
+        0,
+        False,
+        True,
+    ),
 ]
 
 
+@pytest.mark.parametrize("remote_decision", ["honour", "ignore"])
 @pytest.mark.parametrize("rate", [0, 1])
 def test_every_combination_of_headers_leads_to_its_decision(
-    receiver: Receiver, rate: int, tmp_path: object
+    receiver: Receiver, rate: int, remote_decision: str, tmp_path: object
 ) -> None:
     rows = [row for row in DECISIONS if row[2] == rate]
+    if remote_decision == "ignore":  # the rates decide: Sentry's, and the file's, which is 1
+        rows = [(name, incoming, rate, rate == 1, True) for name, incoming, *_ in rows]
     answers = ask(
         receiver,
         *(row[1] for row in rows),
         SENTRY_TRACES_SAMPLE_RATE=str(rate),
         SPANBRIDGE_DESTINATIONS="sentry,file",
         SPANBRIDGE_FILE_PATH=f"{tmp_path}/told.jsonl",
+        SPANBRIDGE_REMOTE_DECISION=remote_decision,
+        SPANBRIDGE_SENTRY_ORG_ID="1",
     )
 
     with open(f"{tmp_path}/told.jsonl") as file:
@@ -224,8 +247,83 @@ def test_every_combination_of_headers_leads_to_its_decision(
         assert answer.is_sampled == (sentry_keeps or file_keeps), name
         assert at_sentry.count(span_id) == int(sentry_keeps), name
         assert in_file.count(span_id) == int(file_keeps), name
-        assert answer.parent == (SPAN if incoming else None), name
+        is_continued = bool(incoming) and STRANGER not in incoming.values()
+        assert answer.parent == (SPAN if is_continued else None), name
+        if is_continued:
+            assert answer.trace_id == (OTHER if name.startswith("another") else TRACE), name
+        assert understood_by_sentry(answer.headers) == (answer.trace_id, sentry_keeps), name
     assert len(at_sentry) == sum(row[3] for row in rows)
+
+
+def understood_by_sentry(headers: dict[str, str]) -> tuple[str, bool | None]:
+    """The trace and the decision that Sentry's own SDK reads, which knows no ``traceparent``."""
+    theirs = PropagationContext.from_incoming_data(headers)
+    return theirs.trace_id, theirs.parent_sampled
+
+
+def test_with_strict_continuation_only_traces_of_the_own_organisation_go_on(
+    receiver: Receiver,
+) -> None:
+    both = {"traceparent": W3C_YES, "sentry-trace": SENTRY_YES}
+    answers = ask(
+        receiver,
+        both,
+        {**both, "baggage": f"sentry-trace_id={TRACE},sentry-org_id=2"},
+        {**both, "baggage": f"sentry-trace_id={TRACE},sentry-org_id=1,{KEY}"},
+        {"traceparent": W3C_YES},
+        SPANBRIDGE_STRICT_TRACE_CONTINUATION="true",
+        SPANBRIDGE_SENTRY_ORG_ID="1",
+    )
+
+    assert [answer.parent for answer in answers] == [None, None, SPAN, SPAN]
+    assert [answer.dsc["org_id"] for answer in answers] == ["1"] * 4
+    assert len({answer.trace_id for answer in answers[:2]} | {TRACE}) == 3
+
+
+SET_BEFORE = """
+import json, sys, spanbridge
+from opentelemetry import baggage, propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+class Counting(TraceContextTextMapPropagator):
+    used = 0
+    def inject(self, *args, **kwargs):
+        Counting.used += 1
+        super().inject(*args, **kwargs)
+
+theirs = CompositePropagator([Counting(), W3CBaggagePropagator()])
+propagate.set_global_textmap(theirs)
+spanbridge.configure()
+spanbridge.configure(sample_rate=0.5)  # exchanged, not put around once more
+assert propagate.get_global_textmap().beside is theirs
+
+context = propagate.extract(json.loads(sys.argv[1]))
+with trace.get_tracer("t").start_as_current_span("s", context) as span:
+    headers = {}
+    propagate.inject(headers, trace.set_span_in_context(span, context))
+    print(json.dumps([headers, Counting.used, dict(baggage.get_all(context))]))
+spanbridge.shutdown()
+"""
+
+
+def test_propagators_that_were_set_before_stay_and_write_each_header_once(
+    receiver: Receiver,
+) -> None:
+    incoming = {"traceparent": W3C_YES, "baggage": "tenant=acme"}
+    done = run_program(SET_BEFORE, json.dumps(incoming), SENTRY_DSN=receiver.dsn)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    headers, used, read = json.loads(done.lines[0])
+    assert used == 1
+    assert read == {"tenant": "acme"}
+    assert set(headers) == {"traceparent", "sentry-trace", "baggage"}
+    assert headers["traceparent"].startswith(f"00-{TRACE}-")
+    assert headers["baggage"].count("tenant=acme") == 1
+    members = headers["baggage"].split(",")
+    assert members[0] == "tenant=acme"
+    assert all(member.startswith("sentry-") for member in members[1:])
 
 
 def test_the_incoming_random_number_decides_like_everywhere_else(receiver: Receiver) -> None:
