@@ -28,11 +28,14 @@ from tests.support.documents import (
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 SETTINGS = (REPOSITORY / "docs" / "reference" / "settings.md").read_text()
 READ_ELSEWHERE = {
-    "SPANBRIDGE_RERAISE",
-    "OTEL_PROPAGATORS",
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+    "OTEL_PROPAGATORS",
+    "SENTRY_BAGGAGE",
+    "SENTRY_TRACE",
+    "SPANBRIDGE_RERAISE",
 }
-"""By the guard, by OpenTelemetry's API, and by its instrumentations."""
+"""By the guard, by OpenTelemetry's API and its instrumentations, and where a child process goes on
+with a trace."""
 
 _VARIABLE = re.compile(r"\b(?:SPANBRIDGE|SENTRY|OTEL)_[A-Z0-9_]*[A-Z0-9]\b")
 
