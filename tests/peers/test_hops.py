@@ -1,4 +1,4 @@
-"""Traces over services of three kinds: spanbridge, Sentry's own SDK, OpenTelemetry without Sentry.
+"""Traces over services of all kinds: spanbridge, Sentry's own SDKs, OpenTelemetry without Sentry.
 
 Every service is a process of its own with a real web framework and a real HTTP client.
 """
@@ -17,10 +17,13 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from spanbridge.receiver.records import StoredItem
+from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.peers.sentry_node import node_program
 from tests.support.program import free_port, running, wait_until
 
 ROLES = ("sentry", "streamed", "spanbridge", "otel")
 SILENT = {"otel"}
+NODE = "node"
 PROGRAM = Path(__file__).parent / "programs" / "hop.py"
 TRACE, SPAN = "771a43a4192642f0b136d5159a501700", "b7ad6b7169203331"
 
@@ -32,6 +35,23 @@ class Fleet:
         self._receiver = receiver
         self._urls = urls
 
+    def variables(self, role: str) -> dict[str, str]:
+        """The environment of a service."""
+        return {
+            "ROLE": role,
+            "PORT": self._urls[role].rpartition(":")[2],
+            "HOPS": json.dumps(self._urls),
+            "SENTRY_DSN": self._receiver.dsn,
+            "SENTRY_RELEASE": f"{role}@1",
+            "SENTRY_ENVIRONMENT": "staging",
+            "SENTRY_TRACES_SAMPLE_RATE": "1",
+        }
+
+    def wait_for(self, *roles: str) -> None:
+        """Wait until services answer."""
+        for role in roles:
+            wait_until(partial(_answers, self._urls[role]), 60)
+
     def ask(self, route: str, **headers: str) -> Journey:
         """Call the first service of ``route``, which calls the next one, and so on."""
         self._receiver.clear()
@@ -39,7 +59,7 @@ class Fleet:
         first = route.partition(".")[0]
         answer = httpx.get(f"{self._urls[first]}/hop/{route}", headers=named, timeout=30)
         assert answer.status_code == 200, answer.text
-        for role in set(ROLES) - SILENT:
+        for role in {*ROLES, *route.split(".")} - SILENT:
             httpx.get(f"{self._urls[role]}/flush", timeout=30)
         return Journey(answer.json(), self._receiver)
 
@@ -63,7 +83,9 @@ class Journey:
         self.roles = [hop["role"] for hop in answer]
         self.served = [span for item in receiver.items() for span in _served(item)]
         rules = [violation.rule for violation in receiver.violations]
-        self.complaints = [rule for rule in rules if rule.startswith("dsc.")]
+        # The SDK for Node writes more than six decimals.
+        known = {"dsc.sample_rand"} if NODE in self.roles else set()
+        self.complaints = [rule for rule in rules if rule.startswith("dsc.") and rule not in known]
 
     def check(self, *, is_sampled: bool = True) -> dict[str, str]:
         """It is one trace with one sampling context and one decision. Returns that context."""
@@ -90,7 +112,8 @@ def _served(item: StoredItem) -> Iterator[Span]:
     elif item.kind == "span":
         spans = {span["span_id"] for span in payload["items"]}
         for span in payload["items"]:
-            if span["is_segment"] and "/hop" in span["name"]:
+            url = span["attributes"].get("url.full", {}).get("value", "")
+            if span["is_segment"] and "/hop" in f"{span['name']} {url}":
                 role = span["attributes"]["sentry.release"]["value"].partition("@")[0]
                 yield Span(role, span, header["trace"], spans)
 
@@ -124,26 +147,26 @@ def _text(dsc: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def fleet(instrumented: Path) -> Iterator[Fleet]:
-    ports = {role: free_port() for role in ROLES}
-    urls = {role: f"http://127.0.0.1:{port}" for role, port in ports.items()}
+    urls = {role: f"http://127.0.0.1:{free_port()}" for role in (*ROLES, NODE)}
     with Receiver() as receiver, ExitStack() as services:
-        for role, port in ports.items():
-            services.enter_context(
-                running(
-                    str(PROGRAM),
-                    python=str(instrumented),
-                    ROLE=role,
-                    PORT=str(port),
-                    HOPS=json.dumps(urls),
-                    SENTRY_DSN=receiver.dsn,
-                    SENTRY_RELEASE=f"{role}@1",
-                    SENTRY_ENVIRONMENT="staging",
-                    SENTRY_TRACES_SAMPLE_RATE="1",
-                )
-            )
-        for url in urls.values():  # they start at the same time
-            wait_until(partial(_answers, url), 60)
-        yield Fleet(receiver, urls)
+        fleet = Fleet(receiver, urls)
+        for role in ROLES:  # they start at the same time
+            variables: dict[str, Any] = fleet.variables(role)
+            services.enter_context(running(str(PROGRAM), python=str(instrumented), **variables))
+        fleet.wait_for(*ROLES)
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def fleet_with_node(fleet: Fleet) -> Iterator[Fleet]:
+    try:
+        node, program = node_program()
+    except PeerUnavailable as reason:
+        skip_or_fail("Sentry's SDK for Node", reason)
+    variables: dict[str, Any] = fleet.variables(NODE)
+    with running(str(program), python=node, **variables):
+        fleet.wait_for(NODE)
+        yield fleet
 
 
 def _answers(url: str) -> bool:
@@ -240,3 +263,18 @@ def test_an_open_decision_is_made_by_the_first_and_followed_by_the_rest(fleet: F
     dsc = journey.check()
     assert (dsc["sampled"], dsc["sample_rate"]) == ("true", "1.0")
     assert 0 <= float(dsc["sample_rand"]) < 1
+
+
+# Last, because that service sends what it says of being asked to flush only later.
+@pytest.mark.parametrize(
+    "route", ["node.spanbridge", "spanbridge.node", "node.spanbridge.node.spanbridge.sentry"]
+)
+def test_the_sdk_for_node_takes_part_like_the_one_for_python(
+    fleet_with_node: Fleet, route: str
+) -> None:
+    journey = fleet_with_node.ask(route)
+
+    dsc = journey.check()
+    assert dsc["release"] == f"{journey.roles[0]}@1"
+    known = {id_ for span in journey.served for id_ in span.span_ids}
+    assert [s for s in journey.served if s.parent_id and s.parent_id not in known] == []
