@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -97,13 +98,13 @@ class DscSource(msgspec.Struct):
         )
 
     def _rate_and_rand(self, local: LocalTrace, is_kept: bool) -> tuple[str | None, str]:
-        remote = remote_rate(local.trace_state)
+        is_called = self.follows_remote and local.upstream is None and local.trace_state is not None
+        remote = remote_rate(local.trace_state) if is_called else None
         rate = _decimal(self.sample_rate if remote is None else min(self.sample_rate, remote))
         r = randomness(local.trace_id, local.trace_state, local.upstream)
         rand = sample_rand(r, float(rate), is_kept)
         # A caller without Sentry decided before us. If nobody knows at which rate, or its decision
-        # does not follow from it, then a rate of ours would be untrue.
-        is_called = local.upstream is None and local.trace_state is not None
+        # does not follow from that, then a rate of ours would be untrue.
         is_unknown = remote is None and rate == "1"
         if is_called and (is_unknown or (float(rand) < float(rate)) != is_kept):
             return None, rand
@@ -149,11 +150,15 @@ def to_baggage(dsc: Mapping[str, str]) -> list[str]:
 
     Names that cannot stand in a header are left out.
     """
-    return [
-        f"{PREFIX}{name}={quote(value, safe='', errors='replace')}"
-        for name, value in dsc.items()
-        if _NAME.fullmatch(name)
-    ]
+    return [member for item in dsc.items() if (member := _member(*item))]
+
+
+@lru_cache(maxsize=512)
+def _member(name: str, value: str) -> str:
+    # Every request of a trace says the same, and most of it every trace.
+    if not _NAME.fullmatch(name):
+        return ""
+    return f"{PREFIX}{name}={quote(value, safe='', errors='replace')}"
 
 
 def from_baggage(headers: Iterable[str], *, has_plus_for_space: bool = False) -> dict[str, str]:

@@ -149,10 +149,10 @@ def _with_sample_rand(
 
     Source: Sentry develop docs, "Propagated Random Value".
     """
-    if not dsc or _rate_of(dsc.get("sample_rand"), highest=0.999_999_999) is not None:
+    if not dsc or Upstream(is_sampled, dsc, trace_id).sample_rand is not None:
         return dsc
     lower, upper = 0.0, 1.0
-    rate = _rate_of(dsc.get("sample_rate"), highest=1.0)
+    rate = _rate_of(dsc.get("sample_rate"))
     if rate is not None and is_sampled is not None:
         lower, upper = (0.0, rate) if is_sampled else (rate, 1.0)
     if lower >= upper:  # the decision and the rate contradict each other
@@ -162,9 +162,9 @@ def _with_sample_rand(
     return {**dsc, "sample_rand": f"{drawn / _MILLION:.6f}"}
 
 
-def _rate_of(text: str | None, *, highest: float) -> float | None:
+def _rate_of(text: str | None) -> float | None:
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0.0 <= value <= highest else None
+    return value if 0.0 <= value <= 1.0 else None

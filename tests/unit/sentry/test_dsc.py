@@ -185,6 +185,19 @@ def test_the_rate_told_is_the_one_that_decided(
         assert_agree(context)
 
 
+@pytest.mark.parametrize("flags", [0, 1])
+def test_where_callers_are_ignored_the_own_rate_is_the_true_one(flags: int) -> None:
+    state = TraceState([("ot", "th:8")])
+    parent = SpanContext(TRACE_ID, 1, True, TraceFlags(flags), state)
+    policy = SamplingPolicy({"sentry": 1.0}, follows_remote=False)
+    keepers = policy.keepers(TRACE_ID, parent, Context())
+    source = msgspec.structs.replace(SOURCE, sample_rate=1.0, follows_remote=False)
+
+    context = source.of(LocalTrace(TRACE_ID, 1, keepers, None, state))
+
+    assert (context.sampled, context.sample_rate) == ("true", "1")
+
+
 def test_a_caller_that_left_out_the_trace_is_not_contradicted() -> None:
     parent = SpanContext(TRACE_ID, 1, is_remote=True)
     keepers = SamplingPolicy({"sentry": 0.999}).keepers(TRACE_ID, parent, Context())
