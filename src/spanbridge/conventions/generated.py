@@ -73,6 +73,12 @@ __all__ = [
     "MULTI_AGENT_USAGE_TOTAL",
     "SCHEMA_URL",
     "SPANBRIDGE_OUTCOME",
+    "SPANBRIDGE_STREAM_CHUNK_COUNT",
+    "SPANBRIDGE_STREAM_TIME_TO_FIRST_CHUNK",
+    "SPANBRIDGE_STREAM_TIME_TO_LAST_CHUNK",
+    "SPANBRIDGE_WEBSOCKET_CLOSE_CODE",
+    "SPANBRIDGE_WEBSOCKET_MESSAGES_RECEIVED",
+    "SPANBRIDGE_WEBSOCKET_MESSAGES_SENT",
     "SPAN_OPS",
     "TAG_ATTRIBUTES",
     "GovernanceDecisionOutcome",
@@ -269,6 +275,24 @@ MULTI_AGENT_USAGE_TOTAL: Final = "multi_agent.usage.total"
 SPANBRIDGE_OUTCOME: Final = "spanbridge.outcome"
 """How a span ended that was left by an exception that is not an error of the code."""
 
+SPANBRIDGE_STREAM_CHUNK_COUNT: Final = "spanbridge.stream.chunk.count"
+"""How many chunks were handed over; empty ones do not count."""
+
+SPANBRIDGE_STREAM_TIME_TO_FIRST_CHUNK: Final = "spanbridge.stream.time_to_first_chunk"
+"""From the begin of the span to its first chunk, in seconds."""
+
+SPANBRIDGE_STREAM_TIME_TO_LAST_CHUNK: Final = "spanbridge.stream.time_to_last_chunk"
+"""From the begin of the span to its last chunk, in seconds."""
+
+SPANBRIDGE_WEBSOCKET_CLOSE_CODE: Final = "spanbridge.websocket.close.code"
+"""The code a websocket was closed with, by whichever side came first."""
+
+SPANBRIDGE_WEBSOCKET_MESSAGES_RECEIVED: Final = "spanbridge.websocket.messages.received"
+"""How many messages came from the client of a websocket."""
+
+SPANBRIDGE_WEBSOCKET_MESSAGES_SENT: Final = "spanbridge.websocket.messages.sent"
+"""How many messages went to the client of a websocket."""
+
 EVENT_GOVERNANCE_DECISION: Final = "governance.decision"
 """Something was decided about a proposal or an action."""
 
@@ -328,6 +352,7 @@ TAG_ATTRIBUTES: Final = frozenset(
         MULTI_AGENT_TASK_OUTCOME,
         MULTI_AGENT_TASK_TYPE,
         SPANBRIDGE_OUTCOME,
+        SPANBRIDGE_WEBSOCKET_CLOSE_CODE,
     }
 )
 """Attributes with few values; they become searchable tags in Sentry."""
@@ -340,6 +365,11 @@ MEASUREMENTS: Final[Mapping[str, str]] = {
     MULTI_AGENT_CONSENSUS_PARTICIPANT_COUNT: "none",
     MULTI_AGENT_CONSENSUS_QUORUM: "ratio",
     MULTI_AGENT_TASK_TIMEOUT_S: "second",
+    SPANBRIDGE_STREAM_CHUNK_COUNT: "none",
+    SPANBRIDGE_STREAM_TIME_TO_FIRST_CHUNK: "second",
+    SPANBRIDGE_STREAM_TIME_TO_LAST_CHUNK: "second",
+    SPANBRIDGE_WEBSOCKET_MESSAGES_RECEIVED: "none",
+    SPANBRIDGE_WEBSOCKET_MESSAGES_SENT: "none",
 }
 """Numeric attributes and their unit as Sentry names it; they become measurements."""
 

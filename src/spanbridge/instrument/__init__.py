@@ -2,14 +2,16 @@
 
 Each of :func:`agent_task`, :func:`consensus`, :func:`validation` and :func:`violation` is a
 decorator and a context manager, for sync and async code; each ``record_…`` function writes the
-same for work that is finished already. Without a configured provider they cost next to nothing.
-The attributes they set are listed on the reference page of the attributes.
+same for work that is finished already. :func:`stream` is for generators and iterators. Without a
+configured provider they cost next to nothing. The attributes they set are listed on the reference
+page of the attributes.
 
 :func:`bound` and :func:`bind` put ids of a tenant, user, session or conversation on whatever a
 piece of work writes. :func:`continued_from`, :func:`continued_from_environment` and
 :func:`environment_for_child` take a trace over queues and into other processes.
 
-The glue for a web framework is imported on its own: :mod:`spanbridge.instrument.fastapi`.
+The glue for a web framework is imported on its own: :mod:`spanbridge.instrument.fastapi`,
+:mod:`spanbridge.instrument.flask`.
 """
 
 from spanbridge.instrument.agents import (
@@ -48,6 +50,7 @@ from spanbridge.instrument.governance import (
 )
 from spanbridge.instrument.operation import Operation
 from spanbridge.instrument.run import Run
+from spanbridge.instrument.streams import Stream, stream
 from spanbridge.instrument.values import AttributeValue, attribute_value
 from spanbridge.instrument.violations import ConstitutionalViolation
 
@@ -63,6 +66,7 @@ __all__ = [
     "Operation",
     "RoundRun",
     "Run",
+    "Stream",
     "ValidationRun",
     "ValidationValues",
     "ViolationContext",
@@ -83,6 +87,7 @@ __all__ = [
     "record_consensus",
     "record_validation",
     "record_violation",
+    "stream",
     "validation",
     "violation",
 ]

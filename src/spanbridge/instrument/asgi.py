@@ -24,6 +24,8 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
+from spanbridge.instrument.asgi_answer import HttpAnswer, WebSocketTalk
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -99,6 +101,9 @@ class FailureNotices:
 class FailureReports:
     """Outermost ASGI middleware of an application: tells of what nobody else will.
 
+    That is failures that OpenTelemetry's middleware does not see, and what the messages of the
+    connection add up to.
+
     Args:
         app: What it is put around.
         log: Where to report what the span of the request cannot record.
@@ -121,10 +126,18 @@ class FailureReports:
         scope[_KEY] = failures
         # FastAPI applications mounted in this one would open a second span for the same request.
         scope.setdefault(_FASTAPIS_OWN, None)
+        messages: HttpAnswer | WebSocketTalk
+        if scope["type"] == "websocket":
+            messages = WebSocketTalk(failures.span)
+            receive = messages.listening(receive)
+        else:
+            messages = HttpAnswer(failures.span)
+        has_failed = True
 
         def send_and_record(message: Message) -> Awaitable[None]:
             if _is_failure(message):
                 self._record(failures)
+            messages.sends(message)
             error = failures.recorded
             if error is not None and sys.exc_info()[1] is None:
                 return _send_while_handling(error, send, message)
@@ -132,6 +145,7 @@ class FailureReports:
 
         try:
             await self.app(scope, receive, send_and_record)
+            has_failed = False
         except Exception as error:
             # A span that still records meets the exception outside, in its own middleware.
             if (
@@ -142,6 +156,7 @@ class FailureReports:
                 self._log.report(error, ESCAPED, is_handled=False, span=failures.span)
             raise
         finally:
+            messages.end(has_failed=has_failed)
             failures.forget()
             scope[_KEY] = around
 

@@ -12,7 +12,9 @@ from spanbridge.runtime.guard import GUARD
 
 try:
     from fastapi import FastAPI
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+    from opentelemetry.util.http import parse_excluded_urls
     from starlette.middleware import Middleware
     from starlette.middleware.errors import ServerErrorMiddleware
 except ImportError as error:
@@ -24,19 +26,24 @@ except ImportError as error:
     ) from error
 
 from spanbridge.instrument.asgi import FailureNotices, FailureReports
+from spanbridge.instrument.asgi_entry import RequestEntry
 from spanbridge.instrument.asgi_lifespan import LifespanWatch
 from spanbridge.instrument.exception_log import ExceptionLog
+from spanbridge.instrument.server_span import report_double
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from opentelemetry._logs import LoggerProvider
+    from opentelemetry.util.http import ExcludeList
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
 DEFAULT_FLUSH_TIMEOUT_S: Final = 5.0
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation."
+_NO_MESSAGES: Final = ["send", "receive"]
+_MAX_LAYERS: Final = 100
 
 
 def instrument_app(
@@ -50,7 +57,12 @@ def instrument_app(
 
     Call it once the application is made, before it serves; a second call changes nothing. The
     spans are those of OpenTelemetry's FastAPI instrumentation. By default there is none for each
-    ASGI message, which a streamed answer would have one of per chunk.
+    ASGI message, which a streamed answer would have one of per chunk: the span of the request says
+    how many chunks there were and when they came. ``exclude_spans=None`` brings them back.
+
+    A request to one of ``excluded_urls`` (or ``OTEL_PYTHON_FASTAPI_EXCLUDED_URLS``, or
+    ``OTEL_PYTHON_EXCLUDED_URLS``) leaves no span and no metric, also none of what it does: the
+    database, the network, plain spans. Its errors are told all the same.
 
     An exception that a handler or a middleware turns into a 5xx is recorded on the span of the
     request. What leaves the application when that span has ended, or when there is none (URLs
@@ -86,8 +98,10 @@ def instrument_app(
     _put_around_middleware(app, lambda inside: FailureReports(inside, log, lifespan))
     # What is added later with ``add_middleware`` is put outside of what is there.
     app.user_middleware.append(Middleware(FailureNotices))
-    passthrough.setdefault("exclude_spans", ["send", "receive"])
-    FastAPIInstrumentor.instrument_app(app, **passthrough)  # type: ignore[arg-type] # any Starlette
+    passthrough.setdefault("exclude_spans", _NO_MESSAGES)
+    if not getattr(app, "_is_instrumented_by_opentelemetry", False):
+        FastAPIInstrumentor.instrument_app(app, **passthrough)  # type: ignore[arg-type] # any Starlette
+    _put_outermost(app, passthrough)
 
 
 def _put_around_middleware(app: Starlette, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -108,6 +122,48 @@ def _put_around_middleware(app: Starlette, wrap: Callable[[ASGIApp], ASGIApp]) -
         return stack
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def _put_outermost(app: Starlette, passthrough: dict[str, Any]) -> None:
+    """Let requests enter before OpenTelemetry's middleware, wherever that came from."""
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> ASGIApp:
+        stack = build()
+        traced = [layer for layer in _layers(stack) if isinstance(layer, OpenTelemetryMiddleware)]
+        if not traced:
+            return RequestEntry(stack, None)
+        if len(traced) > 1:
+            report_double("instrument.fastapi")
+        _apply(passthrough, traced[0])
+        return RequestEntry(stack, _excluded_by(traced[0]))
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def _layers(stack: object) -> Iterator[object]:
+    """What stands around the routes, outermost first, as far as it follows the convention."""
+    layer: object | None = stack
+    for _ in range(_MAX_LAYERS):
+        if layer is None:
+            return
+        yield layer
+        layer = getattr(layer, "app", None)
+
+
+def _apply(passthrough: dict[str, Any], middleware: OpenTelemetryMiddleware) -> None:
+    """Arguments for a middleware that was there before: ``opentelemetry-instrument`` made it."""
+    excluded = passthrough["exclude_spans"] or ()
+    middleware.exclude_send_span = "send" in excluded
+    middleware.exclude_receive_span = "receive" in excluded
+    if (urls := passthrough.get("excluded_urls")) is not None:
+        middleware.excluded_urls = parse_excluded_urls(urls)
+
+
+def _excluded_by(middleware: OpenTelemetryMiddleware) -> ExcludeList | None:
+    excluded: ExcludeList | None = middleware.excluded_urls
+    # Nothing public tells that a list is empty, as it mostly is.
+    return excluded if getattr(excluded, "_excluded_urls", excluded) else None
 
 
 def _stands_outside(layer: object) -> bool:

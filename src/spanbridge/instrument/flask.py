@@ -12,7 +12,8 @@ from spanbridge.errors import ConfigurationError
 try:
     import flask
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
-    from werkzeug.exceptions import ClientDisconnected
+    from opentelemetry.util.http import get_excluded_urls, parse_excluded_urls
+    from werkzeug.wsgi import get_current_url
 except ImportError as error:
     raise ConfigurationError(
         "the extra",
@@ -24,18 +25,24 @@ except ImportError as error:
 from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, get_current_span
 
+from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.exception_log import ExceptionLog
+from spanbridge.instrument.flask_stream import HeldSpan, StreamedAnswer
+from spanbridge.instrument.server_span import is_server_span_of, report_double
+from spanbridge.instrument.stream_times import StreamTimes
+from spanbridge.runtime.excluded import excluding
+from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from opentelemetry._logs import LoggerProvider
+    from opentelemetry.util.http import ExcludeList
 
 ANSWERED: Final = "An exception was answered with a server error"
 UNHANDLED: Final = "An exception was not handled"
 ESCAPED: Final = "An exception left the application"
-BROKE_OFF: Final = "An exception broke off an answer"
 
 _EXTENSION: Final = "spanbridge"
 _KEY: Final = "spanbridge.failures"
@@ -50,9 +57,16 @@ def instrument_app(
     ``before_request`` functions are registered: the span begins with OpenTelemetry's. A second
     call changes nothing. The spans are those of OpenTelemetry's Flask instrumentation.
 
+    The span of a streamed answer ends with its last part and says how many there were and when they
+    came; each part is made with the span current, like the view.
+
+    A request to one of ``excluded_urls`` (or ``OTEL_PYTHON_FLASK_EXCLUDED_URLS``, or
+    ``OTEL_PYTHON_EXCLUDED_URLS``) leaves no span and no metric, also none of what it does. Its
+    errors are told all the same.
+
     An exception that an error handler turns into a 5xx is recorded on the span of the request.
-    What happens when that span has ended (an answer that is streamed), or when there is none, is
-    written as a log record of severity ERROR.
+    What happens when that span has ended, or when there is none, is written as a log record of
+    severity ERROR.
 
     Args:
         app: The application.
@@ -64,9 +78,16 @@ def instrument_app(
     """
     if _EXTENSION in app.extensions:
         return
-    glue = _Glue(ExceptionLog("flask", "auto.http.flask", logger_provider))
+    urls = passthrough.get("excluded_urls")
+    glue = _Glue(
+        ExceptionLog("flask", "auto.http.flask", logger_provider),
+        get_excluded_urls("FLASK") if urls is None else parse_excluded_urls(urls),
+    )
     app.extensions[_EXTENSION] = glue
-    FlaskInstrumentor().instrument_app(app, **passthrough)  # type: ignore[no-untyped-call]
+    if not getattr(app, "_is_instrumented_by_opentelemetry", False):
+        # OpenTelemetry counts active requests to excluded URLs too.
+        glue.serve_excluded = app.wsgi_app
+        FlaskInstrumentor().instrument_app(app, **passthrough)  # type: ignore[no-untyped-call]
     app.before_request(glue.remember_span)
     app.after_request(glue.record_answered)
     app.teardown_request(glue.report_unhandled)
@@ -77,9 +98,15 @@ def instrument_app(
 class _Failures:
     """What is known of the exceptions of one request."""
 
-    __slots__ = ("answered", "is_file", "span", "told")
+    __slots__ = ("answered", "context", "held", "is_file", "is_streamed", "span", "times", "told")
 
     def __init__(self) -> None:
+        self.times = StreamTimes()
+        self.is_streamed = False
+        self.held: HeldSpan | None = None
+        """Keeps ``span`` open, if the answer is streamed."""
+        self.context: Context = get_current()
+        """In which the answer was made."""
         self.span: Span = INVALID_SPAN
         """The span of the request; an invalid one before it is started, and for excluded URLs."""
         self.answered: Exception | None = None
@@ -91,8 +118,12 @@ class _Failures:
 
 
 class _Glue:
-    def __init__(self, log: ExceptionLog) -> None:
+    def __init__(self, log: ExceptionLog, excluded: ExcludeList) -> None:
         self._log = log
+        # Nothing public tells that a list is empty, as it mostly is.
+        self._excluded = excluded if getattr(excluded, "_excluded_urls", True) else None
+        self.serve_excluded: WSGIApplication | None = None
+        """The application without OpenTelemetry's layer."""
 
     def remember_span(self) -> None:
         """Runs after OpenTelemetry's function, which has just made its span current."""
@@ -118,7 +149,12 @@ class _Glue:
         if error is not None and response.status_code >= 500:
             self._log.record(error, ANSWERED, is_handled=True, span=failures.span)
             failures.told = error
+        failures.context = get_current()
         failures.is_file = response.direct_passthrough
+        # An error page, too, is an iterator without a length, but its length is announced.
+        if not failures.is_file and response.is_streamed and not _has_length(response):
+            failures.is_streamed = True
+            failures.held = HeldSpan.of(failures.span)
         return response
 
     def report_unhandled(self, error: BaseException | None) -> None:
@@ -132,22 +168,59 @@ class _Glue:
 
     def around(self, wsgi_app: WSGIApplication) -> WSGIApplication:
         def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            before = get_current()
-            failures = environ[_KEY] = _Failures()
-            try:
-                parts = wsgi_app(environ, start_response)
-                if failures.is_file or isinstance(parts, list | tuple):
-                    return parts
-                # Not the response object: the application may keep that and return it again.
-                return _WatchedStream(parts, failures.span, self._log)
-            except Exception as error:
-                if error is not failures.told:
-                    self._fail(failures.span, error, before)
-                raise
-            finally:
-                failures.answered = failures.told = None  # their frames refer to the request
+            if self._excluded is not None and self._is_excluded(environ):
+                return self._serve_excluded(wsgi_app, environ, start_response)
+            return self._serve(wsgi_app, environ, start_response)
 
         return serve
+
+    def _serve_excluded(
+        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        activation = Activation(excluding(get_current()))
+        try:
+            return self._serve(self.serve_excluded or wsgi_app, environ, start_response)
+        finally:
+            activation.end()
+
+    def _serve(
+        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        before = get_current()
+        if before and is_server_span_of(get_current_span(), environ.get("PATH_INFO", "")):
+            report_double("instrument.flask")
+        failures = environ[_KEY] = _Failures()
+        watched = None
+        try:
+            parts = wsgi_app(environ, start_response)
+            if failures.is_file or isinstance(parts, list | tuple):
+                return parts
+            # Not the response object: the application may keep that and return it again.
+            watched = StreamedAnswer(
+                parts,
+                failures.span,
+                failures.held,
+                failures.context if failures.is_streamed else None,
+                failures.times,
+                self._log,
+            )
+            return watched
+        except Exception as error:
+            if error is not failures.told:
+                self._fail(failures.span, error, before)
+            raise
+        finally:
+            if watched is None and failures.held is not None:
+                failures.held.release()
+            failures.answered = failures.told = None  # their frames refer to the request
+
+    def _is_excluded(self, environ: WSGIEnvironment) -> bool:
+        try:
+            url = get_current_url(environ)
+            return self._excluded is not None and self._excluded.url_disabled(url)
+        except Exception as failure:
+            GUARD.caught("instrument.flask", failure)
+            return False
 
     def _fail(self, span: Span, error: Exception, before: Context) -> None:
         self._log.record(error, ESCAPED, is_handled=False, span=span)
@@ -166,31 +239,5 @@ def _failures_of_request() -> _Failures | None:
     return found if isinstance(found, _Failures) else None
 
 
-class _WatchedStream:
-    """The parts of one answer; reports an exception when the span has ended before."""
-
-    def __init__(self, parts: Iterable[bytes], span: Span, log: ExceptionLog) -> None:
-        self._parts = parts
-        self._iterator: Iterator[bytes] | None = None
-        self._span = span
-        self._log = log
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        is_recording = self._span.is_recording()
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._parts)
-            return next(self._iterator)
-        except StopIteration:
-            raise
-        except Exception as error:
-            if not is_recording and not isinstance(error, ClientDisconnected):
-                self._log.report(error, BROKE_OFF, is_handled=False, span=self._span)
-            raise
-
-    def close(self) -> None:
-        if (close := getattr(self._parts, "close", None)) is not None:
-            close()
+def _has_length(response: flask.Response) -> bool:
+    return "Content-Length" in response.headers

@@ -14,6 +14,7 @@ from spanbridge.conventions import MultiAgentTaskOutcome
 from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.run import RunT
 from spanbridge.instrument.scope import tracer_of
+from spanbridge.instrument.stream_times import StreamTimes
 from spanbridge.instrument.values import attribute_values
 from spanbridge.instrument.wrapping import wrap
 from spanbridge.runtime.guard import GUARD
@@ -45,6 +46,11 @@ class Use(Generic[RunT]):
         """Enter the code: make its context current."""
         if self._context is not None:
             self._activation = Activation(self._context)
+
+    def count(self) -> None:
+        """An item of the code, a generator, is handed to its consumer."""
+        if (times := self.run.stream) is not None:
+            times.note()
 
     def suspend(self) -> None:
         """Leave the code: keep what is current there, and put the caller's context back."""
@@ -104,11 +110,17 @@ class Operation(Generic[RunT]):
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function; its signature stays."""
-        return wrap(function, self.begin)
+        return wrap(function, self.begin, self.begin_stream)
 
     def begin(self, start_time_ns: int | None = None) -> Use[RunT]:
         """Start a span, without making it current yet."""
         return Use(self._make_run(self._start_span(start_time_ns)))
+
+    def begin_stream(self) -> Use[RunT]:
+        """The same for a generator, whose items are counted."""
+        use = self.begin()
+        use.run.stream = StreamTimes()
+        return use
 
     def __enter__(self) -> RunT:
         use = self.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import CancelledError as FutureCancelledError
 from typing import Final
 
-from spanbridge.conventions import MultiAgentTaskOutcome
+from spanbridge.conventions import MultiAgentTaskOutcome, SpanbridgeOutcome
 
 _TIMEOUT_NAMES: Final = ("Timeout", "TimeoutError", "TimeoutException")
 _WORST_FIRST: Final[tuple[MultiAgentTaskOutcome, ...]] = ("error", "timeout", "cancelled")
@@ -29,6 +29,13 @@ def outcome_of(error: BaseException | None) -> MultiAgentTaskOutcome:
     if any(kind.__name__.endswith(_TIMEOUT_NAMES) for kind in type(error).__mro__):
         return "timeout"
     return "error"
+
+
+def ending_of(error: BaseException) -> SpanbridgeOutcome | None:
+    """The word for work that was stopped from outside; ``None`` for a failure of its own."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "interrupted"
+    return "cancelled" if outcome_of(error) == "cancelled" else None
 
 
 def error_type_of(error: BaseException) -> str:

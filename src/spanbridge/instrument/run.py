@@ -8,9 +8,14 @@ from typing import ClassVar, TypeVar
 from opentelemetry.context import create_key, get_value
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode
 
-from spanbridge.conventions import MULTI_AGENT_TASK_OUTCOME, MultiAgentTaskOutcome
+from spanbridge.conventions import (
+    MULTI_AGENT_TASK_OUTCOME,
+    SPANBRIDGE_OUTCOME,
+    MultiAgentTaskOutcome,
+)
 from spanbridge.conventions.upstream import ERROR_TYPE
-from spanbridge.instrument.outcome import description_of, error_type_of, outcome_of
+from spanbridge.instrument.outcome import description_of, ending_of, error_type_of, outcome_of
+from spanbridge.instrument.stream_times import StreamTimes
 from spanbridge.instrument.values import AttributeValue, attribute_values
 from spanbridge.instrument.violations import violation_attributes
 from spanbridge.runtime.guard import GUARD
@@ -42,6 +47,8 @@ class Run:
     def __init__(self, span: Span) -> None:
         self.span = span
         self.has_ended = False
+        self.stream: StreamTimes | None = None
+        """When its items came, if it is the run of a generator."""
         self._outcome: MultiAgentTaskOutcome | None = None
         self._error_type: str | None = None
 
@@ -84,10 +91,14 @@ class Run:
         outcome = outcome_of(error) if error else (self._outcome or "ok")
         violation = self._violation_attributes(error) if error else {}
         attributes: dict[str, AttributeValue] = {
-            MULTI_AGENT_TASK_OUTCOME: outcome,
+            **self._stream_attributes(),
+            **self._outcome_attributes(outcome),
             **violation,
             **self._closing_attributes(is_violation=bool(violation)),
         }
+        if error is not None and (word := ending_of(error)) is not None:
+            # Not always in flight: a generator may be left to the garbage collector.
+            attributes[SPANBRIDGE_OUTCOME] = word
         if outcome not in _FAILURES:
             self.span.set_attributes(attributes)
             return
@@ -97,6 +108,12 @@ class Run:
             # The SDK formats the traceback and the text, which can fail; the status must not.
             _guarded(lambda: self.span.record_exception(error, violation, end_time_ns))
         self.span.set_status(Status(StatusCode.ERROR, description_of(error) if error else None))
+
+    def _stream_attributes(self) -> Mapping[str, AttributeValue]:
+        return self.stream.attributes() if self.stream is not None else {}
+
+    def _outcome_attributes(self, outcome: MultiAgentTaskOutcome) -> Mapping[str, AttributeValue]:
+        return {MULTI_AGENT_TASK_OUTCOME: outcome}
 
     def _violation_attributes(self, error: BaseException) -> dict[str, AttributeValue]:
         """Attributes of the violation that ``error`` is, if it is one."""

@@ -23,6 +23,7 @@ class Steps(Protocol):
     @property
     def run(self) -> Finishable: ...
     def resume(self) -> None: ...
+    def count(self) -> None: ...
     def suspend(self) -> None: ...
     def __enter__(self) -> object: ...
     def __exit__(self, *exc_info: Any) -> None: ...
@@ -37,16 +38,22 @@ class Finishable(Protocol):
 Begin = Callable[[], Steps]
 
 
-def wrap(function: Callable[P, R], begin: Begin) -> Callable[P, R]:
-    """The function with a use from ``begin`` around each call, of the same kind and signature."""
+def wrap(function: Callable[P, R], begin: Begin, begin_stream: Begin) -> Callable[P, R]:
+    """The function with a use around each call, of the same kind and signature.
+
+    Args:
+        function: A plain, async, generator or async generator function.
+        begin: Begins a use for a call that returns.
+        begin_stream: Begins a use for a call that yields.
+    """
     # Any: the four kinds of function share no type; the cast restores the caller's.
     target: Any = function
     if isinstance(target, classmethod | staticmethod):
-        return cast("Callable[P, R]", type(target)(wrap(target.__func__, begin)))
+        return cast("Callable[P, R]", type(target)(wrap(target.__func__, begin, begin_stream)))
     if _is(inspect.isasyncgenfunction, target):
-        wrapper: Any = _async_generator(target, begin)
+        wrapper: Any = _async_generator(target, begin_stream)
     elif _is(inspect.isgeneratorfunction, target):
-        wrapper = _generator(target, begin)
+        wrapper = _generator(target, begin_stream)
     elif _is(inspect.iscoroutinefunction, target):
         wrapper = _coroutine(target, begin)
     else:
@@ -102,6 +109,7 @@ def _stepwise(generator: Generator[Any, Any, Any], use: Steps) -> Generator[Any,
         finally:
             use.suspend()
             thrown = None  # would hold the exception's frames while suspended
+        use.count()
         try:
             sent = yield item
         except GeneratorExit:
@@ -135,6 +143,7 @@ def _async_generator(
                 finally:
                     use.suspend()
                     thrown = None  # would hold the exception's frames while suspended
+                use.count()
                 try:
                     sent = yield item
                 except GeneratorExit:

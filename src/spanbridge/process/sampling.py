@@ -20,6 +20,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import Attributes
 
 from spanbridge.process.upstream import Upstream, upstream_of
+from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 
 _RANGE: Final = 1 << 56
@@ -165,6 +166,8 @@ class DelegatingSampler(Sampler):
                 return SamplingResult(Decision.DROP, attributes, state)
             if parent.is_valid and not parent.is_remote:
                 sampled: object = parent.trace_flags & 1
+            elif is_excluded(parent_context):
+                sampled = False
             else:
                 sampled = policy.keepers(
                     trace_id, parent if parent.is_valid else None, parent_context

@@ -77,20 +77,21 @@ def test_what_is_answered_with_a_server_error_is_recorded_on_the_span_once(
     assert logs.get_finished_logs() == ()
 
 
-def test_a_stream_that_breaks_off_is_a_log_record_of_the_request(
+def test_a_stream_that_breaks_off_is_recorded_on_the_span_of_the_request(
     app: flask.Flask, recorder: Recorder, logs: InMemoryLogRecordExporter
 ) -> None:
     response = app.test_client().get("/parts")
     with pytest.raises(ConnectionError):
         response.get_data()
 
-    [log] = logs.get_finished_logs()
-    attributes = log.log_record.attributes or {}
+    span = recorder.only()
+    [event] = span.events
+    attributes = event.attributes or {}
     assert attributes["exception.message"] == "the source is gone"
     assert attributes["sentry.mechanism.handled"] is False
-    span = recorder.only().get_span_context()
-    assert span is not None
-    assert (log.log_record.trace_id, log.log_record.span_id) == (span.trace_id, span.span_id)
+    assert span.status.description == "ConnectionError: the source is gone"
+    assert (span.attributes or {})["spanbridge.stream.chunk.count"] == 1
+    assert logs.get_finished_logs() == ()
 
 
 def test_a_test_request_context_works_as_before(app: flask.Flask) -> None:
