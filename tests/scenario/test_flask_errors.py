@@ -245,6 +245,8 @@ def test_a_streamed_answer_that_breaks_off_is_one_issue_of_the_request(
     [issue] = watched.issues
     assert (issue["exceptions"][0]["type"], issue["is_handled"]) == ("Broken", False)
     assert issue["trace_id"] == watched.trace_id
+    assert issue["span_id"] == watched.server_id
+    assert (watched.server.attributes or {})["spanbridge.stream.chunk.count"] == good
     assert not trace.get_current_span().get_span_context().is_valid
 
 
@@ -270,6 +272,9 @@ def test_a_stream_that_is_left_early_is_closed_and_no_issue(
 
     assert closed == [True]
     assert watched.issues == []
+    told = watched.server.attributes or {}
+    assert told["spanbridge.outcome"] == "disconnected"
+    assert told["spanbridge.stream.chunk.count"] == 1
 
 
 @pytest.mark.parametrize("path", ["/unhandled/7", "/answered", "/fine"])

@@ -122,11 +122,11 @@ def stream_of(app: AsgiApp, path: str) -> list[bytes]:
     return [chunk for chunk in chunks if chunk]
 
 
-def talk(app: AsgiApp, path: str, *texts: str) -> list[dict[str, Any]]:
+def talk(app: AsgiApp, path: str, *texts: str, code: int = 1001) -> list[dict[str, Any]]:
     """Open a websocket, say ``texts`` and go away; returns what the application sent."""
-    incoming = [{"type": "websocket.connect"}]
+    incoming: list[dict[str, Any]] = [{"type": "websocket.connect"}]
     incoming += [{"type": "websocket.receive", "text": text} for text in texts]
-    incoming += [{"type": "websocket.disconnect", "code": "1001"}]
+    incoming += [{"type": "websocket.disconnect", "code": code}]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -158,6 +158,18 @@ def test_a_websocket_is_one_span_with_its_messages_and_its_close(
     assert "spanbridge.outcome" not in attributes
 
 
+def test_a_websocket_whose_client_disappears_has_that_outcome(
+    app: fastapi.FastAPI, recorder: Recorder
+) -> None:
+    instrument_app(app, tracer_provider=recorder.provider)
+
+    talk(app, "/talk", "a", code=1006)
+
+    attributes = attributes_of(recorder.only())
+    assert attributes["spanbridge.websocket.close.code"] == 1006
+    assert attributes["spanbridge.outcome"] == "disconnected"
+
+
 def test_an_excluded_url_suppresses_instrumentation_and_its_metrics(
     app: fastapi.FastAPI, recorder: Recorder
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import flask
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from werkzeug.test import create_environ
@@ -92,6 +94,55 @@ def test_a_stream_that_breaks_off_is_recorded_on_the_span_of_the_request(
     assert span.status.description == "ConnectionError: the source is gone"
     assert (span.attributes or {})["spanbridge.stream.chunk.count"] == 1
     assert logs.get_finished_logs() == ()
+
+
+@pytest.mark.parametrize("keeps_context", [False, True])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_streamed_answer_is_part_of_its_request(
+    app: flask.Flask, recorder: Recorder, keeps_context: bool, is_whole: bool
+) -> None:
+    @app.get("/sse")
+    def sse() -> flask.Response:
+        def parts() -> Iterator[str]:
+            with recorder.tracer.start_as_current_span("llm.stream"):
+                for number in range(50):
+                    yield f"data: {number}\n\n"
+
+        return flask.Response(flask.stream_with_context(parts()) if keeps_context else parts())
+
+    response = app.test_client().get("/sse")
+    if is_whole:
+        assert response.get_data().count(b"data") == 50
+    response.close()
+
+    inner, server = recorder.spans
+    assert (inner.name, server.name) == ("llm.stream", "GET /sse")
+    assert inner.parent == server.context
+    told = server.attributes or {}
+    assert told["spanbridge.stream.chunk.count"] == (50 if is_whole else 1)
+    first_s = told["spanbridge.stream.time_to_first_chunk"]
+    last_s = told["spanbridge.stream.time_to_last_chunk"]
+    assert isinstance(first_s, float)
+    assert isinstance(last_s, float)
+    assert 0 < first_s < last_s if is_whole else 0 < first_s == last_s
+    assert told.get("spanbridge.outcome") == (None if is_whole else "disconnected")
+    assert server.end_time is not None
+    assert inner.end_time is not None
+    assert inner.end_time <= server.end_time
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_an_answer_that_nobody_takes_or_closes_ends_its_span(
+    app: flask.Flask, recorder: Recorder
+) -> None:
+    environ = create_environ("/parts")
+
+    iter(app.wsgi_app(environ, lambda *_: lambda _: None))  # a server that breaks its contract
+    gc.collect()
+
+    assert (recorder.only().attributes or {})["spanbridge.stream.chunk.count"] == 0
+    head = app.test_client().head("/parts")  # the answer to HEAD has no parts
+    assert (head.status_code, len(recorder.spans)) == (200, 2)
 
 
 def test_a_test_request_context_works_as_before(app: flask.Flask) -> None:

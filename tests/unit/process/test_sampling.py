@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
 from spanbridge.process.upstream import Upstream, with_upstream
+from spanbridge.runtime.excluded import excluding
 
 EMPTY = otel_context.Context()
 
@@ -134,3 +135,17 @@ def test_children_follow_their_local_parent_and_keep_its_tracestate() -> None:
     assert result.decision is Decision.RECORD_AND_SAMPLE
     assert result.trace_state is parent.trace_state
     assert dict(result.attributes or {}) == {"k": "v"}
+
+
+def test_excluded_work_is_recorded_for_its_errors_and_kept_by_nobody() -> None:
+    sampler = DelegatingSampler()
+    sampler.policy = SamplingPolicy({"sentry": 1.0})
+    caller = set_span_in_context(NonRecordingSpan(remote(7, sampled=True)), EMPTY)
+
+    decisions = [
+        sampler.should_sample(context, 7, "plain").decision
+        for context in (EMPTY, excluding(EMPTY), caller, excluding(caller))
+    ]
+
+    kept, not_kept = Decision.RECORD_AND_SAMPLE, Decision.RECORD_ONLY
+    assert decisions == [kept, not_kept, kept, not_kept]
