@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
 spanbridge.configure()
-engine = sqlalchemy.create_engine("sqlite://")
+engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.NullPool)
 SQLAlchemyInstrumentor().instrument(engine=engine)
 tracer = trace.get_tracer("service")
 arguments = {"excluded_urls": "health"} if "argument" in sys.argv else {}
@@ -37,7 +37,7 @@ app = fastapi.FastAPI()
 
 @app.get("/health")
 @app.get("/work")
-def probe(fails: bool = False):
+async def probe(fails: bool = False):
     if fails:
         with tracer.start_as_current_span("failing"):
             raise LookupError("the disk is full")
@@ -120,7 +120,7 @@ def test_an_error_that_an_excluded_route_handles_in_a_span_is_an_issue_too(
         + FASTAPI
         + """
 @app.get("/health/deep")
-def deep():
+async def deep():
     with tracer.start_as_current_span("check") as span:
         try:
             raise ConnectionError("no database")

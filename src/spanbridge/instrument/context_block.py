@@ -34,7 +34,7 @@ class ContextBlock:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function; its signature stays."""
-        return wrap(function, self._begin)
+        return wrap(function, self._begin, self._begin)
 
     def __enter__(self) -> None:
         use = self._begin()
@@ -89,6 +89,9 @@ class _Use:
 
     def finish(self, error: BaseException | None = None) -> None:
         """Nothing has to be told of how it ended."""
+
+    def count(self) -> None:
+        """What is yielded is nobody's business here."""
 
     def resume(self) -> None:
         self._activation = Activation(self._context)

@@ -33,6 +33,7 @@ class LocalTrace:
         "__weakref__",
         "bound",
         "dsc",
+        "is_by_rate",
         "keepers",
         "open",
         "root",
@@ -54,6 +55,8 @@ class LocalTrace:
         self.root_id = root_id
         self.keepers = keepers
         """Names of the destinations that keep this trace."""
+        self.is_by_rate = True
+        """Whether the rates decided on ``keepers``; they do not on work that is excluded."""
         self.upstream = upstream
         self.trace_state = trace_state
         """The caller's, for the random number in it."""

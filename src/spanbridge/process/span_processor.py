@@ -17,6 +17,7 @@ from spanbridge.process.sampling import NOBODY, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
 from spanbridge.runtime.bound import Block
+from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 upstream_of(parent_context, context.trace_id),
                 parent.trace_state if parent is not None else None,
             )
+            if not keepers and is_excluded(parent_context):
+                local.is_by_rate = False
             self._traces.open(span, local)
             if block is not None:
                 self._put_bound(span, block)

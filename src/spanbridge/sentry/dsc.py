@@ -84,7 +84,8 @@ class DscSource(msgspec.Struct):
 
     def _own(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
         is_kept = self.destination in local.keepers
-        rate, rand = self._rate_and_rand(local, is_kept) if self.decides_alone else (None, None)
+        is_by_rate = self.decides_alone and local.is_by_rate
+        rate, rand = self._rate_and_rand(local, is_kept) if is_by_rate else (None, None)
         return DynamicSamplingContext(
             trace_id=f"{local.trace_id:032x}",
             public_key=self.public_key,
