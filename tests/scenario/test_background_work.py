@@ -1,0 +1,112 @@
+"""Work that a request starts and does not wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spanbridge.receiver import Receiver
+from tests.support.service import Service, serving
+
+TEXT = """
+import asyncio, threading
+import spanbridge
+from opentelemetry import trace
+from spanbridge.instrument.fastapi import instrument_app
+
+spanbridge.configure()
+tracer = trace.get_tracer("service")
+answered = asyncio.Event()
+spawned = set()
+
+async def later():
+    with tracer.start_as_current_span("spawned.agent"):
+        await answered.wait()
+        with tracer.start_as_current_span("tool"):
+            await asyncio.sleep(0.3)
+
+async def background():
+    with tracer.start_as_current_span("tool"):
+        await asyncio.sleep(0.3)
+
+if KIND == "fastapi":
+    from fastapi import BackgroundTasks, FastAPI
+    app = FastAPI()
+
+    @app.get("/bg")
+    async def bg(tasks: BackgroundTasks):
+        tasks.add_task(background)
+        return "accepted"
+
+    @app.get("/spawn")
+    async def spawn():
+        spawned.add(asyncio.create_task(later()))
+        asyncio.get_running_loop().call_later(0.1, answered.set)
+        return "accepted"
+else:
+    from starlette.applications import Starlette
+    from starlette.background import BackgroundTask
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def bg(request):
+        return PlainTextResponse("accepted", background=BackgroundTask(background))
+
+    async def spawn(request):
+        spawned.add(asyncio.create_task(later()))
+        asyncio.get_running_loop().call_later(0.1, answered.set)
+        return PlainTextResponse("accepted")
+
+    app = Starlette(routes=[Route("/bg", bg), Route("/spawn", spawn)])
+instrument_app(app)
+"""
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+HEADERS = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
+
+
+@pytest.fixture(params=["fastapi", "starlette"])
+def service(
+    receiver: Receiver, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Service]:
+    text = f"KIND = {request.param!r}\n{TEXT}"
+    with serving(
+        tmp_path, text, SENTRY_DSN=receiver.dsn, SENTRY_ENVIRONMENT="development"
+    ) as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/bg", "BackgroundTask background"), ("/spawn", "spawned.agent")]
+)
+def test_work_that_outlives_its_request_continues_its_trace(
+    receiver: Receiver, service: Service, path: str, name: str
+) -> None:
+    assert httpx.get(service.url + path, headers=HEADERS).status_code == 200
+    # At once: the server waits for background tasks, not for tasks of the application's own.
+    if path == "/bg":
+        service.program.send_signal(15)
+        service.program.wait()
+    receiver.wait_for(lambda r: len(r.transactions) == 2)
+
+    request, work = _by_name(receiver, f"GET {path}", name)
+    assert receiver.violations == []
+    assert request["contexts"]["trace"]["trace_id"] == TRACE_ID
+    assert work["contexts"]["trace"]["trace_id"] == TRACE_ID
+    assert work["contexts"]["trace"]["parent_span_id"] == request["contexts"]["trace"]["span_id"]
+    [tool] = work["spans"]
+    assert tool["parent_span_id"] == work["contexts"]["trace"]["span_id"]
+    assert request["spans"] == []
+    # The work takes 0.3 s, and begins or goes on when the request has been answered.
+    assert tool["timestamp"] - tool["start_timestamp"] >= 0.25
+    assert request["timestamp"] <= tool["start_timestamp"] + 0.05
+    assert request["timestamp"] < work["timestamp"] - 0.2
+
+
+def _by_name(receiver: Receiver, *names: str) -> list[dict[str, Any]]:
+    by_name = {item.payload["transaction"]: item.payload for item in receiver.transactions}
+    return [by_name[name] for name in names]
