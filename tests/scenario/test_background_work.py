@@ -29,6 +29,12 @@ async def later():
         with tracer.start_as_current_span("tool"):
             await asyncio.sleep(0.3)
 
+async def endless():
+    with tracer.start_as_current_span("endless.agent"):
+        with tracer.start_as_current_span("finished"):
+            pass
+        await asyncio.Event().wait()
+
 async def background():
     with tracer.start_as_current_span("tool"):
         await asyncio.sleep(0.3)
@@ -46,6 +52,12 @@ if KIND == "fastapi":
     async def spawn():
         spawned.add(asyncio.create_task(later()))
         asyncio.get_running_loop().call_later(0.1, answered.set)
+        return "accepted"
+
+    @app.get("/endless")
+    async def never():
+        spawned.add(asyncio.create_task(endless()))
+        await asyncio.sleep(0)
         return "accepted"
 else:
     from starlette.applications import Starlette
@@ -105,6 +117,26 @@ def test_work_that_outlives_its_request_continues_its_trace(
     assert tool["timestamp"] - tool["start_timestamp"] >= 0.25
     assert request["timestamp"] <= tool["start_timestamp"] + 0.05
     assert request["timestamp"] < work["timestamp"] - 0.2
+
+
+@pytest.mark.parametrize("service", ["fastapi"], indirect=True)
+def test_what_an_endless_task_has_finished_arrives_when_the_server_stops(
+    receiver: Receiver, service: Service
+) -> None:
+    httpx.get(f"{service.url}/endless", headers=HEADERS)
+    service.program.send_signal(15)
+    assert service.program.wait().seconds < 10
+
+    arrived = {
+        (name, trace_id)
+        for item in receiver.transactions
+        for name, trace_id in [
+            (item.payload["transaction"], item.payload["contexts"]["trace"]["trace_id"]),
+            *((span["description"], span["trace_id"]) for span in item.payload["spans"]),
+        ]
+    }
+    assert arrived == {("GET /endless", TRACE_ID), ("finished", TRACE_ID)}
+    assert receiver.violations == []
 
 
 def _by_name(receiver: Receiver, *names: str) -> list[dict[str, Any]]:
