@@ -88,3 +88,19 @@ def test_tracing_of_sentrys_own_sdk_beside_is_told_of_once(receiver: Receiver) -
     said = run(receiver, "httpx.get(url)", '{"traces_sample_rate": 1.0}')
 
     assert said.count("sentry_sdk traces too") == 1
+
+
+def test_an_error_of_an_excluded_route_is_one_issue_also_beside_sentrys_own_sdk(
+    receiver: Receiver,
+) -> None:
+    program = PROGRAM.replace("instrument_app(app)", 'instrument_app(app, excluded_urls="work")')
+    done = run_program(
+        program.replace("CALL", "httpx.get(url)").replace("OPTIONS", "{}"),
+        SENTRY_DSN=receiver.dsn,
+        SENTRY_ENVIRONMENT="development",
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert receiver.transactions == []
+    [issue] = receiver.issues
+    assert issue.payload["exception"]["values"][-1]["type"] == "LookupError"

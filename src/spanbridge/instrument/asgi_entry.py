@@ -10,13 +10,14 @@ from opentelemetry.instrumentation.asgi import get_host_port_url_tuple
 from opentelemetry.trace import get_current_span
 
 from spanbridge.instrument.activation import Activation
-from spanbridge.instrument.server_span import is_server_span_of, report_double
 from spanbridge.runtime.excluded import excluding, is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from opentelemetry.util.http import ExcludeList
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from spanbridge.instrument.server_span import DoubleInstrumentation
 
 ENTERED: Final = "spanbridge.entered"
 """In the scope of a request: it has passed here, in an application around this one."""
@@ -36,18 +37,22 @@ class RequestEntry:
     Args:
         app: What it is put around.
         excluded: The URLs that OpenTelemetry's middleware leaves out.
+        double: Says that a request has a span already.
     """
 
-    def __init__(self, app: ASGIApp, excluded: ExcludeList | None) -> None:
+    def __init__(
+        self, app: ASGIApp, excluded: ExcludeList | None, double: DoubleInstrumentation
+    ) -> None:
         self.app = app
         self._excluded = excluded
+        self._double = double
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan" or ENTERED in scope:
             return self.app(scope, receive, send)
         scope[ENTERED] = True
         around = get_current()
-        context = _begins_in(around, scope) if around else around
+        context = self._begins_in(around, scope) if around else around
         if self._excluded is not None and self._is_excluded(scope):
             context = excluding(context) if context else _NOTHING_EXCLUDED
         if context is around:
@@ -61,6 +66,14 @@ class RequestEntry:
         finally:
             activation.end()
 
+    def _begins_in(self, context: Context, scope: Scope) -> Context:
+        """The context itself, unless it was left behind by another request."""
+        span = get_current_span(context)
+        if is_excluded(context) or getattr(span, "end_time", None) is not None:
+            return _NOTHING
+        self._double.look_at(span, str(scope.get("path")))
+        return context
+
     def _is_excluded(self, scope: Scope) -> bool:
         try:
             url = get_host_port_url_tuple(scope)[2]  # type: ignore[no-untyped-call]
@@ -68,14 +81,3 @@ class RequestEntry:
         except Exception as failure:
             GUARD.caught("instrument.asgi", failure)
             return False
-
-
-def _begins_in(context: Context, scope: Scope) -> Context:
-    """The context itself, unless it was left behind by another request."""
-    span = get_current_span(context)
-    if is_excluded(context) or getattr(span, "end_time", None) is not None:
-        return _NOTHING
-    path = scope.get("path")
-    if is_server_span_of(span, path if isinstance(path, str) else ""):
-        report_double("instrument.fastapi")
-    return context

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from anyio import to_thread
 from opentelemetry._logs import LoggerProvider, get_logger_provider
+from opentelemetry.metrics import MeterProvider, get_meter_provider
 from opentelemetry.trace import TracerProvider, get_tracer_provider
 
 from spanbridge.runtime.guard import GUARD
@@ -35,8 +36,7 @@ class LifespanWatch:
     Args:
         log: Where failures are reported. No span is open then.
         loop_log: Where exceptions are reported that reach the event loop.
-        tracer_provider: What to flush instead of the global one.
-        logger_provider: The same for logs.
+        providers: What to flush instead of the global tracer, logger and meter provider.
         flush_timeout_s: The longest that stopping may wait, in seconds.
     """
 
@@ -44,14 +44,12 @@ class LifespanWatch:
         self,
         log: ExceptionLog,
         loop_log: ExceptionLog,
-        tracer_provider: TracerProvider | None,
-        logger_provider: LoggerProvider | None,
+        providers: tuple[TracerProvider | None, LoggerProvider | None, MeterProvider | None],
         flush_timeout_s: float,
     ) -> None:
         self._log = log
         self._loop_log = loop_log
-        self._tracer_provider = tracer_provider
-        self._logger_provider = logger_provider
+        self._providers = providers
         self._flush_timeout_s = flush_timeout_s
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,9 +87,11 @@ class LifespanWatch:
             reported = None  # its frames refer to this one
 
     async def _flush(self) -> None:
+        tracer_provider, logger_provider, meter_provider = self._providers
         providers = (
-            self._tracer_provider or get_tracer_provider(),
-            self._logger_provider or get_logger_provider(),
+            tracer_provider or get_tracer_provider(),
+            logger_provider or get_logger_provider(),
+            meter_provider or get_meter_provider(),
         )
         # Only the SDK's providers have it; the API declares no such method.
         flushes = [flush for p in providers if (flush := getattr(p, "force_flush", None))]

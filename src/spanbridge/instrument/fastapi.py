@@ -29,7 +29,7 @@ from spanbridge.instrument.asgi import FailureNotices, FailureReports
 from spanbridge.instrument.asgi_entry import RequestEntry
 from spanbridge.instrument.asgi_lifespan import LifespanWatch
 from spanbridge.instrument.exception_log import ExceptionLog
-from spanbridge.instrument.server_span import report_double
+from spanbridge.instrument.server_span import DoubleInstrumentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,8 +91,7 @@ def instrument_app(
     lifespan = LifespanWatch(
         log,
         ExceptionLog("asyncio", "auto.asyncio", logger_provider),
-        passthrough.get("tracer_provider"),
-        logger_provider,
+        (passthrough.get("tracer_provider"), logger_provider, passthrough.get("meter_provider")),
         flush_timeout_s,
     )
     _put_around_middleware(app, lambda inside: FailureReports(inside, log, lifespan))
@@ -130,13 +129,14 @@ def _put_outermost(app: Starlette, passthrough: dict[str, Any]) -> None:
 
     def build_middleware_stack() -> ASGIApp:
         stack = build()
+        double = DoubleInstrumentation("instrument.fastapi")
         traced = [layer for layer in _layers(stack) if isinstance(layer, OpenTelemetryMiddleware)]
         if not traced:
-            return RequestEntry(stack, None)
+            return RequestEntry(stack, None, double)
         if len(traced) > 1:
-            report_double("instrument.fastapi")
+            double.tell()
         _apply(passthrough, traced[0])
-        return RequestEntry(stack, _excluded_by(traced[0]))
+        return RequestEntry(stack, _excluded_by(traced[0]), double)
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 

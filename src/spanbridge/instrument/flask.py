@@ -28,7 +28,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, get_current_span
 from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.exception_log import ExceptionLog
 from spanbridge.instrument.flask_stream import HeldSpan, StreamedAnswer
-from spanbridge.instrument.server_span import is_server_span_of, report_double
+from spanbridge.instrument.server_span import DoubleInstrumentation
 from spanbridge.instrument.stream_times import StreamTimes
 from spanbridge.runtime.excluded import excluding
 from spanbridge.runtime.guard import GUARD
@@ -122,6 +122,7 @@ class _Glue:
         self._log = log
         # Nothing public tells that a list is empty, as it mostly is.
         self._excluded = excluded if getattr(excluded, "_excluded_urls", True) else None
+        self._double = DoubleInstrumentation("instrument.flask")
         self.serve_excluded: WSGIApplication | None = None
         """The application without OpenTelemetry's layer."""
 
@@ -187,8 +188,8 @@ class _Glue:
         self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         before = get_current()
-        if before and is_server_span_of(get_current_span(), environ.get("PATH_INFO", "")):
-            report_double("instrument.flask")
+        if before:
+            self._double.look_at(get_current_span(), environ.get("PATH_INFO", ""))
         failures = environ[_KEY] = _Failures()
         watched = None
         try:

@@ -9,7 +9,36 @@ from opentelemetry.trace import Span, SpanKind
 from spanbridge.runtime.guard import GUARD
 
 
-def is_server_span_of(span: Span, path: str) -> bool:
+class DoubleInstrumentation:
+    """Notices, and says once, that somebody else traces the same requests.
+
+    Args:
+        where: Which glue notices.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._is_told = False
+
+    def look_at(self, span: Span, path: str) -> None:
+        """A request to ``path`` is about to get a span while ``span`` is current."""
+        if not self._is_told and _is_server_span_of(span, path):
+            self.tell()
+
+    def tell(self) -> None:
+        """Say it, unless that was done."""
+        if self._is_told:
+            return
+        self._is_told = True
+        GUARD.report(
+            f"{self._where}: instrumented twice",
+            "another instrumentation has a span for each request already, so each gets two; keep "
+            "instrument_app() and take out the other one, a middleware of OpenTelemetry's that was "
+            "added by hand or the tracing of a vendor's agent",
+        )
+
+
+def _is_server_span_of(span: Span, path: str) -> bool:
     """Whether a span stands for the very request to ``path`` that is about to get one."""
     # The API tells neither kind nor attributes; the SDK's spans do.
     if not span.is_recording() or getattr(span, "kind", None) is not SpanKind.SERVER:
@@ -17,13 +46,3 @@ def is_server_span_of(span: Span, path: str) -> bool:
     attributes: Any = getattr(span, "attributes", None) or {}
     target = attributes.get("url.path") or attributes.get("http.target") or ""
     return bool(path) and str(target).partition("?")[0] == path
-
-
-def report_double(where: str) -> None:
-    """Say that somebody else traces the same requests."""
-    GUARD.report(
-        f"{where}: instrumented twice",
-        "another instrumentation has a span for each request already, so each gets two; keep "
-        "instrument_app() and take out the other one, a middleware of OpenTelemetry's that was "
-        "added by hand or the tracing of a vendor's agent",
-    )

@@ -16,6 +16,7 @@ import pytest
 from fastapi.responses import StreamingResponse
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from spanbridge.instrument.fastapi import instrument_app
@@ -207,6 +208,23 @@ def test_logs_are_flushed_too(app: fastapi.FastAPI, journal: list[str]) -> None:
     assert journal[:2] == ["start", "stop"]
     assert journal[2].startswith("flush")
     assert journal[3:] == ["logs"]
+
+
+def test_metrics_are_flushed_too(app: fastapi.FastAPI, journal: list[str]) -> None:
+    class Metrics(MeterProvider):
+        def force_flush(self, timeout_millis: float = 30_000) -> bool:
+            journal.append("metrics")
+            return True
+
+    provider = TracerProvider()
+    provider.add_span_processor(Flushes(journal))
+    metrics = Metrics(shutdown_on_exit=False)
+    instrument_app(app, tracer_provider=provider, meter_provider=metrics)
+
+    serve(app)
+
+    assert journal[2].startswith("flush")
+    assert journal[3:] == ["metrics"]
 
 
 def test_an_application_that_was_instrumented_before_is_watched_inside_of_the_spans(

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import gc
+import logging
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
 import flask
 import pytest
 from opentelemetry import trace
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from werkzeug.test import create_environ
 
 from spanbridge.instrument.flask import instrument_app
+from spanbridge.runtime.guard import GUARD
 from tests.unit.instrument.conftest import Recorder
 
 if TYPE_CHECKING:
@@ -130,6 +134,25 @@ def test_a_streamed_answer_is_part_of_its_request(
     assert inner.end_time is not None
     assert inner.end_time <= server.end_time
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_a_second_middleware_of_opentelemetry_is_told_of_once(
+    app: flask.Flask,
+    recorder: Recorder,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(GUARD, "_counts", Counter())
+    monkeypatch.setattr(GUARD, "_logged_at", {})
+    app.wsgi_app = OpenTelemetryMiddleware(app.wsgi_app, tracer_provider=recorder.provider)  # type: ignore[method-assign]
+
+    with caplog.at_level(logging.WARNING, logger="spanbridge"):
+        for _ in range(3):
+            assert app.test_client().get("/items/7").text == "7"
+
+    [line] = [r.getMessage() for r in caplog.records if r.name == "spanbridge"]
+    assert "instrument.flask: instrumented twice" in line
+    assert GUARD.counts == {"instrument.flask: instrumented twice": 1}
 
 
 def test_an_answer_that_nobody_takes_or_closes_ends_its_span(
