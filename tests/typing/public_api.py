@@ -16,6 +16,7 @@ from spanbridge.instrument import (
     continued_from_environment,
     environment_for_child,
     record_validation,
+    stream,
     validation,
     violation,
 )
@@ -76,6 +77,17 @@ def main() -> int:
 async def request() -> None:
     async with bound({"region": "eu"}, in_baggage=True):
         assert_type(work(3), float)
+
+
+@stream("llm.stream")
+def answer(question: str) -> Iterator[str]:
+    yield question
+
+
+async def iterators_keep_their_items(later: AsyncIterator[bytes]) -> None:
+    assert_type(answer("x"), Iterator[str])
+    assert_type(stream("rows").over([1, 2]), Iterator[int])
+    assert_type(stream("rows").over(later), AsyncIterator[bytes])
 
 
 def decorated_functions_keep_their_types() -> None:

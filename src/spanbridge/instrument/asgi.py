@@ -147,12 +147,9 @@ class FailureReports:
             await self.app(scope, receive, send_and_record)
             has_failed = False
         except Exception as error:
+            has_failed = not isinstance(error, ClientDisconnect | WebSocketDisconnect)
             # A span that still records meets the exception outside, in its own middleware.
-            if (
-                error is not failures.recorded
-                and not failures.span.is_recording()
-                and not isinstance(error, ClientDisconnect | WebSocketDisconnect)
-            ):
+            if has_failed and error is not failures.recorded and not failures.span.is_recording():
                 self._log.report(error, ESCAPED, is_handled=False, span=failures.span)
             raise
         finally:

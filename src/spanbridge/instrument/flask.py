@@ -30,7 +30,7 @@ from spanbridge.instrument.exception_log import ExceptionLog
 from spanbridge.instrument.flask_stream import HeldSpan, StreamedAnswer
 from spanbridge.instrument.server_span import DoubleInstrumentation
 from spanbridge.instrument.stream_times import StreamTimes
-from spanbridge.runtime.excluded import excluding
+from spanbridge.runtime.excluded import excluding, is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class _Glue:
 
     def remember_span(self) -> None:
         """Runs after OpenTelemetry's function, which has just made its span current."""
-        if (failures := _failures_of_request()) is not None:
+        if (failures := _failures_of_request()) is not None and not is_excluded(None):
             failures.span = get_current_span()
 
     def noticing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from opentelemetry.trace import Span, TracerProvider
@@ -17,6 +17,7 @@ from spanbridge.conventions.upstream import (
 from spanbridge.instrument.operation import Operation
 from spanbridge.instrument.run import Run
 from spanbridge.instrument.values import AttributeValue
+from spanbridge.instrument.wrapping import is_generator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,10 +55,10 @@ class Stream:
         """Decorate a generator function, sync or async; its signature stays.
 
         Raises:
-            TypeError: At decoration, for a coroutine function: it returns once. Put
+            TypeError: At decoration, for any other function: it returns once. Put
                 :meth:`over` around what it returns.
         """
-        if iscoroutinefunction(function):
+        if not is_generator(function):
             raise TypeError(f"{function!r} returns once; put stream(…).over() around what it gives")
         return self._operation(function)
 

@@ -61,6 +61,14 @@ def wrap(function: Callable[P, R], begin: Begin, begin_stream: Begin) -> Callabl
     return cast("Callable[P, R]", functools.wraps(function)(wrapper))
 
 
+def is_generator(function: object) -> bool:
+    """Whether calls of a function, or of what a class wraps as a method, yield."""
+    target: Any = (
+        function.__func__ if isinstance(function, classmethod | staticmethod) else function
+    )
+    return _is(inspect.isasyncgenfunction, target) or _is(inspect.isgeneratorfunction, target)
+
+
 def _is(kind: Callable[[object], bool], function: Callable[..., object]) -> bool:
     return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - an object's
 

@@ -148,12 +148,31 @@ def test_a_failing_source_fails_the_span(recorder: Recorder) -> None:
     assert len(span.events) == 1
 
 
-def test_a_coroutine_function_is_refused_with_what_to_do(recorder: Recorder) -> None:
+def test_a_function_that_returns_once_is_refused_with_what_to_do(recorder: Recorder) -> None:
     async def fetch() -> list[int]:
         return []
 
-    with pytest.raises(TypeError, match=r"put stream\(…\)\.over\(\) around"):
-        stream("rows", tracer_provider=recorder.provider)(fetch)
+    def rows() -> Iterator[int]:
+        return iter([1])
+
+    for function in (fetch, rows):
+        with pytest.raises(TypeError, match=r"put stream\(…\)\.over\(\) around"):
+            stream("rows", tracer_provider=recorder.provider)(function)
+
+
+def test_methods_of_every_kind_can_be_decorated(recorder: Recorder) -> None:
+    class Model:
+        @stream("own", tracer_provider=recorder.provider)
+        def own(self) -> Iterator[int]:
+            yield 1
+
+        @stream("static", tracer_provider=recorder.provider)
+        @staticmethod
+        def static() -> Iterator[int]:
+            yield 2
+
+    assert [*Model().own(), *Model.static()] == [1, 2]
+    assert [span.name for span in recorder.spans] == ["own", "static"]
 
 
 def test_children_made_by_a_task_of_the_framework_can_be_given_the_stream_as_parent(
