@@ -138,7 +138,6 @@ CONTENT_PREFIXES: Final = (
 )  # fmt: skip
 CONTENT_RESULTS: Final = ("mcp.tool.result.", "mcp.prompt.result.")
 """Under these a name that ends in ``.content`` is content: ``mcp.tool.result.0.content``."""
-# The name of a prompt template, and which of its variables there are, tell nothing.
 TOLD_NAMES: Final = frozenset({
     "gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompt.id", "mcp.request.argument.uri",
     "llm.prompt_template.version", "mcp.tool.result.content_count", "mcp.tool.result.content_type",

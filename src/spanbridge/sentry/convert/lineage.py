@@ -277,12 +277,15 @@ def _operation_of(attributes: Attributes) -> str:
     operation = attributes.get(OPERATION)
     if isinstance(operation, str) and operation:
         return operation.lower()
+    has_kind = False
     for key, kinds in KINDS.items():
         kind = attributes.get(key)
         if isinstance(kind, str):
-            # A kind without an operation: a chain, a task.
-            return kinds.get(kind.lower(), "other")
-    return ""
+            has_kind = True
+            if known := kinds.get(kind.lower()):
+                return known
+    # A kind without an operation is a chain, a task or the like.
+    return "other" if has_kind else ""
 
 
 def _agent_of(attributes: Attributes) -> str:

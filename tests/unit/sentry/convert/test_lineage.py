@@ -158,6 +158,16 @@ def test_a_sum_in_the_words_of_another_dialect_moves_too() -> None:
     assert spans[2]["llm.token_count.prompt"] == 30
 
 
+def test_a_call_that_two_dialects_describe_is_a_call() -> None:
+    both: Attributes = {"traceloop.span.kind": "task", "llm.request.type": "chat", INPUT_TOKENS: 5}
+    spans = completed(
+        record(1, attributes={**both, "gen_ai.response.id": "r"}),
+        record(2, 1, attributes=chat(7, **{"gen_ai.response.id": "other"})),
+    )
+
+    assert tokens(spans.values()) == 12
+
+
 @pytest.mark.parametrize(
     ("outer", "inner", "counted"),
     [

@@ -291,7 +291,11 @@ FAMILIES: Final[Mapping[str, str]] = {
 }
 """Lists that were flattened to one attribute per leaf, as ``llm.tools.0.tool.name``."""
 
-PARAMETER_TEXTS: Final = ("llm.invocation_parameters", "embedding.invocation_parameters")
+PARAMETER_TEXTS: Final = (
+    "llm.invocation_parameters",
+    "embedding.invocation_parameters",
+    "langfuse.observation.model.parameters",
+)
 PARAMETERS: Final[Mapping[str, str]] = {
     "model": REQUEST_MODEL,
     "stream": STREAMING,

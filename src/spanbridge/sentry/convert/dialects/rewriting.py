@@ -172,7 +172,7 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         adds |= set(USAGE)
     if INPUT_MESSAGES in content:
         adds.add(INSTRUCTIONS)
-    rewriting = Rewriting(
+    return Rewriting(
         copies=tuple(copies),
         moves=tuple(moves),
         kinds=kinds,
@@ -186,7 +186,6 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         has_finish_reasons=FINISH_REASONS in present,
         adds=frozenset(adds),
     )
-    return rewriting
 
 
 def _renamed(present: set[str]) -> Iterable[tuple[str, str]]:
