@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import brotli  # type: ignore[import-untyped]
 import httpx
@@ -23,7 +24,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanbridge.receiver import Receiver, ReceiverLimits
-from tests.unit.receiver.envelopes import KEY, envelope_of
+from tests.support.program import run_program
+from tests.unit.receiver.envelopes import KEY, TRACE_ID, envelope_of
 
 AUTH = {"x-sentry-auth": f"Sentry sentry_key={KEY}, sentry_version=7"}
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -101,6 +103,33 @@ def test_the_official_sdk_gets_its_error_through(receiver: Receiver) -> None:
     assert receiver.violations == []
 
 
+STREAMING_PROGRAM = """
+import logging, os
+import sentry_sdk
+
+sentry_sdk.init(
+    os.environ["DSN"], release="shop@1", environment="development", enable_logs=True,
+    traces_sample_rate=1.0, trace_lifecycle="stream", auto_enabling_integrations=False,
+)
+with sentry_sdk.traces.start_span(name="order"):
+    with sentry_sdk.traces.start_span(name="charge", attributes={"n": 3, "ids": [1, 2], "r": 0.5}):
+        logging.getLogger("shop").warning("%s is low", "stock")
+sentry_sdk.flush()
+"""
+
+
+def test_what_the_official_sdk_streams_breaks_no_rule_and_is_one_trace(receiver: Receiver) -> None:
+    done = run_program(STREAMING_PROGRAM, DSN=receiver.dsn)
+    assert done.exit_code == 0, done.stderr
+
+    [trace] = receiver.wait_for(lambda r: r.traces)
+    assert trace.outline == ["order", "  charge"]
+    assert trace.spans[1].attributes["ids"] == [1, 2]
+    assert [(log.level, log.body) for log in trace.logs] == [("warn", "stock is low")]
+    assert trace.logs[0].span_id == trace.spans[1].span_id
+    assert receiver.violations == []
+
+
 @pytest.mark.parametrize("path", ["/v1/traces", "/api/1/integration/otlp/v1/traces/"])
 def test_the_official_exporter_gets_its_spans_through(receiver: Receiver, path: str) -> None:
     exporter = OTLPSpanExporter(endpoint=receiver.otlp_endpoint + path, headers=AUTH)
@@ -141,13 +170,26 @@ def test_the_api_tells_what_python_tells(receiver: Receiver, client: httpx.Clien
     assert [item["id"] for item in client.get("/api/items?limit=1").json()] == [3]
     assert client.get("/api/items?limit=0").status_code == 400
     assert client.get("/api/spans").json() == []
+    _post(client, envelope_of("log"))
+    streamed = client.get("/api/streamed_spans").json()
+    assert [one["span_id"] for one in streamed] == [one.span_id for one in receiver.streamed_spans]
+    assert client.get("/api/streamed_spans?limit=1").json() == streamed[1:]
+    assert [one["body"] for one in client.get("/api/logs").json()] == ["quorum at risk"] * 2
+    [trace] = client.get("/api/traces").json()
+    [joined] = receiver.traces
+    assert [one["name"] for one in trace["spans"]] == [one.name for one in joined.spans]
+    assert (len(joined.spans), len(joined.logs), len(joined.issues)) == (5, 2, 1)
+    assert [one["kind"] for one in trace["issues"]] == ["event"]
+    for path in ("traces", "streamed_spans", "logs", "spans"):
+        assert client.get(f"/api/{path}?limit=0").status_code == 400
     assert [one["rule"] for one in client.get("/api/violations").json()] == ["event.level"]
     counts = client.get("/api/counts").json()
     assert counts["items"]["transaction"] == 1
-    assert counts["requests"] == {"/api/1/envelope/": 3}
+    assert counts["requests"] == {"/api/1/envelope/": 4}
     assert client.get("/health").json() == {"status": "ok"}
     page = client.get("/")
     assert "QuorumLost" in page.text
+    assert "5 spans, 2 logs, streamed" in page.text
     assert page.headers["content-type"].startswith("text/html")
     assert "http-equiv='refresh'" in page.text
     assert "http-equiv" not in client.get("/?static").text
@@ -180,11 +222,12 @@ def test_faults_can_be_set_over_http(receiver: Receiver, client: httpx.Client) -
 
 
 def test_many_senders_at_once_lose_nothing(receiver: Receiver) -> None:
-    body = gzip.compress(envelope_of("transaction"))
+    one = envelope_of("transaction")
 
     def send(_: int) -> None:
         with httpx.Client(base_url=receiver.url, timeout=10) as own:
             for _ in range(25):
+                body = gzip.compress(one.replace(TRACE_ID.encode(), uuid4().hex.encode()))
                 assert _post(own, body, **{"content-encoding": "gzip"}) == 200
 
     with ThreadPoolExecutor(8) as pool:

@@ -35,8 +35,8 @@ def _sent(receiver: Receiver, timeout_s: float = 5.0) -> Iterator[socket.socket]
         yield client
 
 
-def _post(receiver: Receiver, path: str = "/api/1/envelope/") -> httpx.Response:
-    return httpx.post(receiver.url + path, content=BODY, headers=HEADERS)
+def _post(receiver: Receiver, path: str = "/api/1/envelope/", body: bytes = BODY) -> httpx.Response:
+    return httpx.post(receiver.url + path, content=body, headers=HEADERS)
 
 
 def test_a_status_comes_with_its_headers_and_nothing_is_stored(receiver: Receiver) -> None:
@@ -96,6 +96,16 @@ def test_an_answer_can_be_lost_after_the_item_was_taken(receiver: Receiver) -> N
     with _sent(receiver) as client:
         assert client.recv(100) == b""
     assert len(receiver.issues) == 1
+
+
+def test_what_is_sent_again_after_a_lost_answer_is_no_repetition(receiver: Receiver) -> None:
+    receiver.fault("status", status=503, takes=True)
+    body = envelope_of("transaction")
+
+    assert [_post(receiver, body=body).status_code for _ in range(2)] == [503, 200]
+    assert receiver.violations == []
+    assert _post(receiver, body=body).status_code == 200
+    assert {one.rule for one in receiver.violations} == {"span.sent_twice"}
 
 
 def test_a_hang_gives_no_answer_and_then_closes(receiver: Receiver) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from spanbridge.receiver.faults import Endpoint, Fault, FaultKind
 from spanbridge.receiver.records import (
     ReceiverLimits,
+    SentLink,
     StoredItem,
+    StoredLog,
     StoredSpan,
     StoredViolation,
+    StreamedSpan,
     Violation,
 )
 from spanbridge.receiver.server import Receiver
+from spanbridge.receiver.traces import Trace, TraceSpan
 
 __all__ = [
     "Endpoint",
@@ -18,8 +22,13 @@ __all__ = [
     "FaultKind",
     "Receiver",
     "ReceiverLimits",
+    "SentLink",
     "StoredItem",
+    "StoredLog",
     "StoredSpan",
     "StoredViolation",
+    "StreamedSpan",
+    "Trace",
+    "TraceSpan",
     "Violation",
 ]

@@ -11,10 +11,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from spanbridge.receiver.container_rows import logs_of, streamed_spans_of
 from spanbridge.receiver.faults import Fault, Faults
 from spanbridge.receiver.page import render_page
-from spanbridge.receiver.records import JsonObject, StoredItem
+from spanbridge.receiver.records import JsonObject, StoredItem, StoredLog, StreamedSpan
 from spanbridge.receiver.store import Store
+from spanbridge.receiver.traces import Trace, join_trace
 
 Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -39,6 +41,9 @@ def api_routes(store: Store, faults: Faults, *, accepts_foreign_hosts: bool) -> 
         ("GET", "/health", api.health),
         ("GET", "/api/issues", api.issues),
         ("GET", "/api/transactions", api.transactions),
+        ("GET", "/api/traces", api.traces),
+        ("GET", "/api/streamed_spans", api.streamed_spans),
+        ("GET", "/api/logs", api.logs),
         ("GET", "/api/items", api.items),
         ("GET", "/api/spans", api.spans),
         ("GET", "/api/violations", api.violations),
@@ -82,6 +87,21 @@ class _Api:
     async def items(self, request: HttpRequest) -> Response:
         return self._list_items(request, request.query_params.get("kind"))
 
+    async def traces(self, request: HttpRequest) -> Response:
+        limit = _limit_of(request)
+        if limit is None:
+            return _bad_limit()
+        traces = [join_trace(*one) for one in self._store.items_by_trace(limit)]
+        return _json([_trace_view(trace) for trace in traces])
+
+    async def streamed_spans(self, request: HttpRequest) -> Response:
+        limit = _limit_of(request)
+        return _bad_limit() if limit is None else _json(self._streamed_spans(limit))
+
+    async def logs(self, request: HttpRequest) -> Response:
+        limit = _limit_of(request)
+        return _bad_limit() if limit is None else _json(self._logs(limit))
+
     async def spans(self, request: HttpRequest) -> Response:
         limit = _limit_of(request)
         return _bad_limit() if limit is None else _json(self._store.spans(limit))
@@ -120,10 +140,20 @@ class _Api:
         self._faults.clear()
         return Response(status_code=204)
 
+    def _streamed_spans(self, limit: int) -> list[StreamedSpan]:
+        items = self._store.items("span", limit)
+        return [one for item in items for one in streamed_spans_of(item)][-limit:]
+
+    def _logs(self, limit: int) -> list[StoredLog]:
+        return [one for item in self._store.items("log", limit) for one in logs_of(item)][-limit:]
+
     def _render(self, *, is_static: bool) -> str:
         return render_page(
             issues=self._store.items("event", _DEFAULT_LIMIT),
-            transactions=self._store.items("transaction", _DEFAULT_LIMIT),
+            traces=[join_trace(*one) for one in self._store.items_by_trace(_DEFAULT_LIMIT)],
+            trace_count=self._store.count_traces(),
+            logs=self._logs(_DEFAULT_LIMIT),
+            log_count=self._store.count_logs(),
             spans=self._store.spans(_PAGE_SPANS),
             violations=self._store.violations()[-_DEFAULT_LIMIT:],
             counts=self._store.counts,
@@ -142,6 +172,11 @@ def _view(item: StoredItem) -> JsonObject:
     view: JsonObject = msgspec.structs.asdict(item)
     view["size_bytes"] = len(view.pop("body"))
     return view
+
+
+def _trace_view(trace: Trace) -> JsonObject:
+    view: JsonObject = msgspec.structs.asdict(trace)
+    return view | {"issues": [_view(item) for item in trace.issues]}
 
 
 def _json(value: object, status: int = 200) -> Response:

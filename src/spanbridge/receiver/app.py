@@ -123,7 +123,9 @@ class ReceiverApp:
     ) -> Response:
         response: Response | None = None
         if fault.takes or fault.kind in ("slow", "headers"):
-            response = await self._answer(take, request, body)
+            # Whoever waits for a slow answer may give up before it comes.
+            is_acknowledged = fault.kind == "headers"
+            response = await self._answer(take, request, body, is_acknowledged=is_acknowledged)
         if fault.kind in ("hang", "slow"):
             await self._wait(fault.delay_s)
         if response is not None and fault.kind in ("slow", "headers"):
@@ -137,7 +139,14 @@ class ReceiverApp:
             )
         return NoAnswer(self.connections, is_reset=False)
 
-    async def _answer(self, take: Take, request: HttpRequest, body: bytes | None) -> Response:
+    async def _answer(
+        self,
+        take: Take,
+        request: HttpRequest,
+        body: bytes | None,
+        *,
+        is_acknowledged: bool = True,
+    ) -> Response:
         if body is None:
             answer = self._intake.refuse_size()
         else:
@@ -146,6 +155,7 @@ class ReceiverApp:
                 query=dict(request.query_params),
                 body=body,
                 project_id=request.path_params.get("project_id"),
+                is_acknowledged=is_acknowledged,
             )
             is_large = len(body) > _THREAD_ABOVE_BYTES
             answer = await asyncio.to_thread(take, taken) if is_large else take(taken)

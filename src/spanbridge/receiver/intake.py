@@ -10,8 +10,14 @@ from google.protobuf.message import Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanbridge.receiver.auth import RefusedError, key_of_envelope, key_of_request, require_project
-from spanbridge.receiver.checks import check_envelope, check_item, find_excess
+from spanbridge.receiver.checks import (
+    check_envelope,
+    check_item,
+    find_excess,
+    trace_ids_of_item,
+)
 from spanbridge.receiver.checks.otlp import check_otlp_span
+from spanbridge.receiver.checks.repetition import check_repeats, sent_spans
 from spanbridge.receiver.decompress import (
     BodyTooLargeError,
     DamagedBodyError,
@@ -20,6 +26,7 @@ from spanbridge.receiver.decompress import (
 )
 from spanbridge.receiver.envelope import (
     Envelope,
+    EnvelopeItem,
     MalformedEnvelopeError,
     parse_envelope,
 )
@@ -50,6 +57,8 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     project_id: str | None = None
     """From the path; ``None`` for plain OTLP."""
+    is_acknowledged: bool = True
+    """Whether the sender will learn that it was taken; if not, it may rightly send it again."""
 
     @property
     def content_encoding(self) -> str:
@@ -104,7 +113,7 @@ class Intake:
         except RefusedError as refusal:
             self._store_refusal(refusal, now)
             return Answer(refusal.status, msgspec.json.encode({"detail": refusal.message}))
-        self._store_envelope(envelope, auth_key, project_id, request.content_encoding, now)
+        self._store_envelope(envelope, auth_key, project_id, request, now)
         event_id = envelope.header.get("event_id")
         answer = {} if event_id is None else {"id": event_id.replace("-", "")}
         return Answer(200, msgspec.json.encode(answer))
@@ -156,9 +165,10 @@ class Intake:
             raise RefusedError(413, "limit.decompressed_bytes", str(error)) from error
 
     def _store_envelope(
-        self, envelope: Envelope, auth_key: str, project_id: str, encoding: str, now: float
+        self, envelope: Envelope, auth_key: str, project_id: str, request: Request, now: float
     ) -> None:
         of_envelope = check_envelope(envelope)
+        remembered_for = project_id if request.is_acknowledged else None
         rows = [
             ItemRow(
                 kind=item.kind,
@@ -167,10 +177,12 @@ class Intake:
                 envelope_header=envelope.header,
                 auth_key=auth_key,
                 project_id=project_id,
-                content_encoding=encoding,
+                content_encoding=request.content_encoding,
                 violations=(of_envelope if index == 0 else ())
-                + check_item(item, envelope.header, now),
+                + check_item(item, envelope.header, now)
+                + self._check_repeats(item, remembered_for),
                 received_at=now,
+                trace_ids=trace_ids_of_item(item),
             )
             for index, item in enumerate(envelope.items)
         ]
@@ -178,6 +190,12 @@ class Intake:
             for violation in of_envelope:
                 self._store.add_violation("envelope", violation, now)
         self._store.add_items(rows)
+
+    def _check_repeats(self, item: EnvelopeItem, project_id: str | None) -> tuple[Violation, ...]:
+        if project_id is None or not (spans := sent_spans(item)):
+            return ()
+        repeats = self._store.remember_sent(project_id, item.kind, spans)
+        return tuple(check_repeats(item.kind, repeats))
 
     def _otlp_key(self, request: Request) -> str | None:
         key = key_of_request(request.headers, request.query)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 from spanbridge.receiver.page_html import at, details, objects, pairs, span, text, titled, when
@@ -35,19 +35,19 @@ def issue_line(payload: JsonObject) -> str:
     )
 
 
-def issue_body(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
+def issue_body(payload: JsonObject, trace_anchors: Collection[str]) -> str:
     """All of the issue as HTML.
 
     Args:
         payload: The event.
-        transaction_anchors: Where on the page the transaction of a trace stands, by trace id.
+        trace_anchors: The anchors of the traces that stand on the page.
     """
     exceptions = objects(at(payload, "exception", "values"))
     return "".join(
         [
             *(_exception(one, index) for index, one in enumerate(reversed(exceptions))),
             _message(payload),
-            _trace(payload, transaction_anchors),
+            _trace(payload, trace_anchors),
             titled("spans it crossed", _path(at(payload, "contexts", "span_path", "names"))),
             titled("tags", pairs(payload.get("tags"))),
             titled("breadcrumbs", _breadcrumbs(payload.get("breadcrumbs"))),
@@ -144,11 +144,11 @@ def _contexts(contexts: Json) -> Iterator[str]:
             yield titled(text(name), body)
 
 
-def _trace(payload: JsonObject, transaction_anchors: Mapping[str, str]) -> str:
+def _trace(payload: JsonObject, trace_anchors: Collection[str]) -> str:
     trace = at(payload, "contexts", "trace")
     trace_id = at(trace, "trace_id")
-    anchor = transaction_anchors.get(str(trace_id))
-    link = f" <a href='#{anchor}'>see its transaction</a>" if anchor else ""
+    anchor = f"trace-{text(trace_id)}"
+    link = f" <a href='#{anchor}'>see its trace</a>" if anchor in trace_anchors else ""
     ids = f"trace <code>{text(trace_id)}</code> span <code>{text(at(trace, 'span_id'))}</code>"
     return titled("trace", f"<p>{ids}{link}</p>{pairs(at(trace, 'data'))}") if trace_id else ""
 

@@ -99,6 +99,77 @@ class StoredSpan(msgspec.Struct, frozen=True):
     """Unix time in seconds."""
 
 
+class SentLink(msgspec.Struct, frozen=True):
+    """A link from a span of Sentry's protocol to another, on either wire."""
+
+    trace_id: str
+    span_id: str
+    attributes: JsonObject
+    """Plain values, whatever the wire."""
+
+
+class StreamedSpan(msgspec.Struct, frozen=True):
+    """One span of a container of streamed spans.
+
+    Where the sender broke the protocol, a text is empty and a time ``None``; ``violations`` and
+    ``payload`` tell what it was.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    start_s: float | None
+    """Unix time in seconds."""
+    end_s: float | None
+    """Unix time in seconds."""
+    status: str
+    """``"ok"`` or ``"error"``."""
+    is_segment: bool
+    attributes: JsonObject
+    """Plain values; the types stand in ``payload``."""
+    links: tuple[SentLink, ...]
+    payload: JsonObject
+    """The span as received."""
+    trace_header: JsonObject
+    """The dynamic sampling context its envelope came under; empty if there was none."""
+    item_id: int
+    """The :class:`StoredItem` that held it."""
+    auth_key: str | None
+    project_id: str | None
+    violations: tuple[Violation, ...]
+    """Those of this span; those of its container stand with the item."""
+    received_at: float
+    """Unix time in seconds."""
+
+
+class StoredLog(msgspec.Struct, frozen=True):
+    """One entry of a container of logs; see :class:`StreamedSpan` for broken ones."""
+
+    timestamp_s: float | None
+    """Unix time in seconds."""
+    trace_id: str
+    span_id: str | None
+    level: str
+    body: str
+    severity_number: int | None
+    """OpenTelemetry's number, 1 to 24."""
+    attributes: JsonObject
+    """Plain values; the types stand in ``payload``."""
+    payload: JsonObject
+    """The entry as received."""
+    trace_header: JsonObject
+    """The dynamic sampling context its envelope came under; empty if there was none."""
+    item_id: int
+    """The :class:`StoredItem` that held it."""
+    auth_key: str | None
+    project_id: str | None
+    violations: tuple[Violation, ...]
+    """Those of this entry; those of its container stand with the item."""
+    received_at: float
+    """Unix time in seconds."""
+
+
 class ReceiverLimits(msgspec.Struct, frozen=True):
     """Sizes above which a request is refused or old items are dropped.
 

@@ -15,9 +15,18 @@ from typing import Self, TypeVar
 import uvicorn
 
 from spanbridge.receiver.app import ReceiverApp
+from spanbridge.receiver.container_rows import logs_of, streamed_spans_of
 from spanbridge.receiver.faults import Endpoint, Fault, FaultKind
-from spanbridge.receiver.records import ReceiverLimits, StoredItem, StoredSpan, StoredViolation
+from spanbridge.receiver.records import (
+    ReceiverLimits,
+    StoredItem,
+    StoredLog,
+    StoredSpan,
+    StoredViolation,
+    StreamedSpan,
+)
 from spanbridge.receiver.store import Store
+from spanbridge.receiver.traces import Trace, join_trace
 
 T = TypeVar("T")
 
@@ -124,6 +133,24 @@ class Receiver:
     def transactions(self) -> list[StoredItem]:
         """Transactions in order of arrival."""
         return self._store.items("transaction")
+
+    @property
+    def streamed_spans(self) -> list[StreamedSpan]:
+        """Spans of all containers of streamed spans, in order of arrival."""
+        return [one for item in self.items("span") for one in streamed_spans_of(item)]
+
+    @property
+    def logs(self) -> list[StoredLog]:
+        """Entries of all containers of logs, in order of arrival."""
+        return [one for item in self.items("log") for one in logs_of(item)]
+
+    @property
+    def traces(self) -> list[Trace]:
+        """All that arrived of each trace on Sentry's endpoint, joined, whatever the wire.
+
+        The trace that got something last stands at the end.
+        """
+        return [join_trace(*one) for one in self._store.items_by_trace()]
 
     @property
     def spans(self) -> list[StoredSpan]:

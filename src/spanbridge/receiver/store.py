@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from spanbridge.receiver.checks.repetition import Repeat, SentSpan
 from spanbridge.receiver.otlp import SpanGroup, SpanRow, parse_stored_request, to_stored_span
 from spanbridge.receiver.records import (
     JsonObject,
@@ -33,6 +34,14 @@ CREATE TABLE IF NOT EXISTS item (
     violations BLOB NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS item_kind ON item (kind, id);
+CREATE TABLE IF NOT EXISTS item_trace (
+    trace_id TEXT NOT NULL, item_id INTEGER NOT NULL, PRIMARY KEY (trace_id, item_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS item_trace_item ON item_trace (item_id);
+CREATE TABLE IF NOT EXISTS sent_span (
+    id INTEGER PRIMARY KEY, project_id TEXT NOT NULL, trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (project_id, trace_id, span_id)
+);
 CREATE TABLE IF NOT EXISTS span_context (
     id INTEGER PRIMARY KEY, body BLOB NOT NULL, auth_key TEXT
 );
@@ -47,6 +56,8 @@ CREATE TABLE IF NOT EXISTS violation (
     kind TEXT NOT NULL, received_at REAL NOT NULL
 );
 """
+
+_TABLES = ("item", "item_trace", "sent_span", "span", "span_context", "violation")
 
 _violations_of = msgspec.json.Decoder(tuple[Violation, ...])
 
@@ -63,6 +74,8 @@ class ItemRow(NamedTuple):
     content_encoding: str
     violations: tuple[Violation, ...]
     received_at: float
+    trace_ids: frozenset[str] = frozenset()
+    """The traces it has to do with."""
 
 
 class Store:
@@ -127,6 +140,32 @@ class Store:
             self._evict()
             self._notify()
 
+    def remember_sent(self, project_id: str, kind: str, spans: Sequence[SentSpan]) -> list[Repeat]:
+        """Remember that these spans were sent to a project; those that had been before.
+
+        Args:
+            project_id: The project.
+            kind: The kind of the item that holds them.
+            spans: The spans.
+        """
+        repeats = []
+        with self._changed:
+            for span in spans:
+                ids = (project_id, span.trace_id, span.span_id)
+                is_new = self._connection.execute(
+                    "INSERT INTO sent_span (project_id, trace_id, span_id, kind)"
+                    " VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
+                    (*ids, kind),
+                ).rowcount
+                if not is_new:
+                    [earlier_kind] = self._connection.execute(
+                        "SELECT kind FROM sent_span"
+                        " WHERE project_id = ? AND trace_id = ? AND span_id = ?",
+                        ids,
+                    ).fetchone()
+                    repeats.append(Repeat(span, earlier_kind))
+        return repeats
+
     def add_spans(self, groups: Sequence[SpanGroup], auth_key: str | None) -> None:
         """Store OTLP spans."""
         with self._changed:
@@ -164,6 +203,48 @@ class Store:
             ).fetchall()
         return [_item_of(row) for row in rows]
 
+    def items_by_trace(self, limit: int = -1) -> list[tuple[str, list[StoredItem]]]:
+        """Items by trace: the trace that got something last at the end.
+
+        An item of several traces stands with each of them.
+
+        Args:
+            limit: At most so many traces, those that got something last; -1 means all.
+        """
+        with self._changed:
+            rows = self._connection.execute(
+                "SELECT newest.trace_id, id, kind, header, body, envelope_header, auth_key,"
+                " project_id, content_encoding, violations, received_at FROM"
+                " (SELECT trace_id, max(item_id) AS last_id FROM item_trace GROUP BY trace_id"
+                "  ORDER BY last_id DESC LIMIT ?) AS newest"
+                " JOIN item_trace ON item_trace.trace_id = newest.trace_id"
+                " JOIN item ON item.id = item_id ORDER BY last_id, newest.trace_id, id",
+                (limit,),
+            ).fetchall()
+        traces: dict[str, list[StoredItem]] = {}
+        items: dict[int, StoredItem] = {}
+        for trace_id, *row in rows:
+            item = items.get(row[0]) or items.setdefault(row[0], _item_of(tuple(row)))
+            traces.setdefault(trace_id, []).append(item)
+        return list(traces.items())
+
+    def count_traces(self) -> int:
+        """How many traces the items have to do with."""
+        with self._changed:
+            [count] = self._connection.execute(
+                "SELECT count(DISTINCT trace_id) FROM item_trace"
+            ).fetchone()
+        return int(count)
+
+    def count_logs(self) -> int:
+        """How many logs the containers say they hold."""
+        with self._changed:
+            [count] = self._connection.execute(
+                "SELECT total(json_extract(CAST(header AS TEXT), '$.item_count')) FROM item"
+                " WHERE kind = 'log'"
+            ).fetchone()
+        return int(count)
+
     def spans(self, limit: int = -1) -> list[StoredSpan]:
         """OTLP spans in order of arrival; with ``limit`` the newest."""
         with self._changed:
@@ -197,7 +278,7 @@ class Store:
     def clear(self) -> None:
         """Forget everything received."""
         with self._changed:
-            for table in ("item", "span", "span_context", "violation"):
+            for table in _TABLES:
                 self._connection.execute(f"DELETE FROM {table}")
             self._connection.commit()
             self._requests.clear()
@@ -223,7 +304,7 @@ class Store:
         header = msgspec.json.encode(row.header)
         envelope_header = msgspec.json.encode(row.envelope_header)
         size_bytes = len(row.body) + len(header) + len(envelope_header)
-        self._connection.execute(
+        item_id = self._connection.execute(
             "INSERT INTO item (kind, header, body, envelope_header, auth_key, project_id,"
             " content_encoding, violations, received_at, size) VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
@@ -238,6 +319,10 @@ class Store:
                 row.received_at,
                 size_bytes,
             ),
+        ).lastrowid
+        self._connection.executemany(
+            "INSERT INTO item_trace (trace_id, item_id) VALUES (?,?)",
+            [(trace_id, item_id) for trace_id in row.trace_ids],
         )
         self._counts[row.kind] += 1
         self._size_bytes += size_bytes
@@ -279,6 +364,10 @@ class Store:
             self._connection.execute(
                 "DELETE FROM span_context WHERE id NOT IN (SELECT context_id FROM span)"
             )
+            self._connection.execute(
+                "DELETE FROM item_trace WHERE item_id < (SELECT coalesce(min(id), 1e18) FROM item)"
+            )
+            self._evict_oldest("sent_span")
             self._counts["evicted"] += evicted
             self._size_bytes = self._sum_sizes()
 

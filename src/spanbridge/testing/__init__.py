@@ -18,12 +18,27 @@ if TYPE_CHECKING:
         Fault,
         Receiver,
         StoredItem,
+        StoredLog,
         StoredSpan,
         StoredViolation,
+        StreamedSpan,
+        Trace,
+        TraceSpan,
         Violation,
     )
 
-__all__ = ["Fault", "Receiver", "StoredItem", "StoredSpan", "StoredViolation", "Violation"]
+__all__ = [
+    "Fault",
+    "Receiver",
+    "StoredItem",
+    "StoredLog",
+    "StoredSpan",
+    "StoredViolation",
+    "StreamedSpan",
+    "Trace",
+    "TraceSpan",
+    "Violation",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -125,12 +125,15 @@ def streamed_spans(now: float | None = None) -> Payload:
             {
                 "trace_id": TRACE_ID,
                 "span_id": f"{number}" * 16,
+                "parent_span_id": ROOT_ID,
                 "name": "chat",
                 "start_timestamp": now - 2,
                 "end_timestamp": now - 1,
                 "status": "ok",
                 "is_segment": False,
                 "attributes": {
+                    "sentry.op": {"type": "string", "value": "chat"},
+                    "sentry.description": {"type": "string", "value": "chat m"},
                     "text": {"type": "string", "value": "x"},
                     "flag": {"type": "boolean", "value": True},
                     "count": {"type": "integer", "value": 3},

@@ -11,6 +11,7 @@ import pytest
 from spanbridge.receiver.checks import find_excess
 from spanbridge.receiver.envelope import parse_envelope
 from tests.unit.receiver.envelopes import (
+    CONTENT_TYPES,
     PAYLOADS,
     ROOT_ID,
     TRACE_ID,
@@ -45,6 +46,15 @@ def _without(*path: str | int) -> Change:
         del holder[path[-1]]
 
     return change
+
+
+def _string(value: str) -> Payload:
+    return {"type": "string", "value": value}
+
+
+def _segment_of_another(payload: Payload) -> None:
+    payload["items"][0] |= {"is_segment": True}
+    payload["items"][0]["attributes"]["sentry.segment.id"] = _string("5" * 16)
 
 
 @pytest.mark.parametrize("kind", sorted(PAYLOADS))
@@ -188,6 +198,10 @@ def test_a_broken_error_event_is_found(change: Change, rule: str) -> None:
         (_set("trace", "sample_rand", to="0.900000"), "dsc.decision"),
         (_set("trace", "sampled", to="false"), "dsc.decision"),
         (_set("trace", "release", to="a/b"), "dsc.release"),
+        (_set("trace", "environment", to="a/b"), "dsc.environment"),
+        (_set("trace", "org_id", to="o1"), "dsc.org_id"),
+        (_set("trace", "replay_id", to="0" * 32), "dsc.replay_id"),
+        (_set("trace", "transaction", to="x" * 201), "dsc.transaction"),
         (_without("event_id"), "envelope.event_id"),
     ],
 )
@@ -218,6 +232,44 @@ def test_a_broken_envelope_header_is_found(change: Change, rule: str) -> None:
         (_set("items", 0, "attributes", "text", to="x"), "streamed_span.attributes"),
         (_set("items", 0, "attributes", "text", "type", to="text"), "streamed_span.attributes"),
         (_set("items", 0, "attributes", "names", "value", to=["a", 1]), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "names", "value", to=[["a"]]), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "names", "value", to=[2**63]), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "names", "value", to=[None]), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "share", "value", to="0.5"), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "share", "unit", to="ratio"), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "count", "value", to=3.5), "streamed_span.attributes"),
+        (_set("items", 0, "attributes", "text", "value", to=None), "streamed_span.attributes"),
+        (_without("items", 0, "attributes", "text", "value"), "streamed_span.attributes"),
+        (_without("version"), "container.version"),
+        (_set("ingest_settings", to=[]), "container.ingest_settings"),
+        (_set("ingest_settings", "infer_ip", to="always"), "container.ingest_settings"),
+        (_set("ingest_settings", "infer_geo", to="never"), "container.ingest_settings"),
+        (_without("items", 0, "trace_id"), "streamed_span.trace_id"),
+        (_without("items", 0, "span_id"), "streamed_span.span_id"),
+        (_without("items", 0, "name"), "streamed_span.name"),
+        (_without("items", 0, "status"), "streamed_span.status"),
+        (_set("items", 0, "status", to="cancelled"), "streamed_span.status"),
+        (_without("items", 0, "start_timestamp"), "streamed_span.start_timestamp"),
+        (
+            _set("items", 0, "start_timestamp", to="2026-11-20T10:00:00Z"),
+            "streamed_span.start_timestamp",
+        ),
+        (_set("items", 0, "end_timestamp", to=10**400), "streamed_span.end_timestamp"),
+        (_set("items", 0, "parent_span_id", to=None), "streamed_span.parent_span_id"),
+        (_set("items", 0, "parent_span_id", to="4" * 16), "streamed_span.parent_span_id"),
+        (_without("items", 0, "parent_span_id"), "streamed_span.is_segment"),
+        (_set("items", 0, "is_segment", to=1), "streamed_span.is_segment"),
+        (
+            _set("items", 0, "attributes", "sentry.segment.id", to=_string("4")),
+            "streamed_span.segment",
+        ),
+        (_segment_of_another, "streamed_span.segment"),
+        (_set("items", 0, "links", to={"trace_id": TRACE_ID}), "streamed_span.links"),
+        (_set("items", 0, "links", 0, to="x"), "streamed_span.links"),
+        (_set("items", 0, "links", 0, "sampled", to="true"), "streamed_span.links"),
+        (_set("items", 0, "links", 0, "kind", to="x"), "streamed_span.links.unknown_field"),
+        (_without("items", 0, "links", 0, "span_id"), "streamed_span.links.span_id"),
+        (_set("items", 0, "links", 0, "attributes", to={"a": 1}), "streamed_span.links.attributes"),
     ],
 )
 def test_a_broken_span_container_is_found(change: Change, rule: str) -> None:
@@ -227,6 +279,44 @@ def test_a_broken_span_container_is_found(change: Change, rule: str) -> None:
 def test_a_wrong_item_count_is_found() -> None:
     assert "container.item_count" in rules(envelope_of("span", item_count=3))
     assert "container.item_count" in rules(envelope_of("log", item_count=None))
+
+
+def test_the_sampling_context_names_no_transaction_after_a_url() -> None:
+    header = envelope_header()
+    header["trace"]["transaction"] = "GET /orders/7"
+
+    def url_named(payload: Payload) -> None:
+        payload |= {"transaction": "GET /orders/7", "transaction_info": {"source": "url"}}
+
+    def has_parent(payload: Payload) -> None:
+        url_named(payload)
+        payload["contexts"]["trace"]["parent_span_id"] = "9" * 16
+
+    def streamed(payload: Payload) -> None:
+        one = payload["items"][0]
+        del one["parent_span_id"]
+        one |= {"is_segment": True, "name": "GET /orders/7"}
+        one["attributes"]["sentry.segment.name.source"] = _string("url")
+
+    assert rules(envelope_of("transaction", url_named, header=header)) == {"dsc.transaction"}
+    assert rules(envelope_of("transaction", has_parent, header=header)) == set()
+    assert rules(envelope_of("span", streamed, header=header)) == {"dsc.transaction"}
+
+
+@pytest.mark.parametrize(("kind", "most"), [("span", 1000), ("log", 100), ("trace_metric", 1000)])
+def test_too_many_items_in_a_container_are_found(kind: str, most: int) -> None:
+    def fill(count: int) -> Change:
+        def change(payload: Payload) -> None:
+            one = payload["items"][0]
+            payload["items"] = [
+                one | ({"span_id": f"{number:016x}"} if kind == "span" else {})
+                for number in range(1, count + 1)
+            ]
+
+        return change
+
+    assert rules(envelope_of(kind, fill(most))) == set()
+    assert rules(envelope_of(kind, fill(most + 1))) == {"container.count"}
 
 
 def test_a_wrong_container_content_type_is_found() -> None:
@@ -246,11 +336,39 @@ def test_a_span_container_without_a_trace_header_is_found() -> None:
         (_without("items", 0, "trace_id"), "log.trace_id"),
         (_set("items", 0, "span_id", to="x"), "log.span_id"),
         (_set("items", 0, "timestamp", to=None), "log.timestamp"),
+        (_set("items", 0, "timestamp", to="2026-11-20T10:00:00Z"), "log.timestamp"),
+        (_set("items", 0, "level", to="WARN"), "log.level"),
+        (_without("items", 0, "level"), "log.level"),
+        (_without("items", 0, "body"), "log.body"),
+        (_set("items", 0, "severity_number", to=25), "log.severity_number"),
+        (_set("items", 0, "severity_number", to=17), "log.severity_number"),
+        (_set("items", 0, "severity_number", to="13"), "log.severity_number"),
+        (_set("items", 0, "severity_text", to="WARN"), "log.unknown_field"),
+        (
+            _set("items", 0, "attributes", "n", to={"type": "integer", "value": "1"}),
+            "log.attributes",
+        ),
+        (
+            _set("items", 0, "attributes", "sentry.message.template", to=_string("x")),
+            "log.template",
+        ),
+        (_set("version", to=1), "container.version"),
+        (_set("ingest_settings", to={"infer_ip": True}), "container.ingest_settings"),
         (_set("items", 0, "trace_id", to=OTHER_TRACE), "dsc.mixed_traces"),
     ],
 )
 def test_a_broken_log_container_is_found(change: Change, rule: str) -> None:
     assert rule in rules(envelope_of("log", change))
+
+
+def test_a_log_with_a_template_and_its_parameters_is_fine() -> None:
+    def templated(payload: Payload) -> None:
+        payload["items"][0]["attributes"] = {
+            "sentry.message.template": _string("{n} votes"),
+            "sentry.message.parameter.n": {"type": "integer", "value": 3},
+        }
+
+    assert rules(envelope_of("log", templated)) == set()
 
 
 def test_a_log_container_without_a_trace_header_may_mix_traces() -> None:
@@ -415,6 +533,21 @@ def test_the_items_of_a_container_are_measured_on_average() -> None:
 
     assert _excess(({**header, "item_count": 3}, body)) is None
     assert _excess(({**header, "item_count": 2}, body)) == "limit.item_bytes"
+
+
+@pytest.mark.parametrize(("kind", "average"), [("span", 10 * MIB), ("log", 2 * MIB)])
+def test_a_container_is_refused_above_the_average_and_above_the_whole(
+    kind: str, average: int
+) -> None:
+    def container(size_bytes: int, item_count: int) -> tuple[Payload, bytes]:
+        header = {"type": kind, "content_type": CONTENT_TYPES[kind], "item_count": item_count}
+        return {**header, "length": size_bytes}, b"x" * size_bytes
+
+    assert _excess(container(average, 1)) is None
+    assert _excess(container(average + 1, 1)) == "limit.item_bytes"
+    assert _excess(container(12 * MIB, 6)) is None
+    assert _excess(container(12 * MIB + 1, 7)) == "limit.total_bytes"
+    assert _excess(container(1, 1), container(1, 1)) == "limit.count"
 
 
 def test_too_many_spans_in_a_transaction_are_found() -> None:

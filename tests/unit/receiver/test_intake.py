@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,15 @@ import pytest
 from spanbridge.receiver.intake import Answer, Intake, Request
 from spanbridge.receiver.records import ReceiverLimits
 from spanbridge.receiver.store import Store
-from tests.unit.receiver.envelopes import EVENT_ID, KEY, envelope_header, envelope_of, transaction
+from tests.unit.receiver.envelopes import (
+    EVENT_ID,
+    KEY,
+    ROOT_ID,
+    TRACE_ID,
+    envelope_header,
+    envelope_of,
+    transaction,
+)
 
 AUTH = {"x-sentry-auth": f"Sentry sentry_key={KEY}, sentry_version=7, sentry_client=t/1"}
 
@@ -170,3 +179,118 @@ def test_the_clock_decides_what_is_plausible(store: Store) -> None:
     _take(intake, envelope_of("transaction"))
     assert {one.rule for one in store.violations()} >= {"transaction.timestamp"}
     assert store.items()[0].received_at == 1_000_000.0
+
+
+OTHER_TRACE = "e" * 32
+
+
+def _repeats(store: Store) -> list[str]:
+    return [one.message for one in store.violations() if one.rule == "span.sent_twice"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("transaction", "transaction", "is in a transaction, and came before in a transaction"),
+        ("span", "span", "is in a container of streamed spans, and came before in a container"),
+        ("transaction", "span", "is in a container of streamed spans, and came before in a tran"),
+        ("span", "transaction", "is in a transaction, and came before in a container of streamed"),
+    ],
+)
+def test_a_span_that_is_sent_twice_is_found(
+    intake: Intake, store: Store, first: str, second: str, told: str
+) -> None:
+    def same_span(payload: dict[str, Any]) -> None:
+        for place in ("spans", "items"):
+            if place in payload:
+                payload[place][0]["span_id"] = "7" * 16
+
+    def same_span_only(payload: dict[str, Any]) -> None:
+        same_span(payload)
+        if "spans" in payload:
+            payload["contexts"]["trace"]["span_id"] = "8" * 16
+            payload["spans"][1:] = []
+        else:
+            payload["items"][1:] = []
+
+    _take(intake, envelope_of(first, same_span))
+    assert _repeats(store) == []
+    _take(intake, envelope_of(second, same_span_only))
+
+    [message] = _repeats(store)
+    assert message.startswith("7" * 16)
+    assert told in message
+    assert [one.rule for one in store.items()[1].violations] == ["span.sent_twice"]
+
+
+def test_a_root_that_is_sent_again_within_another_transaction_is_found(
+    intake: Intake, store: Store
+) -> None:
+    def follow_up(payload: dict[str, Any]) -> None:
+        payload["contexts"]["trace"]["span_id"] = "8" * 16
+        payload["spans"] = [payload["spans"][1] | {"span_id": ROOT_ID, "parent_span_id": "8" * 16}]
+
+    _take(intake, envelope_of("transaction"))
+    _take(intake, envelope_of("transaction", follow_up))
+
+    assert len(_repeats(store)) == 1
+
+
+def test_the_same_ids_in_another_trace_or_project_are_other_spans(
+    intake: Intake, store: Store
+) -> None:
+    body = envelope_of("transaction")
+    _take(intake, body)
+    _take(intake, body.replace(TRACE_ID.encode(), OTHER_TRACE.encode()))
+    _take(intake, body, project_id="43")
+
+    assert store.violations() == []
+
+
+def test_what_was_taken_without_a_word_may_be_sent_again(intake: Intake, store: Store) -> None:
+    body = envelope_of("span")
+    for is_acknowledged in (False, True):
+        intake.take_envelope(Request(AUTH, {}, body, "42", is_acknowledged))
+    assert _repeats(store) == []
+
+    _take(intake, body)
+    assert len(_repeats(store)) == 2
+
+
+def test_what_is_forgotten_is_forgotten_wholly(intake: Intake, store: Store) -> None:
+    body = envelope_of("transaction")
+    _take(intake, body)
+    store.clear()
+    _take(intake, body)
+
+    assert store.violations() == []
+    assert store.count_traces() == 1
+
+
+def test_what_was_evicted_leaves_no_trace(intake: Intake, store: Store) -> None:
+    for number in range(300):
+        body = envelope_of("transaction")
+        _take(intake, body.replace(TRACE_ID.encode(), f"{number + 1:032x}".encode()))
+
+    assert store.counts["evicted"] > 0
+    kept = store.items()
+    assert store.count_traces() == len(kept)
+    assert [items for _, items in store.items_by_trace()] == [[item] for item in kept]
+    assert len(store.items_by_trace(3)) == 3
+
+
+def test_items_are_found_by_their_traces(intake: Intake, store: Store) -> None:
+    def of_both(payload: dict[str, Any]) -> None:
+        payload["items"][0]["trace_id"] = OTHER_TRACE
+
+    for kind in ("transaction", "event", "span"):
+        _take(intake, envelope_of(kind))
+    _take(intake, envelope_of("log", of_both, header=envelope_header(trace=None)))
+    _take(intake, envelope_of("trace_metric"))
+
+    by_trace = {trace: [one.kind for one in items] for trace, items in store.items_by_trace()}
+    assert by_trace == {
+        OTHER_TRACE: ["log"],
+        TRACE_ID: ["transaction", "event", "span", "log", "trace_metric"],
+    }
+    assert store.count_logs() == 2

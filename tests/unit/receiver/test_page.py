@@ -8,9 +8,18 @@ from typing import Any
 import pytest
 
 from spanbridge.model.span import Resource, Scope, SpanEvent
+from spanbridge.receiver.container_rows import logs_of
 from spanbridge.receiver.page import REFRESH_S, render_page
 from spanbridge.receiver.records import StoredItem, StoredSpan, StoredViolation
-from tests.unit.receiver.envelopes import ROOT_ID, TRACE_ID, error_event, transaction
+from spanbridge.receiver.traces import join_trace
+from tests.unit.receiver.envelopes import (
+    ROOT_ID,
+    TRACE_ID,
+    error_event,
+    logs,
+    streamed_spans,
+    transaction,
+)
 
 HOSTILE = "</pre><script>alert('x')</script><img src='//evil.example/x'>\""
 MOMENT_S = 1_763_800_205.0
@@ -65,11 +74,14 @@ def _page(
     event: dict[str, Any] | None = None,
     root: dict[str, Any] | None = None,
     spans: tuple[StoredSpan, ...] = (),
+    parts: tuple[StoredItem, ...] = (),
     **fields: Any,
 ) -> str:
+    items = [] if root is None else [_item("transaction", root, 2)]
     given: dict[str, Any] = {
         "issues": [] if event is None else [_item("event", event)],
-        "transactions": [] if root is None else [_item("transaction", root, 2)],
+        "traces": [join_trace(TRACE_ID, [*items, *parts])] if items or parts else [],
+        "logs": [log for item in parts if item.kind == "log" for log in logs_of(item)],
         "spans": spans,
         "violations": [],
         "counts": {"event": 1, "evicted": 0},
@@ -119,7 +131,7 @@ def test_an_issue_shows_where_it_was_raised_and_with_what() -> None:
     assert "<dt>tenant</dt><dd>acme</dd>" in page
     assert f"trace <code>{TRACE_ID}</code> span <code>{ROOT_ID}</code>" in page
     assert "<td>retry</td>" in page
-    assert "<a href='#transaction-2'>see its transaction</a>" in page
+    assert f"<a href='#trace-{TRACE_ID}'>see its trace</a>" in page
     assert "2025-11-22 08:30:05 UTC" in page
 
 
@@ -181,6 +193,54 @@ def test_a_transaction_is_a_tree_with_times_and_attributes() -> None:
     assert "<dt>agreement</dt><dd>0.7 ratio</dd>" in page
 
 
+def test_a_trace_joins_what_came_on_both_wires_with_its_logs_and_issues() -> None:
+    streamed, noted = streamed_spans(MOMENT_S), logs(MOMENT_S - 1.7)
+    streamed["items"][0]["links"][0]["trace_id"] = "e" * 32
+    noted["items"][1] |= {"level": "error", "body": "quorum lost", "span_id": "4" * 16}
+    page = _page(
+        error_event(MOMENT_S - 1.6),
+        transaction(MOMENT_S),
+        parts=(
+            _item("span", streamed, 3),
+            _item("log", noted, 4),
+            _item("event", error_event(MOMENT_S - 1.6), 1),
+        ),
+    )
+
+    assert page.count("<a id='trace-") == 1
+    assert "<span class='quiet'>5 spans, 2 logs, streamed</span>" in page
+    assert "padding-left:1.2rem'><span class='op'>chat</span> chat m" in page
+    assert "padding-left:1.2rem'><span class='quiet'>warn</span> quorum at risk" in page
+    assert "padding-left:2.4rem'><span class='bad'>error</span> quorum lost" in page
+    assert "padding-left:1.2rem'><span class='bad'>issue</span> QuorumLost: 2 of 5" in page
+    assert f"trace <code>{'e' * 32}</code> span <code>{ROOT_ID}</code>" in page
+    assert page.index("consensus weighted") < page.index("issue</span> QuorumLost")
+
+
+def test_a_log_stands_among_the_logs_too_and_leads_to_its_trace() -> None:
+    noted = logs(MOMENT_S)
+    noted["items"][0]["attributes"] = {"event.name": {"type": "string", "value": "vote.cast"}}
+    noted["items"][1] |= {"trace_id": "e" * 32, "level": "fatal", "body": "out of memory"}
+    page = _page(root=transaction(MOMENT_S), parts=(_item("log", noted, 4),), log_count=7)
+    section = page.partition("<h2>Logs</h2>")[2]
+
+    assert "the newest 2 of 7; more at <code>/api/logs</code>" in section
+    assert section.index("out of memory") < section.index("quorum at risk")
+    assert "quorum at risk <span class='quiet'>vote.cast</span>" in section
+    assert section.count(f"<a href='#trace-{TRACE_ID}'>see its trace</a>") == 1
+
+
+def test_segments_of_several_services_are_one_tree() -> None:
+    other = transaction(MOMENT_S)
+    other["transaction"] = "GET /rates"
+    other["contexts"]["trace"] |= {"span_id": "a" * 16, "parent_span_id": "3" * 16}
+    other["spans"] = []
+    page = _page(root=transaction(MOMENT_S), parts=(_item("transaction", other, 5),))
+
+    assert "4 spans, 2 segments" in page
+    assert "padding-left:3.6rem'><span class='op'>http.server</span> GET /rates" in page
+
+
 def test_otlp_spans_are_trees_by_trace_with_their_events() -> None:
     boom = SpanEvent("exception", 10**18 + 5 * 10**6, {"exception.message": "boom"})
     spans = (
@@ -190,7 +250,7 @@ def test_otlp_spans_are_trees_by_trace_with_their_events() -> None:
     )
     page = _page(spans=spans)
 
-    assert page.count("id='trace-") == 2
+    assert page.count("id='otlp-") == 2
     assert page.index("<strong>alone") < page.index("<strong>root")
     assert "<strong>root</strong> <span class='quiet'>shop</span> 1,000.0 ms, 2 spans" in page
     assert "1 with status error" in page
@@ -239,7 +299,20 @@ def test_everything_shown_is_escaped_and_nothing_is_loaded_from_elsewhere() -> N
         resource=Resource({"service.name": HOSTILE}),
     )
     violation = StoredViolation(HOSTILE, HOSTILE, HOSTILE, kind=HOSTILE, received_at=0.0)
-    page = _page(event, root, (span,), violations=[violation], counts={HOSTILE: 1})
+    parts = (
+        _item("span", _poisoned(streamed_spans()), 3),
+        _item("log", _poisoned(logs()), 4),
+        _item("event", event, 1),
+    )
+    traces = [join_trace(HOSTILE, [_item("transaction", root, 2), *parts])]
+    page = _page(
+        event,
+        spans=(span,),
+        parts=parts,
+        traces=traces,
+        violations=[violation],
+        counts={HOSTILE: 1},
+    )
 
     markup = _Markup(page)
     assert markup.tags.isdisjoint({"script", "img"})
@@ -265,3 +338,19 @@ CIRCLE = [{"span_id": "a", "parent_span_id": "b"}, {"span_id": "b", "parent_span
 )
 def test_nonsense_does_not_break_the_page(event: dict[str, Any], root: dict[str, Any]) -> None:
     assert _Markup(_page(event, root)).tags
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        3,
+        {},
+        {"trace_id": TRACE_ID, "name": 3, "attributes": [], "links": {"a": 1}},
+        {"trace_id": TRACE_ID, "attributes": {"sentry.op": 3, "x": 1}, "links": [1, {}]},
+        {"trace_id": TRACE_ID, "start_timestamp": 10**400, "timestamp": True, "level": {}},
+        {"trace_id": TRACE_ID, "start_timestamp": -1e308, "end_timestamp": 1e308, "span_id": []},
+    ],
+)
+def test_nonsense_in_a_container_does_not_break_the_page(row: Any) -> None:
+    parts = (_item("span", {"items": [row]}), _item("log", {"items": [row]}, 2))
+    assert _Markup(_page(parts=parts)).tags

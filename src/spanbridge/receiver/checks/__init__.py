@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from spanbridge.receiver.checks.composition import check_composition, find_excess
 from spanbridge.receiver.checks.container import check_container, trace_ids_of
 from spanbridge.receiver.checks.event import check_error_event, trace_id_of
+from spanbridge.receiver.checks.heads import url_named_heads
 from spanbridge.receiver.checks.health import (
     check_check_in,
     check_client_report,
     check_session,
     check_sessions,
 )
-from spanbridge.receiver.checks.sampling import check_sampling_context
+from spanbridge.receiver.checks.sampling import check_head_name, check_sampling_context
 from spanbridge.receiver.checks.transaction import check_transaction
 from spanbridge.receiver.checks.words import CONTAINER_CONTENT_TYPES
 from spanbridge.receiver.envelope import Envelope, EnvelopeItem
 from spanbridge.receiver.records import JsonObject, Violation
 
-__all__ = ["check_envelope", "check_item", "find_excess"]
+__all__ = ["check_envelope", "check_item", "find_excess", "trace_ids_of_item"]
 
 # One trace header speaks for one trace; these may hold several.
 _MAY_MIX_TRACES = frozenset({"log", "trace_metric"})
@@ -50,6 +51,16 @@ def check_item(item: EnvelopeItem, header: JsonObject, now: float) -> tuple[Viol
         now: Unix time in seconds.
     """
     return (*item.violations, *_check_json(item), *_check_payload(item, header, now))
+
+
+def trace_ids_of_item(item: EnvelopeItem) -> frozenset[str]:
+    """The traces that an item has to do with."""
+    if item.kind in CONTAINER_CONTENT_TYPES:
+        return trace_ids_of(item.payload)
+    if item.kind in ("event", "transaction"):
+        trace_id = trace_id_of(item.payload)
+        return frozenset() if trace_id is None else frozenset({trace_id})
+    return frozenset()
 
 
 def _check_json(item: EnvelopeItem) -> Iterator[Violation]:
@@ -90,19 +101,12 @@ def _check_trace_header(envelope: Envelope) -> Iterator[Violation]:
                 "dsc.missing", "envelope header trace", "is missing; the spans are rejected"
             )
         return
-    trace_ids = frozenset().union(*map(_trace_ids, envelope.items))
+    trace_ids = frozenset().union(*map(trace_ids_of_item, envelope.items))
     if kinds & _MAY_MIX_TRACES and len(trace_ids) > 1:
         yield Violation(
             "dsc.mixed_traces", "envelope header trace", "is given, but the items mix traces"
         )
         return
     yield from check_sampling_context(trace, trace_ids)
-
-
-def _trace_ids(item: EnvelopeItem) -> frozenset[str]:
-    if item.kind in CONTAINER_CONTENT_TYPES:
-        return trace_ids_of(item.payload)
-    if item.kind in ("event", "transaction"):
-        trace_id = trace_id_of(item.payload)
-        return frozenset() if trace_id is None else frozenset({trace_id})
-    return frozenset()
+    heads = frozenset().union(*map(url_named_heads, envelope.items))
+    yield from check_head_name(trace, heads)

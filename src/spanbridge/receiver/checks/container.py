@@ -21,7 +21,7 @@ from spanbridge.receiver.checks.fields import (
 )
 from spanbridge.receiver.records import Json, JsonObject, Violation
 
-_SPAN_CONTAINER_VERSION = 2
+_CONTAINER_VERSION = 2
 
 
 def check_container(
@@ -53,7 +53,14 @@ def check_container(
             "item header item_count",
             f"is {item_count!r}, but there are {len(items)} items",
         )
+    if len(items) > words.CONTAINER_MOST_ITEMS[kind]:
+        yield Violation(
+            "container.count",
+            "items",
+            f"{len(items)} items, above {words.CONTAINER_MOST_ITEMS[kind]}",
+        )
     yield from _check_version(kind, payload)
+    yield from _check_ingest_settings(payload)
     check_one = _CHECKS[kind]
     for index, one in enumerate(items):
         where = f"items[{index}]."
@@ -75,11 +82,32 @@ def trace_ids_of(payload: JsonObject) -> frozenset[str]:
     )
 
 
+def attribute_of(holder: JsonObject, name: str) -> Json:
+    """The value of a typed attribute; ``None`` if there is none."""
+    attributes = holder.get("attributes")
+    attribute = attributes.get(name) if isinstance(attributes, dict) else None
+    return attribute.get("value") if isinstance(attribute, dict) else None
+
+
 def _check_version(kind: str, payload: JsonObject) -> Iterator[Violation]:
     # Without version 2 the server may take the sending host's address for the user's.
     version = payload.get("version")
-    if kind == "span" and version != _SPAN_CONTAINER_VERSION:
+    is_optional = kind != "span"
+    if not (is_optional and version is None) and version != _CONTAINER_VERSION:
         yield Violation("container.version", "version", f"is {version!r}, not 2")
+
+
+def _check_ingest_settings(payload: JsonObject) -> Iterator[Violation]:
+    settings = payload.get("ingest_settings", {})
+    if not isinstance(settings, dict):
+        yield Violation("container.ingest_settings", "ingest_settings", "is not an object")
+        return
+    for name, value in settings.items():
+        place = f"ingest_settings.{name}"
+        if name not in words.INGEST_SETTINGS:
+            yield Violation("container.ingest_settings", place, "is no setting of a container")
+        else:
+            yield from check_word(value, words.INFERENCES, "container.ingest_settings", place)
 
 
 def _check_unique_spans(items: list[Json]) -> Iterator[Violation]:
@@ -105,25 +133,58 @@ def _check_span(span: JsonObject, where: str, now: float) -> Iterator[Violation]
         where,
         "end_timestamp",
     )
+    for name in ("start_timestamp", "end_timestamp"):
+        yield from _check_seconds(span.get(name), f"streamed_span.{name}", where + name)
     if not isinstance(span.get("name"), str) or not span["name"]:
         yield Violation("streamed_span.name", f"{where}name", "is missing")
     yield from check_word(
-        span.get("status"), frozenset({"ok", "error"}), "streamed_span.status", f"{where}status"
+        span.get("status"), words.STREAMED_SPAN_STATUSES, "streamed_span.status", f"{where}status"
     )
-    if not isinstance(span.get("is_segment"), bool):
-        yield Violation("streamed_span.is_segment", f"{where}is_segment", "is not a boolean")
-    for field in span.keys() - words.STREAMED_SPAN_FIELDS:
-        yield Violation("streamed_span.unknown_field", where + field, "is no field of a span")
+    yield from _check_segment(span, where)
+    yield from _check_fields(span, words.STREAMED_SPAN_FIELDS, "streamed_span", where)
     yield from check_typed_attributes(
         span.get("attributes", {}), "streamed_span", f"{where}attributes"
     )
-    links = span.get("links", [])
-    for index, link in enumerate(links if isinstance(links, list) else [links]):
-        place = f"{where}links[{index}]"
+    yield from _check_links(span.get("links", []), f"{where}links")
+
+
+def _check_segment(span: JsonObject, where: str) -> Iterator[Violation]:
+    """A segment is the top of a trace within one service, and its spans name it."""
+    is_segment = span.get("is_segment")
+    if not isinstance(is_segment, bool):
+        yield Violation("streamed_span.is_segment", f"{where}is_segment", "is not a boolean")
+    elif not is_segment and "parent_span_id" not in span:
+        yield Violation(
+            "streamed_span.is_segment", f"{where}is_segment", "is false, but there is no parent"
+        )
+    if "parent_span_id" in span and span["parent_span_id"] is None:
+        yield Violation(
+            "streamed_span.parent_span_id", f"{where}parent_span_id", "is null; a root has none"
+        )
+    segment_id = attribute_of(span, "sentry.segment.id")
+    place = f"{where}attributes['sentry.segment.id']"
+    if segment_id is None:
+        return
+    yield from check_span_id(segment_id, "streamed_span.segment", place)
+    if is_segment is True and segment_id != span.get("span_id"):
+        yield Violation(
+            "streamed_span.segment", place, f"is {segment_id!r}, but the span is a segment itself"
+        )
+
+
+def _check_links(links: Json, where: str) -> Iterator[Violation]:
+    if not isinstance(links, list):
+        yield Violation("streamed_span.links", where, "is not a list")
+        return
+    for index, link in enumerate(links):
+        place = f"{where}[{index}]"
         if not isinstance(link, dict):
             yield Violation("streamed_span.links", place, "is not an object")
             continue
         yield from check_trace_ids(link, "streamed_span.links", f"{place}.")
+        if not isinstance(link.get("sampled", False), bool):
+            yield Violation("streamed_span.links", f"{place}.sampled", "is not a boolean")
+        yield from _check_fields(link, words.LINK_FIELDS, "streamed_span.links", f"{place}.")
         yield from check_typed_attributes(
             link.get("attributes", {}), "streamed_span.links", f"{place}.attributes"
         )
@@ -134,9 +195,34 @@ def _check_log(log: JsonObject, where: str, now: float) -> Iterator[Violation]:
     yield from check_word(log.get("level"), words.LOG_LEVELS, "log.level", f"{where}level")
     if not isinstance(log.get("body"), str):
         yield Violation("log.body", f"{where}body", f"is {log.get('body')!r}, not a text")
+    yield from _check_severity(log, where)
+    yield from _check_fields(log, words.LOG_FIELDS, "log", where)
+    yield from _check_template(log, where)
+
+
+def _check_severity(log: JsonObject, where: str) -> Iterator[Violation]:
     severity = log.get("severity_number")
-    if severity is not None and (type(severity) is not int or not 1 <= severity <= 24):
-        yield Violation("log.severity_number", f"{where}severity_number", f"is {severity!r}")
+    if severity is None:
+        return
+    place = f"{where}severity_number"
+    if type(severity) is not int or not 1 <= severity <= 24:
+        yield Violation("log.severity_number", place, f"is {severity!r}, not 1 to 24")
+    elif (named := words.LOG_LEVEL_OF_FOUR[(severity - 1) // 4]) != log.get("level"):
+        yield Violation(
+            "log.severity_number", place, f"{severity} is {named}, but level is {log.get('level')}"
+        )
+
+
+def _check_template(log: JsonObject, where: str) -> Iterator[Violation]:
+    attributes = log.get("attributes")
+    if not isinstance(attributes, dict) or "sentry.message.template" not in attributes:
+        return
+    if not any(name.startswith("sentry.message.parameter.") for name in attributes):
+        yield Violation(
+            "log.template",
+            f"{where}attributes['sentry.message.template']",
+            "is given without parameters",
+        )
 
 
 def _check_metric(metric: JsonObject, where: str, now: float) -> Iterator[Violation]:
@@ -158,10 +244,24 @@ def _check_metric(metric: JsonObject, where: str, now: float) -> Iterator[Violat
 
 def _check_point(point: JsonObject, subject: str, where: str, now: float) -> Iterator[Violation]:
     yield from check_time(point.get("timestamp"), now, f"{subject}.timestamp", f"{where}timestamp")
+    yield from _check_seconds(point.get("timestamp"), f"{subject}.timestamp", f"{where}timestamp")
     yield from check_trace_id(point, subject, where)
     if point.get("span_id") is not None:
         yield from check_span_id(point["span_id"], f"{subject}.span_id", f"{where}span_id")
     yield from check_typed_attributes(point.get("attributes", {}), subject, f"{where}attributes")
+
+
+def _check_seconds(time: Json, rule: str, where: str) -> Iterator[Violation]:
+    """Other than in events, a time in a container is a number."""
+    if isinstance(time, str):
+        yield Violation(rule, where, f"is the text {time!r}, not Unix seconds")
+
+
+def _check_fields(
+    holder: JsonObject, known: frozenset[str], subject: str, where: str
+) -> Iterator[Violation]:
+    for field in sorted(holder.keys() - known):
+        yield Violation(f"{subject}.unknown_field", where + field, "is no field of it")
 
 
 _CHECKS: dict[str, Callable[[JsonObject, str, float], Iterator[Violation]]] = {

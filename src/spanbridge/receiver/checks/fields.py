@@ -67,9 +67,7 @@ def check_span_id(value: Json, rule: str, where: str) -> Iterator[Violation]:
 
 def read_time(value: Json) -> float | None:
     """Unix time in seconds of a protocol timestamp, ``None`` if it is none."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return parse_rfc3339(value)
+    return float(value) if is_number(value) else parse_rfc3339(value)
 
 
 def check_time(value: Json, now: float, rule: str, where: str) -> Iterator[Violation]:
@@ -122,6 +120,10 @@ def check_typed_attributes(attributes: Json, subject: str, where: str) -> Iterat
     for key, attribute in attributes.items():
         if not isinstance(attribute, dict) or not {"type", "value"} <= attribute.keys():
             yield Violation(rule, f"{where}[{key!r}]", "has no type and value")
+        elif extra := attribute.keys() - {"type", "value"}:
+            yield Violation(
+                rule, f"{where}[{key!r}]", f"has {', '.join(sorted(extra))} beside type and value"
+            )
         elif not _is_typed(attribute["type"], attribute["value"]):
             yield Violation(
                 rule,
@@ -144,7 +146,9 @@ def _is_typed(type_name: Json, value: Json) -> bool:
             return isinstance(value, list) and (
                 all(isinstance(one, str) for one in value)
                 or all(isinstance(one, bool) for one in value)
-                or all(_is_int64(one) or isinstance(one, float) for one in value)
+                or all(
+                    _is_int64(one) or (isinstance(one, float) and is_number(one)) for one in value
+                )
             )
         case _:
             return False
@@ -155,5 +159,8 @@ def _is_int64(value: Json) -> bool:
 
 
 def is_number(value: Json) -> bool:
-    """Whether it is a finite number; a boolean is none."""
-    return type(value) in (int, float) and math.isfinite(value)
+    """Whether it is a number that a double can hold; a boolean is none."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -10,11 +10,19 @@ import re
 from collections.abc import Iterator
 
 from spanbridge.receiver.checks import words
-from spanbridge.receiver.checks.fields import check_pattern, check_trace_id
+from spanbridge.receiver.checks.fields import check_pattern, check_text, check_trace_id
 from spanbridge.receiver.records import Json, JsonObject, Violation
 
 _WHERE = "envelope header trace."
 _SAMPLE_RAND = re.compile(r"0(\.\d{1,6})?")
+_ORG_ID = re.compile(r"\d{1,20}")
+_REPLAY_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
+_FORMS = (
+    ("release", words.RELEASE, "a valid release"),
+    ("environment", words.ENVIRONMENT, "a valid environment"),
+    ("org_id", _ORG_ID, "a number in digits"),
+    ("replay_id", _REPLAY_ID, "32 lower-case hex characters other than zero"),
+)
 
 
 def check_sampling_context(trace: Json, trace_ids: frozenset[str]) -> Iterator[Violation]:
@@ -42,10 +50,23 @@ def check_sampling_context(trace: Json, trace_ids: frozenset[str]) -> Iterator[V
         "32 hex characters",
     )
     yield from _check_decision(trace)
-    if trace.get("release") is not None:
-        yield from check_pattern(
-            trace["release"], words.RELEASE, "dsc.release", _WHERE + "release", "a valid release"
-        )
+    for name, form, expected in _FORMS:
+        if trace.get(name) is not None:
+            yield from check_pattern(trace[name], form, f"dsc.{name}", _WHERE + name, expected)
+    if trace.get("transaction") is not None:
+        yield from check_text(trace["transaction"], 200, "dsc.transaction", _WHERE + "transaction")
+
+
+def check_head_name(trace: Json, url_named_heads: frozenset[str]) -> Iterator[Violation]:
+    """The ``trace`` header names no transaction after a URL.
+
+    Args:
+        trace: The header's value.
+        url_named_heads: Names of the roots of whole traces that are named after a URL.
+    """
+    name = trace.get("transaction") if isinstance(trace, dict) else None
+    if isinstance(name, str) and name in url_named_heads:
+        yield Violation("dsc.transaction", _WHERE + "transaction", f"{name!r} is made of a URL")
 
 
 def _check_decision(trace: JsonObject) -> Iterator[Violation]:

@@ -60,6 +60,15 @@ STREAMED_SPAN_FIELDS = frozenset(
         "span_id", "start_timestamp", "status", "trace_id",
     }
 )  # fmt: skip
+STREAMED_SPAN_STATUSES = frozenset({"ok", "error"})
+LINK_FIELDS = frozenset({"attributes", "sampled", "span_id", "trace_id"})
+LOG_FIELDS = frozenset(
+    {"_meta", "attributes", "body", "level", "severity_number", "span_id", "timestamp", "trace_id"}
+)
+# OpenTelemetry's severity numbers, four to each word.
+LOG_LEVEL_OF_FOUR = ("trace", "debug", "info", "warn", "error", "fatal")
+INGEST_SETTINGS = frozenset({"infer_ip", "infer_user_agent"})
+INFERENCES = frozenset({"auto", "never"})
 CONTEXT_LIMIT_BYTES = 8 * KIB
 FLAGS_LIMIT_BYTES = 64 * KIB
 BREADCRUMB_DATA_LIMIT_BYTES = 2 * KIB
@@ -74,6 +83,8 @@ CONTAINER_CONTENT_TYPES = {
     "log": "application/vnd.sentry.items.log+json",
     "trace_metric": "application/vnd.sentry.items.trace-metric+json",
 }
+# The server counts no more; this is what the specification of SDKs allows in one envelope.
+CONTAINER_MOST_ITEMS = {"span": 1000, "log": 100, "trace_metric": 1000}
 ITEM_KINDS = frozenset(
     {
         "event", "transaction", "feedback", "user_report", "attachment", "session", "sessions",
