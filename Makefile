@@ -5,6 +5,7 @@ UV := $(BIN)/uv
 READY := $(VENV)/.ready
 PYTHON ?= python3
 DESTINATIONS ?= sentry
+WIRE ?= transactions
 .DEFAULT_GOAL := help
 
 $(READY): pyproject.toml requirements/dev.lock
@@ -18,8 +19,8 @@ $(READY): pyproject.toml requirements/dev.lock
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 setup: $(READY) ## install everything into .venv
-demo: $(READY) ## the governance example on the embedded receiver; DESTINATIONS=otlp,console to swap
-	$(BIN)/python -m examples.governance.demo --destinations "$(DESTINATIONS)"
+demo: $(READY) ## the governance example on the embedded receiver; DESTINATIONS=otlp,console to swap, WIRE=spans
+	$(BIN)/python -m examples.governance.demo --destinations "$(DESTINATIONS)" --wire "$(WIRE)"
 test: $(READY) ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 unit: $(READY) ## the fast tests only

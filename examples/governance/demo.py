@@ -1,7 +1,7 @@
 """The whole path on one machine: the service, real traffic, and what each destination got.
 
-Run it with ``make demo`` or ``make demo DESTINATIONS=otlp,console``. The exit code is 0 only if
-every destination got what it was owed.
+Run it with ``make demo``, ``make demo DESTINATIONS=otlp,console`` or ``make demo WIRE=spans``. The
+exit code is 0 only if every destination got what it was owed.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import msgspec
 from rich.console import Console
@@ -38,7 +39,7 @@ from examples.governance.demo_view import (
 )
 from examples.governance.traffic import TrafficReport, send_traffic
 from spanbridge import Status
-from spanbridge.receiver import Receiver
+from spanbridge.receiver import Receiver, Wire
 
 KNOWN = ("sentry", "otlp", "console", "file")
 START_TIMEOUT_S = 30.0
@@ -61,22 +62,28 @@ def main() -> None:
     """Run the demo and leave with 0 if every destination got what it was owed."""
     arguments = argparse.ArgumentParser(description="The governance example, end to end.")
     arguments.add_argument("--destinations", default="sentry", help="e.g. otlp,console or none")
-    names = [name.strip() for name in arguments.parse_args().destinations.split(",")]
+    arguments.add_argument(
+        "--wire", default="transactions", choices=get_args(Wire), help="how traces go to Sentry"
+    )
+    given = arguments.parse_args()
+    names = [name.strip() for name in given.destinations.split(",")]
     destinations = [name for name in names if name and name != "none"]
     if unknown := [name for name in destinations if name not in KNOWN]:
         sys.exit(f"unknown destination {unknown[0]!r}: choose among {', '.join(KNOWN)} or none")
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     with Receiver() as receiver, TemporaryDirectory() as folder:
-        run = _run(receiver, destinations, Path(folder))
+        run = _run(receiver, destinations, given.wire, Path(folder))
         evidence = Evidence(
             report=run.report,
-            transactions=receiver.transactions,
+            traces=receiver.traces,
             issues=receiver.issues,
             spans=receiver.spans,
             violations=receiver.violations,
             printed=run.printed,
             lines=run.lines,
+            wire=given.wire,
+            delivered=_delivered(run.status),
         )
     _show(console, destinations, run, evidence)
     checks = [check_ledger(run.status, destinations)]
@@ -87,7 +94,7 @@ def main() -> None:
     sys.exit(0 if all(check.passed for check in checks) else 1)
 
 
-def _run(receiver: Receiver, destinations: list[str], folder: Path) -> Run:
+def _run(receiver: Receiver, destinations: list[str], wire: Wire, folder: Path) -> Run:
     status_file, lines_file = folder / "status.json", folder / "telemetry.jsonl"
     environment = {
         **os.environ,
@@ -95,6 +102,7 @@ def _run(receiver: Receiver, destinations: list[str], folder: Path) -> Run:
         "SENTRY_RELEASE": "governance@1.0.0",
         "OTEL_SERVICE_NAME": "governance",
         "SENTRY_DSN": receiver.dsn,
+        "SPANBRIDGE_SENTRY_WIRE": wire,
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint,
         "SPANBRIDGE_DESTINATIONS": ",".join(destinations) or "none",
         "SPANBRIDGE_FILE_PATH": str(lines_file),
@@ -121,6 +129,12 @@ def _run(receiver: Receiver, destinations: list[str], folder: Path) -> Run:
         printed_file.read_text(),
         lines_file.read_text().splitlines() if lines_file.exists() else [],
     )
+
+
+def _delivered(status: Status) -> dict[str, int]:
+    sentry = status.destinations.get("sentry")
+    fates = sentry.ledger.outcomes if sentry else {}
+    return {signal: counts.get("delivered", 0) for signal, counts in fates.items()}
 
 
 @contextmanager
@@ -164,7 +178,7 @@ def _free_port() -> int:
 
 def _show(console: Console, destinations: list[str], run: Run, evidence: Evidence) -> None:
     if "sentry" in destinations:
-        show_sentry(console, evidence.issues, evidence.transactions)
+        show_sentry(console, evidence.issues, evidence.traces)
     if "console" in destinations:
         show_console(console, run.printed)
     if "file" in destinations:

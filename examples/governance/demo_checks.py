@@ -1,14 +1,15 @@
 """Did every destination get what it was owed?"""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from examples.governance.traffic import ExpectedIssue, TrafficReport
 from spanbridge import Status
-from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation
+from spanbridge.conventions.generated import EVENT_GOVERNANCE_VIOLATION
+from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation, Trace, Wire
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,16 @@ class Evidence:
     """What was sent to the service, and what arrived where."""
 
     report: TrafficReport
-    transactions: Sequence[StoredItem]
+    traces: Sequence[Trace]
+    """What Sentry's trace view would show, whatever the wire."""
     issues: Sequence[StoredItem]
     spans: Sequence[StoredSpan]
     violations: Sequence[StoredViolation]
     printed: str
     lines: Sequence[str]
+    wire: Wire = "transactions"
+    delivered: Mapping[str, int] = field(default_factory=dict)
+    """What the service says it delivered to Sentry, by signal."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def check_ledger(status: Status, destinations: Sequence[str]) -> Check:
 def check_silence(evidence: Evidence) -> Check:
     """Without a destination, nothing may have arrived anywhere."""
     arrived = {
-        "transactions": len(evidence.transactions),
+        "traces": len(evidence.traces),
         "issues": len(evidence.issues),
         "spans": len(evidence.spans),
         "printed lines": len(evidence.printed.splitlines()),
@@ -86,6 +91,8 @@ def check_destination(name: str, evidence: Evidence) -> Check:
         for violation in evidence.violations
         if (violation.kind == "otlp_span") == (name == "otlp") and name in ("sentry", "otlp")
     ]
+    if name == "sentry":
+        complaints += _missing_at_sentry(evidence)
     complaints += [
         f"{answer.scenario.kind} was answered {answer.status}"
         for answer in evidence.report.surprises
@@ -101,7 +108,29 @@ def _at_sentry(evidence: Evidence) -> tuple[int, Counter[ExpectedIssue]]:
             issues[ExpectedIssue(outermost["type"], outermost["mechanism"]["handled"])] += 1
         else:
             issues[_message(item.payload["logentry"]["formatted"])] += 1
-    return len(evidence.transactions), issues
+    return sum(len(trace.segments) for trace in evidence.traces), issues
+
+
+def _missing_at_sentry(evidence: Evidence) -> Iterator[str]:
+    """Whether it all came on the wire that was chosen, to the last span and log."""
+    wires = {wire for trace in evidence.traces for wire in trace.wires}
+    if others := wires - {evidence.wire}:
+        yield f"{', '.join(others)} arrived where {evidence.wire} were chosen"
+    logs = [log for trace in evidence.traces for log in trace.logs]
+    arrived = {
+        "span": sum(len(trace.spans) for trace in evidence.traces),
+        "log": len(logs),
+        "error": len(evidence.issues),
+    }
+    for signal, count in evidence.delivered.items():
+        if arrived.get(signal) != count:
+            yield f"{signal}: {count} were delivered, {arrived.get(signal)} arrived"
+    owed = evidence.report.violations_noticed
+    noticed = [
+        log for log in logs if log.attributes.get("event.name") == EVENT_GOVERNANCE_VIOLATION
+    ]
+    if len(noticed) != owed:
+        yield f"{len(noticed)} of {owed} noticed violations arrived as logs"
 
 
 def _at_otlp(evidence: Evidence) -> tuple[int, Counter[ExpectedIssue]]:

@@ -1,4 +1,4 @@
-"""Transactions and OTLP traces as trees that fit the terminal."""
+"""Traces as trees that fit the terminal."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 from rich.text import Text
 from rich.tree import Tree
 
-from spanbridge.receiver import StoredSpan
+from spanbridge.conventions.generated import MEASUREMENTS
+from spanbridge.receiver import StoredLog, StoredSpan, Trace, TraceSpan
 
 _GUIDE_COLUMNS = 4
 _SHORTEST_NAME = 20
+_OF_EVERY_LOG = (
+    "sentry.", "process.", "server.", "service.", "otel.", "event.name", "deployment.", "session."
+)  # fmt: skip
+"""Beginnings of what says nothing about a log itself."""
 _UNITS = {"none": "", "ratio": "", "second": "s", "millisecond": "ms", "byte": "B"}
 
 
@@ -20,17 +25,18 @@ class _Node(NamedTuple):
     kind: str
     name: str
     start_s: float
-    duration_ms: float
+    duration_ms: float | None
+    """``None`` for what has none: a log."""
     status: str
     notes: str
     """What was measured, or raised."""
 
 
-def transaction_tree(payload: Mapping[str, Any], width: int) -> Tree:
-    """A transaction with its spans."""
-    trace = payload["contexts"]["trace"]
-    root = {**payload, **trace, "description": payload["transaction"], "parent_span_id": None}
-    return _tree([_sentry_node(span) for span in (root, *payload["spans"])], width)
+def sentry_tree(trace: Trace, width: int) -> Tree:
+    """A trace with its spans and logs, whatever the wire they came on."""
+    spans = [_sentry_node(span) for span in trace.spans]
+    logs = [_log_node(log, number) for number, log in enumerate(trace.logs)]
+    return _tree([*spans, *logs], width)
 
 
 def otlp_tree(spans: Sequence[StoredSpan], width: int) -> Tree:
@@ -38,17 +44,46 @@ def otlp_tree(spans: Sequence[StoredSpan], width: int) -> Tree:
     return _tree([_otlp_node(span) for span in spans], width)
 
 
-def _sentry_node(span: Mapping[str, Any]) -> _Node:
+def _sentry_node(span: TraceSpan) -> _Node:
     return _Node(
-        span_id=span["span_id"],
-        parent_id=span["parent_span_id"],
-        kind=span.get("op", ""),
-        name=span.get("description", ""),
-        start_s=span["start_timestamp"],
-        duration_ms=(span["timestamp"] - span["start_timestamp"]) * 1e3,
-        status=span.get("status", "ok"),
-        notes=", ".join(_measured(span.get("measurements", {}))),
+        span_id=span.span_id,
+        parent_id=span.parent_span_id,
+        kind=span.op,
+        name=span.name,
+        start_s=span.start_s or 0.0,
+        duration_ms=(span.duration_s or 0.0) * 1e3,
+        status=span.status or "ok",
+        notes=", ".join(_measured(_measurements(span))),
     )
+
+
+def _log_node(log: StoredLog, number: int) -> _Node:
+    own = {
+        name.removeprefix(f"{log.body}."): value
+        for name, value in log.attributes.items()
+        if not name.startswith(_OF_EVERY_LOG)
+    }
+    return _Node(
+        span_id=f"log {number}",
+        parent_id=log.span_id,
+        kind=f"log {log.level}",
+        name=log.body,
+        start_s=log.timestamp_s or 0.0,
+        duration_ms=None,
+        status="",
+        notes=", ".join(f"{name} {value}" for name, value in own.items()),
+    )
+
+
+def _measurements(span: TraceSpan) -> Mapping[str, Any]:
+    """Those of a transaction, or what a streamed span has among its attributes."""
+    if span.wire == "transactions":
+        return span.measurements
+    return {
+        name: {"value": span.attributes[name], "unit": unit}
+        for name, unit in MEASUREMENTS.items()
+        if name in span.attributes
+    }
 
 
 def _otlp_node(span: StoredSpan) -> _Node:
@@ -98,9 +133,9 @@ def _tree(nodes: Sequence[_Node], width: int) -> Tree:
 
 
 def _label(node: _Node, width: int) -> Text:
-    took = f" {node.duration_ms:.1f} ms "
+    took = "" if node.duration_ms is None else f" {node.duration_ms:.1f} ms "
     room = max(width - len(node.kind) - len(took) - len(node.status) - 1, _SHORTEST_NAME)
-    is_bad = node.status not in ("ok", "unset")
+    is_bad = node.status not in ("ok", "unset", "")
     label = Text.assemble(
         (f"{node.kind} ", "cyan"),
         _shortened(node.name, room),

@@ -1,6 +1,7 @@
 """What the demo prints."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from examples.governance.demo_checks import Check
-from examples.governance.demo_trees import otlp_tree, transaction_tree
+from examples.governance.demo_trees import otlp_tree, sentry_tree
 from examples.governance.traffic import TrafficReport
 from spanbridge import Status
-from spanbridge.receiver import StoredItem, StoredSpan
+from spanbridge.receiver import StoredItem, StoredSpan, Trace
 
 WIDTH = 100
 """Columns of all that is printed; a narrower terminal gets less."""
@@ -20,21 +21,24 @@ _TREES_SHOWN = 3
 _HANDLED = {True: "handled", False: "unhandled", None: "noticed"}
 
 
-def show_sentry(
-    console: Console, issues: Sequence[StoredItem], transactions: Sequence[StoredItem]
-) -> None:
-    """Issues as the Issues page would list them, and one tree of each kind of transaction."""
+def show_sentry(console: Console, issues: Sequence[StoredItem], traces: Sequence[Trace]) -> None:
+    """Issues as the Issues page would list them, and one tree of each kind of trace."""
     console.rule("Sentry: issues")
     for title, events in _grouped(issues, _title).items():
         _show_issue(console, title, events)
-    console.rule("Sentry: transactions")
-    shapes = _grouped(transactions, _shape)
-    for (name, status), items in shapes.items():
-        console.print(f"[bold]{len(items)} x[/] {escape(name)} [dim]{escape(status)}[/]")
+    console.rule("Sentry: traces")
+    shapes = _grouped([trace for trace in traces if trace.spans], _shape)
+    for (name, status), alike in shapes.items():
+        console.print(f"[bold]{len(alike)} x[/] {escape(name)} [dim]{escape(status)}[/]")
     console.print()
-    largest = sorted(shapes.values(), key=lambda items: -len(items[0].payload["spans"]))
-    for items in largest[:_TREES_SHOWN]:
-        console.print(transaction_tree(items[0].payload, console.width))
+    largest = sorted(shapes.values(), key=lambda alike: -len(alike[0].spans))
+    for alike in largest[:_TREES_SHOWN]:
+        console.print(sentry_tree(alike[0], console.width))
+    logs = Counter((log.level, log.body) for trace in traces for log in trace.logs)
+    if logs:
+        console.rule("Sentry: logs")
+    for (level, body), count in logs.most_common():
+        _print_line(console, f"{count} x {level} {body}")
 
 
 def show_console(console: Console, printed: str) -> None:
@@ -158,9 +162,9 @@ def _show_issue(console: Console, title: str, events: Sequence[StoredItem]) -> N
     console.print()
 
 
-def _shape(transaction: StoredItem) -> tuple[str, str]:
-    payload = transaction.payload
-    return payload["transaction"], payload["contexts"]["trace"].get("status", "ok")
+def _shape(trace: Trace) -> tuple[str, str]:
+    root = trace.spans[0]
+    return root.name, root.status or "ok"
 
 
 def _console_blocks(printed: str) -> tuple[list[list[str]], list[list[str]]]:

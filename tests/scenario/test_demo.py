@@ -15,13 +15,20 @@ from examples.governance.demo_checks import (
 from examples.governance.demo_view import WIDTH
 from examples.governance.traffic import SCENARIOS, Answer, TrafficReport
 from spanbridge import DestinationStatus, Status
-from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation
+from spanbridge.receiver import StoredItem, StoredSpan, StoredViolation, Trace
+from spanbridge.receiver.traces import join_trace
 from spanbridge.runtime.ledger import LedgerSnapshot
 from tests.support.program import running
 
 SHOWN = {
     "none": ["none: nothing was sent, as asked"],
-    "sentry": ["StatuteNotFoundError: moon-act-1", "consensus weighted_vote", "timeout 0.5 s"],
+    "sentry": [
+        "StatuteNotFoundError: moon-act-1",
+        "consensus weighted_vote",
+        "timeout 0.5 s",
+        "log info multi_agent.consensus.vote",
+        "2 x info governance.violation",
+    ],
     "console": ["· POST /proposals", "ISSUE StatuteNotFoundError: moon-act-1"],
     "otlp": ["server POST /proposals", "exception examples.governance.agents.Statute"],
     "file": ["name                validate principle", "local_root   POST /proposals"],
@@ -29,9 +36,19 @@ SHOWN = {
 """What a person sees of each destination."""
 
 
-@pytest.mark.parametrize("destinations", ["none", "console", "file", "otlp", "sentry,otlp"])
-def test_the_demo_succeeds_on_any_destination(destinations: str) -> None:
-    command = ("-m", "examples.governance.demo", "--destinations", destinations)
+@pytest.mark.parametrize(
+    ("destinations", "wire"),
+    [
+        ("none", "transactions"),
+        ("console", "transactions"),
+        ("file", "transactions"),
+        ("otlp", "transactions"),
+        ("sentry,otlp", "transactions"),
+        ("sentry", "spans"),
+    ],
+)
+def test_the_demo_succeeds_on_any_destination(destinations: str, wire: str) -> None:
+    command = ("-m", "examples.governance.demo", "--destinations", destinations, "--wire", wire)
     with running(*command) as demo:
         done = demo.wait(90)
 
@@ -59,6 +76,23 @@ REPORT = TrafficReport(ANSWERS)
 ISSUES = [(issue.type, issue.is_handled) for issue in REPORT.issues.elements()]
 
 
+NOTICED = {"event.name": {"type": "string", "value": "governance.violation"}}
+
+
+def one_trace(number: int) -> Trace:
+    """A request's trace, with a log if it noticed a violation."""
+    trace_id = f"{number:032x}"
+    context = {"trace": {"trace_id": trace_id, "span_id": "1" * 16}}
+    log = {"trace_id": trace_id, "attributes": NOTICED}
+    logs = [item("log", {"items": [log]})] if number < REPORT.violations_noticed else []
+    return join_trace(trace_id, [item("transaction", {"contexts": context}), *logs])
+
+
+def streamed_trace(number: int) -> Trace:
+    row = {"trace_id": f"{number:032x}", "span_id": "1" * 16, "is_segment": True}
+    return join_trace(row["trace_id"], [item("span", {"items": [row]})])  # type: ignore[arg-type]
+
+
 def item(kind: str, payload: dict[str, object]) -> StoredItem:
     return StoredItem(1, kind, {}, payload, b"{}", {}, "key", "1", "identity", (), 0.0)
 
@@ -81,12 +115,17 @@ def complete() -> Evidence:
     lines += [{"type": "issue", "exceptions": [{"type": k}], "is_handled": h} for k, h in ISSUES]
     return Evidence(
         report=REPORT,
-        transactions=[item("transaction", {})] * len(ANSWERS),
+        traces=list(map(one_trace, range(len(ANSWERS)))),
         issues=[event(kind, is_handled) for kind, is_handled in ISSUES],
         spans=[server_span()] * len(ANSWERS),
         violations=[],
         printed="\n".join(printed),
         lines=[msgspec.json.encode(line).decode() for line in lines],
+        delivered={
+            "span": len(ANSWERS),
+            "log": REPORT.violations_noticed,
+            "error": len(ISSUES),
+        },
     )
 
 
@@ -103,7 +142,7 @@ def test_one_missing_request_is_noticed(name: str) -> None:
     evidence = complete()
     less = Evidence(
         report=evidence.report,
-        transactions=evidence.transactions[1:],
+        traces=evidence.traces[:-1],
         issues=evidence.issues,
         spans=evidence.spans[1:],
         violations=[],
@@ -111,7 +150,7 @@ def test_one_missing_request_is_noticed(name: str) -> None:
         lines=evidence.lines[1:],
     )
 
-    [complaint] = check_destination(name, less).complaints
+    complaint = check_destination(name, less).complaints[0]
     assert complaint == f"{len(ANSWERS) - 1} of {len(ANSWERS)} request trees arrived"
 
 
@@ -120,7 +159,7 @@ def test_one_missing_issue_is_noticed(name: str) -> None:
     evidence = complete()
     less = Evidence(
         report=evidence.report,
-        transactions=evidence.transactions,
+        traces=evidence.traces,
         issues=evidence.issues[:-1],
         spans=evidence.spans,
         violations=[],
@@ -142,11 +181,41 @@ def test_a_breach_of_the_protocol_is_noticed_where_it_belongs(kind: str, name: s
         assert check_destination(each, breached).passed == (each != name)
 
 
+@pytest.mark.parametrize("signal", ["span", "log", "error"])
+def test_what_was_delivered_and_did_not_arrive_is_noticed(signal: str) -> None:
+    evidence = complete()
+    more = {**evidence.delivered, signal: 99}
+
+    [complaint] = check_destination("sentry", changed(evidence, delivered=more)).complaints
+    assert complaint == f"{signal}: 99 were delivered, {evidence.delivered[signal]} arrived"
+
+
+def test_a_missing_log_is_noticed() -> None:
+    evidence = complete()
+    traces = [one_trace(number + 1) for number in range(len(ANSWERS))]
+    delivered = {**evidence.delivered, "log": 0}
+
+    check = check_destination("sentry", changed(evidence, traces=traces, delivered=delivered))
+    assert check.complaints == ("0 of 1 noticed violations arrived as logs",)
+
+
+def test_a_trace_on_the_wrong_wire_is_noticed() -> None:
+    evidence = complete()
+    traces = [*evidence.traces[:-1], streamed_trace(len(ANSWERS) - 1)]
+
+    check = check_destination("sentry", changed(evidence, traces=traces))
+    assert check.complaints == ("spans arrived where transactions were chosen",)
+
+
+def changed(evidence: Evidence, **fields: object) -> Evidence:
+    return Evidence(**{**vars(evidence), **fields})
+
+
 def test_what_arrives_although_nothing_was_to_be_sent_is_noticed() -> None:
     silent = Evidence(REPORT, (), (), (), (), "", ())
 
     assert check_silence(silent).passed
-    for name in ("transactions", "issues", "spans", "printed", "lines"):
+    for name in ("traces", "issues", "spans", "printed", "lines"):
         loud = Evidence(**{**vars(silent), name: vars(complete())[name]})
         assert not check_silence(loud).passed
 

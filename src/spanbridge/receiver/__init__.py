@@ -14,7 +14,7 @@ from spanbridge.receiver.records import (
     Violation,
 )
 from spanbridge.receiver.server import Receiver
-from spanbridge.receiver.traces import Trace, TraceSpan
+from spanbridge.receiver.traces import Trace, TraceSpan, Wire
 
 __all__ = [
     "Endpoint",
@@ -31,4 +31,5 @@ __all__ = [
     "Trace",
     "TraceSpan",
     "Violation",
+    "Wire",
 ]
