@@ -11,6 +11,7 @@ from tests.peers.bugsink import Bugsink, Project, bugsink_server
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.instrumentations import instrumented_python
 from tests.peers.postgres import postgres_server
+from tests.peers.spotlight import Spotlight, spotlight_server
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,15 @@ def bugsink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bugsink]:
             yield server
     except PeerUnavailable as reason:
         skip_or_fail("Bugsink", reason)
+
+
+@pytest.fixture(scope="session")
+def spotlight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spotlight]:
+    try:
+        with spotlight_server(tmp_path_factory.mktemp("spotlight")) as server:
+            yield server
+    except PeerUnavailable as reason:
+        skip_or_fail("Spotlight", reason)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Third-party servers in environments of their own, built once and used again.
 
-A server's dependencies must not meet ours, so each has a virtual environment below ``.peers/`` in
-the repository, named after everything that goes into it. ``make clean`` removes them.
+A server's dependencies must not meet ours, so each has a folder of its own below ``.peers/`` in the
+repository, named after everything that goes into it. ``make clean`` removes them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,39 @@ def peer_environment(
         PeerUnavailable: The packages cannot be installed.
     """
     content = f"{sys.version}\n{lock.read_text()}\n{prepared_from}"
+
+    def build(folder: Path) -> None:
+        _install(folder, lock)
+        prepare(folder)
+
+    return _built_once(name, content, build, peers)
+
+
+def npm_environment(name: str, source: Path, *, peers: Path = PEERS) -> Path:
+    """The folder of a program for Node; what it needs is in ``node_modules``.
+
+    Args:
+        name: The program.
+        source: The folder of its ``package.json`` and ``package-lock.json``.
+        peers: Where the folders lie.
+
+    Raises:
+        PeerUnavailable: The packages cannot be installed.
+    """
+    description = [source / file for file in ("package.json", "package-lock.json")]
+
+    def build(folder: Path) -> None:
+        if shutil.which("npm") is None:
+            raise PeerUnavailable("npm is not installed")
+        folder.mkdir(exist_ok=True)
+        for file in description:
+            shutil.copy(file, folder)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+
+    return _built_once(name, "\n".join(file.read_text() for file in description), build, peers)
+
+
+def _built_once(name: str, content: str, build: Callable[[Path], None], peers: Path) -> Path:
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = peers / f"{name}-{digest}"
     peers.mkdir(parents=True, exist_ok=True)
@@ -61,8 +94,7 @@ def peer_environment(
         if not (folder / "ready").exists():
             for outdated in peers.glob(f"{name}-*"):
                 shutil.rmtree(outdated)
-            _install(folder, lock)
-            prepare(folder)
+            build(folder)
             (folder / "ready").touch()
     return folder
 
@@ -86,19 +118,31 @@ def _install(folder: Path, lock: Path) -> None:
         ("venv", "--quiet", "--python", sys.executable, str(folder)),
         ("pip", "install", "--quiet", "--require-hashes", "--python", python, "-r", str(lock)),
     ):
-        try:
-            subprocess.run(
-                [uv(), *arguments],
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=BUILD_TIMEOUT_S,
-                env=os.environ | {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"},
-            )
-        except subprocess.CalledProcessError as failed:
-            raise PeerUnavailable(failed.stderr.strip()) from failed
-        except subprocess.TimeoutExpired as slow:
-            raise PeerUnavailable(f"not installed within {BUILD_TIMEOUT_S} s") from slow
+        _run([uv(), *arguments])
+
+
+def _run(command: list[str], cwd: Path | None = None) -> None:
+    try:
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT_S,
+            cwd=cwd,
+            env=os.environ
+            | {
+                "UV_HTTP_TIMEOUT": "10",
+                "UV_HTTP_RETRIES": "1",
+                "npm_config_fetch_timeout": "10000",
+                "npm_config_fetch_retries": "1",
+                "npm_config_fetch_retry_mintimeout": "1000",
+            },
+        )
+    except subprocess.CalledProcessError as failed:
+        raise PeerUnavailable(failed.stderr.strip()) from failed
+    except subprocess.TimeoutExpired as slow:
+        raise PeerUnavailable(f"not installed within {BUILD_TIMEOUT_S} s") from slow
 
 
 def uv() -> str:

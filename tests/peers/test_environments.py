@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.peers.environments import PeerUnavailable, peer_environment, skip_or_fail
+from tests.peers.environments import (
+    PeerUnavailable,
+    npm_environment,
+    peer_environment,
+    skip_or_fail,
+)
+
+SPOTLIGHT = Path(__file__).with_name("spotlight")
 
 
 def test_an_environment_is_built_once_and_used_again(tmp_path: Path) -> None:
@@ -56,6 +64,16 @@ def test_without_a_registry_the_peer_is_unavailable(
     lock.write_text(f"bugsink==2.6.1 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(PeerUnavailable, match="bugsink"):
         peer_environment("bugsink", lock, _prepare_nothing, prepared_from="", peers=tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_without_a_registry_a_program_for_node_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    with pytest.raises(PeerUnavailable, match=r"127\.0\.0\.1:1"):
+        npm_environment("spotlight", SPOTLIGHT, peers=tmp_path / "peers")
 
 
 @pytest.mark.parametrize(
