@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spanbridge.receiver import Receiver
 from tests.peers.browser import Page, browser_page
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.spotlight import Spotlight, SpotlightItem
@@ -90,3 +91,20 @@ def test_a_page_that_is_not_well_is_noticed(page: Page) -> None:
     page.complaints.clear()
     assert told == "told"
     assert "lacking is not defined" in raised
+
+
+def test_it_may_stand_beside_sentry_and_gets_all_of_it(
+    spotlight: Spotlight, items: list[SpotlightItem], receiver: Receiver
+) -> None:
+    with running(
+        str(ORDERING),
+        SENTRY_DSN=receiver.dsn,
+        SENTRY_TRACES_SAMPLE_RATE="0",
+        SENTRY_SPOTLIGHT=spotlight.stream_url,
+    ) as program:
+        done = program.wait()
+    assert done.exit_code == 0, done.stderr
+
+    assert (len(receiver.issues), len(receiver.transactions)) == (1, 0)
+    wanted = Counter(item.type for item in items) + Counter(transaction=2, event=1, log=1)
+    assert Counter(item.type for item in spotlight.wait_for_items(**wanted)) == wanted

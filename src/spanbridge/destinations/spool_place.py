@@ -16,6 +16,8 @@ def spool_place(options: SentryOptions, settings: Settings) -> SpoolPlace | None
     """The spool of a destination, ``None`` if it is turned off. Nothing is touched on disk."""
     if settings.spool_dir == "off" or options.dsn is None:
         return None
+    if options.kind == "spotlight":
+        return None  # it shows what happens now; most of the time it does not run
     root = _default_root() if settings.spool_dir is None else os.path.abspath(settings.spool_dir)
     folder = spool_folder_name(options.name, options.dsn.envelope_url, options.dsn.public_key)
     return SpoolPlace(

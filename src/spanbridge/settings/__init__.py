@@ -9,6 +9,7 @@ from spanbridge.settings.options import (
     FileOptions,
     OtlpOptions,
     SentryOptions,
+    SpotlightOptions,
 )
 from spanbridge.settings.start_line import start_line
 from spanbridge.settings.tree import Settings
@@ -22,6 +23,7 @@ __all__ = [
     "SentryDsn",
     "SentryOptions",
     "Settings",
+    "SpotlightOptions",
     "load",
     "start_line",
 ]

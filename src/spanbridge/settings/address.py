@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -102,6 +103,29 @@ _BAD_DSN: Final = {
 }
 
 DSN: Final = Reader("DSN", dsn_of)
+
+
+def spotlight_in(text: str, _environ: Mapping[str, str]) -> object:
+    """What ``SENTRY_SPOTLIGHT`` holds, unless it says no; the words are those of Sentry's SDK."""
+    return None if text.strip().lower() in _NO else text
+
+
+def spotlight_of(raw: object) -> SentryDsn:
+    """Where Spotlight takes envelopes, for ``true`` or the URL of its stream."""
+    text = text_of(raw)
+    if text.lower() in _YES:
+        return dsn_of(_SPOTLIGHT)
+    _scheme_and_port_are_fine(text, "Use true, or a URL like http://localhost:8969/stream.")
+    parts = urlsplit(text)
+    # Any key and any project will do.
+    return dsn_of(f"{parts.scheme}://spotlight@{parts.netloc.rpartition('@')[2]}/1")
+
+
+_YES: Final = frozenset({"true", "t", "y", "yes", "on", "1"})
+_NO: Final = frozenset({"false", "f", "n", "no", "off", "0", ""})
+_SPOTLIGHT: Final = "http://spotlight@localhost:8969/1"
+
+SPOTLIGHT: Final = Reader("`true` or URL", spotlight_of)
 
 
 def mask_dsn(value: object) -> Shown:

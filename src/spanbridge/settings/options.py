@@ -16,13 +16,15 @@ from spanbridge.settings import otlp_variables as otel
 from spanbridge.settings.address import (
     DSN,
     PROXY,
+    SPOTLIGHT,
     SentryDsn,
     host_of,
     is_loopback,
     mask_dsn,
     mask_url,
+    spotlight_in,
 )
-from spanbridge.settings.declaration import Option, masked_repr, option, options_of
+from spanbridge.settings.declaration import Option, Variable, masked_repr, option, options_of
 from spanbridge.settings.masking import Secret, mask_whole
 from spanbridge.settings.reading import (
     BOOLEAN,
@@ -36,7 +38,7 @@ from spanbridge.settings.reading import (
     one_of,
 )
 
-Kind: TypeAlias = Literal["sentry", "otlp", "console", "file"]
+Kind: TypeAlias = Literal["sentry", "otlp", "console", "file", "spotlight"]
 SentryWire: TypeAlias = Literal["transactions", "spans"]
 SpanEventsAs: TypeAlias = Literal["logs", "attributes"]
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
@@ -103,7 +105,7 @@ class SentryOptions(CommonOptions):
     is_remote: ClassVar[bool] = True
 
     name: str = "sentry"
-    kind: Literal["sentry"] = "sentry"
+    kind: Literal["sentry", "spotlight"] = "sentry"
     sample_rate: float = option(
         0.1,
         "Share of traces sent to Sentry. Errors are always sent.",
@@ -177,6 +179,24 @@ class SentryOptions(CommonOptions):
             raise Incomplete(
                 "dsn", f"the destination {self.name} needs a DSN", "Set it to your project's DSN"
             )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SpotlightOptions(SentryOptions):
+    """Spotlight, Sentry's viewer for development. It speaks Sentry's protocol."""
+
+    name: str = "spotlight"
+    kind: Literal["sentry", "spotlight"] = "spotlight"
+    sample_rate: float = option(1.0, "Share of traces sent here. Errors are always sent.", RATE)
+    dsn: SentryDsn | None = option(
+        None,
+        "Where it listens. `SENTRY_SPOTLIGHT` takes `true`, which is port 8969 of this machine, or "
+        "a URL.",
+        DSN,
+        variables=(Variable("SENTRY_SPOTLIGHT", extract=spotlight_in, reader=SPOTLIGHT),),
+        mask=mask_dsn,
+        is_address=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -294,7 +314,9 @@ class FileOptions(CommonOptions):
             )
 
 
-DestinationOptions: TypeAlias = SentryOptions | OtlpOptions | ConsoleOptions | FileOptions
+DestinationOptions: TypeAlias = (
+    SentryOptions | OtlpOptions | ConsoleOptions | FileOptions | SpotlightOptions
+)
 
 KINDS: Final[Mapping[str, type[DestinationOptions]]] = MappingProxyType(
     {
@@ -302,6 +324,7 @@ KINDS: Final[Mapping[str, type[DestinationOptions]]] = MappingProxyType(
         "otlp": OtlpOptions,
         "console": ConsoleOptions,
         "file": FileOptions,
+        "spotlight": SpotlightOptions,
     }
 )
 """Every kind of destination. A new one is an entry here, its class, and its place in the union."""
@@ -310,7 +333,7 @@ KIND: Final = Option(
     key="kind",
     default=None,
     sentence="What a destination with a name of its own is.",
-    reader=one_of("sentry", "otlp", "console", "file"),
+    reader=one_of("sentry", "otlp", "console", "file", "spotlight"),
 )
 
 ENABLED: Final = Option(

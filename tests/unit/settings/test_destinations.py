@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spanbridge.settings import OtlpOptions, SentryOptions, Settings, load
+from spanbridge.settings import OtlpOptions, SentryOptions, Settings, SpotlightOptions, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,11 @@ def otlp(environ: dict[str, str]) -> OtlpOptions:
         ({"SENTRY_DSN": DSN, "SPANBRIDGE_CONSOLE_ENABLED": "on"}, ["sentry", "console"]),
         ({"SENTRY_DSN": DSN, "OTEL_SDK_DISABLED": "true"}, []),
         ({"SENTRY_TRACES_SAMPLE_RATE": "0.5"}, []),
+        ({"SENTRY_SPOTLIGHT": "true"}, ["spotlight"]),
+        ({"SENTRY_SPOTLIGHT": "1", "SENTRY_DSN": DSN}, ["sentry", "spotlight"]),
+        ({"SENTRY_SPOTLIGHT": "off", "SENTRY_DSN": DSN}, ["sentry"]),
+        ({"SENTRY_SPOTLIGHT": "", "SENTRY_DSN": DSN}, ["sentry"]),
+        ({"SENTRY_SPOTLIGHT": "1", "SPANBRIDGE_DESTINATIONS": "console"}, ["console"]),
     ],
 )
 def test_destinations_are_those_listed_else_those_with_an_address(
@@ -213,3 +218,37 @@ def test_a_dsn_can_come_from_a_file(tmp_path: Path) -> None:
 def test_propagation_can_be_limited_to_hosts_or_to_none() -> None:
     assert load({}, {"SPANBRIDGE_PROPAGATE_TO": "a,b"}).propagate_to == ("a", "b")
     assert load({}, {"SPANBRIDGE_PROPAGATE_TO": "none"}).propagate_to == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("true", "localhost:8969"),
+        ("YES", "localhost:8969"),
+        ("http://localhost:9999/stream", "localhost:9999"),
+        ("http://[::1]:9999", "[::1]:9999"),
+    ],
+)
+def test_spotlight_is_a_word_or_the_url_of_its_stream(said: str, place: str) -> None:
+    settings = load({}, {"SENTRY_SPOTLIGHT": said, "SENTRY_TRACES_SAMPLE_RATE": "0"})
+
+    [options] = settings.destinations
+    assert isinstance(options, SpotlightOptions)
+    assert options.dsn is not None
+    assert options.dsn.envelope_url == f"http://{place}/api/1/envelope/"
+    assert (options.place, options.is_local, options.sample_rate) == (place, True, 1.0)
+    assert settings.environment == "development"
+
+
+def test_spotlight_has_an_address_of_its_own_and_sentrys_options() -> None:
+    environ = {
+        "SENTRY_SPOTLIGHT": "true",
+        "SPANBRIDGE_SPOTLIGHT_DSN": "http://k@127.0.0.1:7777/2",
+        "SPANBRIDGE_SPOTLIGHT_SPAN_EVENTS": "attributes",
+        "SENTRY_DSN": DSN,
+    }
+    sentry, spotlight = load({}, environ).destinations
+
+    assert (sentry.place, spotlight.place) == ("sentry.example", "127.0.0.1:7777")
+    assert isinstance(spotlight, SpotlightOptions)
+    assert (spotlight.span_events, spotlight.wire) == ("attributes", "transactions")

@@ -50,13 +50,13 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_DESTINATIONS": "sentyr,console"},
             "SPANBRIDGE_DESTINATIONS is 'sentyr': there is no such destination. Did you mean "
-            "'sentry'? Use sentry, otlp, console, file, or say what it is with "
+            "'sentry'? Use sentry, otlp, console, file, spotlight, or say what it is with "
             "SPANBRIDGE_SENTYR_KIND.",
         ),
         (
             {"OTEL_TRACES_EXPORTER": "zip kin"},
             "OTEL_TRACES_EXPORTER is 'zip kin': there is no such destination. "
-            "Use sentry, otlp, console, file.",
+            "Use sentry, otlp, console, file, spotlight.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "none,console"},
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_DESTINATIONS": "audit", "SPANBRIDGE_AUDIT_KIND": "sentri"},
             "SPANBRIDGE_AUDIT_KIND is 'sentri': it is not a known choice. "
-            "Did you mean 'sentry'? Use sentry, otlp, console, file.",
+            "Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "shutdown", "SPANBRIDGE_SHUTDOWN_KIND": "otlp"},
@@ -163,7 +163,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_CAPTURE_CONTENT": "consol"},
             "SPANBRIDGE_CAPTURE_CONTENT is 'consol': there is no such destination. "
-            "Did you mean 'console'? Use sentry, otlp, console, file.",
+            "Did you mean 'console'? Use sentry, otlp, console, file, spotlight.",
         ),
         (
             {"SENTRY_RELEASE": "org/app@1"},
@@ -215,6 +215,11 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_FILE_PATH": "absent/t.jsonl"},
             "SPANBRIDGE_FILE_PATH is 'absent/t.jsonl': its directory does not exist. Create it.",
+        ),
+        (
+            {"SENTRY_SPOTLIGHT": "perhaps"},
+            "SENTRY_SPOTLIGHT is ***: it does not start with http:// or https://. "
+            "Use true, or a URL like http://localhost:8969/stream.",
         ),
         (
             {"SPANBRIDGE_FILE_PATH": "."},
@@ -304,8 +309,8 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
         (
             "[destinations.sentyr]\nsample_rate = 1",
             "sentyr in [destinations] of spanbridge.toml is 'sentyr': there is no such "
-            "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, or say what it "
-            "is with SPANBRIDGE_SENTYR_KIND.",
+            "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, or "
+            "say what it is with SPANBRIDGE_SENTYR_KIND.",
         ),
         (
             "[destinations.sentry]\ndns = 'https://topsecret@h/1'",
