@@ -12,10 +12,6 @@ from spanbridge.receiver import StoredLog, StoredSpan, Trace, TraceSpan
 
 _GUIDE_COLUMNS = 4
 _SHORTEST_NAME = 20
-_OF_EVERY_LOG = (
-    "sentry.", "process.", "server.", "service.", "otel.", "event.name", "deployment.", "session."
-)  # fmt: skip
-"""Beginnings of what says nothing about a log itself."""
 _UNITS = {"none": "", "ratio": "", "second": "s", "millisecond": "ms", "byte": "B"}
 
 
@@ -58,11 +54,6 @@ def _sentry_node(span: TraceSpan) -> _Node:
 
 
 def _log_node(log: StoredLog, number: int) -> _Node:
-    own = {
-        name.removeprefix(f"{log.body}."): value
-        for name, value in log.attributes.items()
-        if not name.startswith(_OF_EVERY_LOG)
-    }
     return _Node(
         span_id=f"log {number}",
         parent_id=log.span_id,
@@ -71,7 +62,7 @@ def _log_node(log: StoredLog, number: int) -> _Node:
         start_s=log.timestamp_s or 0.0,
         duration_ms=None,
         status="",
-        notes=", ".join(f"{name} {value}" for name, value in own.items()),
+        notes=", ".join(f"{name} {value}" for name, value in log.own_attributes.items()),
     )
 
 

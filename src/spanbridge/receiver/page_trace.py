@@ -20,6 +20,7 @@ from spanbridge.receiver.page_tree import ShownSpan, milliseconds, tree
 from spanbridge.receiver.records import Json, SentLink, StoredItem, StoredLog
 from spanbridge.receiver.traces import Trace, TraceSpan
 
+_LONGEST_FACTS = 160
 _BAD_LEVELS = frozenset({"error", "fatal"})
 
 
@@ -70,7 +71,7 @@ def log_line(log: StoredLog, anchors: Collection[str]) -> str:
     anchor = trace_anchor(log.trace_id)
     link = f" <a href='#{anchor}'>see its trace</a>" if anchor in anchors else ""
     ids = f"trace <code>{text(log.trace_id)}</code> span <code>{text(log.span_id)}</code>"
-    line = f"{span(_mark(log), text(log.level))} {text(log.body)} {span('quiet', _origin(log))}"
+    line = f"{span(_mark(log), text(log.level))} {text(log.body)} {span('quiet', _facts(log))}"
     breaches = f" {span('bad', f'{len(log.violations)} violations')}" if log.violations else ""
     return details(
         f"<span class='time'>{when(log.timestamp_s)}</span>{line}{breaches}",
@@ -113,6 +114,7 @@ def _log_row(log: StoredLog, index: int) -> ShownSpan:
         parent_span_id=log.span_id,
         kind=log.level,
         name=log.body,
+        note=_facts(log),
         start_s=log.timestamp_s,
         end_s=None,
         status=None,
@@ -150,9 +152,10 @@ def _mark(log: StoredLog) -> str:
     return "bad" if log.level in _BAD_LEVELS else "quiet"
 
 
-def _origin(log: StoredLog) -> str:
-    """What wrote it: the event or the logger."""
-    return text(log.attributes.get("event.name") or log.attributes.get("logger.name"))
+def _facts(log: StoredLog) -> str:
+    """What it says beside its text, on a line; all of it is among the attributes."""
+    facts = ", ".join(f"{name} {value}" for name, value in log.own_attributes.items())
+    return text(facts if len(facts) <= _LONGEST_FACTS else f"{facts[:_LONGEST_FACTS]}…")
 
 
 def _duration_s(trace: Trace) -> float | None:

@@ -33,6 +33,8 @@ class ShownSpan:
     attributes: Mapping[str, Json] = field(default_factory=dict)
     further: str = ""
     """More about it, as HTML."""
+    note: str = ""
+    """What stands beside the name, as HTML."""
     is_moment: bool = False
     mark: str = "quiet"
     """The style of the kind of a moment."""
@@ -68,7 +70,8 @@ def _row(one: ShownSpan, depth: int, window: tuple[float, float]) -> str:
     duration = "" if one.is_moment else milliseconds(one.duration_s)
     kind = span(one.mark if one.is_moment else "op", text(one.kind))
     line = (
-        f"<span class='name' {indent}>{kind} {text(one.name)}</span>"
+        f"<span class='name' {indent}>{kind} {text(one.name)}"
+        f"{span('quiet', f' {one.note}' if one.note else '')}</span>"
         f"<span class='number'>{duration}</span>"
         f"<span>{status(one.status)}</span>{_bar(one, window)}"
     )

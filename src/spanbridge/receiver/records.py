@@ -22,6 +22,11 @@ JsonObject: TypeAlias = dict[str, Json]
 
 MIB = 1024 * 1024
 
+_OF_EVERY_LOG = (
+    "sentry.", "process.", "server.", "service.", "otel.", "code.", "thread.", "deployment.",
+    "event.name", "logger.name",
+)  # fmt: skip
+
 
 class Violation(msgspec.Struct, frozen=True):
     """One way in which something received breaks the protocol."""
@@ -168,6 +173,18 @@ class StoredLog(msgspec.Struct, frozen=True):
     """Those of this entry; those of its container stand with the item."""
     received_at: float
     """Unix time in seconds."""
+
+    @property
+    def own_attributes(self) -> JsonObject:
+        """What it says itself, without what all logs of a program say and how it came about.
+
+        Of an event, names lose the event's own name as a beginning.
+        """
+        return {
+            name.removeprefix(f"{self.body}."): value
+            for name, value in self.attributes.items()
+            if not name.startswith(_OF_EVERY_LOG)
+        }
 
 
 class ReceiverLimits(msgspec.Struct, frozen=True):

@@ -102,12 +102,18 @@ def join_trace(trace_id: str, items: Sequence[StoredItem]) -> Trace:
         logs=tuple(
             sorted(
                 (log for log in logs if log.trace_id == trace_id),
-                key=lambda log: log.timestamp_s or 0.0,
+                key=_moment_of,
             )
         ),
         issues=tuple(item for item in items if item.kind == "event"),
         violations=sum(len(item.violations) for item in items),
     )
+
+
+def _moment_of(log: StoredLog) -> tuple[float, int]:
+    """What is of one instant is told apart by a number that grows."""
+    sequence = log.attributes.get("sentry.timestamp.sequence")
+    return log.timestamp_s or 0.0, sequence if type(sequence) is int else 0
 
 
 def _spans(trace_id: str, items: Sequence[StoredItem]) -> Iterator[TraceSpan]:

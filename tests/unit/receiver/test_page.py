@@ -219,14 +219,18 @@ def test_a_trace_joins_what_came_on_both_wires_with_its_logs_and_issues() -> Non
 
 def test_a_log_stands_among_the_logs_too_and_leads_to_its_trace() -> None:
     noted = logs(MOMENT_S)
-    noted["items"][0]["attributes"] = {"event.name": {"type": "string", "value": "vote.cast"}}
+    noted["items"][0]["attributes"] = {
+        "sentry.release": {"type": "string", "value": "shop@1"},
+        "votes": {"type": "integer", "value": 3},
+    }
     noted["items"][1] |= {"trace_id": "e" * 32, "level": "fatal", "body": "out of memory"}
     page = _page(root=transaction(MOMENT_S), parts=(_item("log", noted, 4),), log_count=7)
     section = page.partition("<h2>Logs</h2>")[2]
 
     assert "the newest 2 of 7; more at <code>/api/logs</code>" in section
     assert section.index("out of memory") < section.index("quorum at risk")
-    assert "quorum at risk <span class='quiet'>vote.cast</span>" in section
+    assert "quorum at risk <span class='quiet'>votes 3</span>" in section
+    assert "<dt>sentry.release</dt><dd>shop@1</dd>" in section
     assert section.count(f"<a href='#trace-{TRACE_ID}'>see its trace</a>") == 1
 
 

@@ -130,6 +130,31 @@ def test_logs_are_rows_too_and_stand_with_their_own_trace(store: Store) -> None:
     }
 
 
+def test_logs_of_one_instant_stand_in_the_order_of_their_numbers(store: Store) -> None:
+    def number(payload: dict[str, Any]) -> None:
+        for one, sequence in zip(payload["items"], (8, 7), strict=True):
+            typed = {"type": "integer", "value": sequence}
+            one["attributes"] = {"sentry.timestamp.sequence": typed}
+
+    take(store, envelope_of("log", number))
+    [trace] = traces(store)
+
+    assert [log.attributes["sentry.timestamp.sequence"] for log in trace.logs] == [7, 8]
+
+
+def test_a_log_tells_its_own_attributes_from_those_of_the_program(store: Store) -> None:
+    def voted(payload: dict[str, Any]) -> None:
+        names = ("sentry.release", "event.name", "agent.vote.voter", "round")
+        payload["items"][0] |= {
+            "body": "agent.vote",
+            "attributes": {name: {"type": "string", "value": name} for name in names},
+        }
+
+    [log, _] = logs_of(take(store, envelope_of("log", voted)))
+
+    assert log.own_attributes == {"voter": "agent.vote.voter", "round": "round"}
+
+
 def test_issues_and_broken_rules_stand_with_their_trace(store: Store) -> None:
     event = take(store, envelope_of("event", lambda payload: payload.update(level="warn")))
     take(store, envelope_of("transaction"))
