@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 import pytest
+from sentry_kafka_schemas import get_codec
+from sentry_kafka_schemas.codecs import ValidationError
 
 from spanbridge.receiver.checks import find_excess
 from spanbridge.receiver.envelope import parse_envelope
@@ -274,6 +276,18 @@ def test_a_broken_envelope_header_is_found(change: Change, rule: str) -> None:
 )
 def test_a_broken_span_container_is_found(change: Change, rule: str) -> None:
     assert rule in rules(envelope_of("span", change, item_count=2))
+
+
+def test_what_passes_is_what_sentry_hands_on_behind_its_ingestion() -> None:
+    codec = get_codec("ingest-spans")
+    of_server = {"organization_id": 1, "project_id": 1, "received": 1.0, "retention_days": 30}
+    spans = PAYLOADS["span"](None)["items"]
+
+    for span in spans:
+        codec.validate(span | of_server | {"key_id": 1})
+    with pytest.raises(ValidationError):
+        untyped = {"attributes": {"count": {"type": "text", "value": 3}}}
+        codec.validate(spans[0] | of_server | untyped)
 
 
 def test_a_wrong_item_count_is_found() -> None:
