@@ -42,7 +42,7 @@ from spanbridge import Status
 from spanbridge.receiver import Receiver, Wire
 
 KNOWN = ("sentry", "otlp", "console", "file")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 
 

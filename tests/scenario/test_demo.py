@@ -50,7 +50,7 @@ SHOWN = {
 def test_the_demo_succeeds_on_any_destination(destinations: str, wire: str) -> None:
     command = ("-m", "examples.governance.demo", "--destinations", destinations, "--wire", wire)
     with running(*command) as demo:
-        done = demo.wait(90)
+        done = demo.wait(150)
 
     assert done.exit_code == 0, done.stdout + done.stderr
     satisfied = [line for line in done.lines if line.endswith(": got all it was owed")]
