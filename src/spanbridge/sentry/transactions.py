@@ -8,7 +8,12 @@ import msgspec
 
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.split import MAX_CHILDREN, MAX_CHILDREN_BYTES, split_segment
+from spanbridge.sentry.convert.split import (
+    MAX_CHILDREN,
+    MAX_CHILDREN_BYTES,
+    has_equal_ids,
+    split_segment,
+)
 from spanbridge.sentry.convert.transaction import convert_transaction
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Item
@@ -33,7 +38,7 @@ class EncodedTransaction(msgspec.Struct, frozen=True):
 def encode_transactions(
     segment: Segment, context: ConvertContext, *, new_event_id: Callable[[], str]
 ) -> list[EncodedTransaction]:
-    """Convert and encode ``segment``; more than one result only if it exceeds a limit.
+    """Convert and encode ``segment``; more than one result only if one could not hold it.
 
     The usual segment is converted and encoded once, and its size is known only then; one that
     proves too large is split and its parts are converted anew.
@@ -43,7 +48,7 @@ def encode_transactions(
         context: What is the same for all payloads of the destination.
         new_event_id: Gives 32 random hex characters at each call.
     """
-    if len(segment.children) <= MAX_CHILDREN:
+    if len(segment.children) <= MAX_CHILDREN and not has_equal_ids(segment):
         whole = _encode(segment, context, new_event_id())
         if _size_bytes(whole) <= MAX_CHILDREN_BYTES:
             return [whole]

@@ -92,7 +92,8 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
     parent_span_id = span.parent_span_id
     return DescribedSpan(
         span.span_id if span.span_id != _NO_ID else _made_up_span_id(span, data),
-        parent_span_id if parent_span_id != _NO_ID else None,
+        # A parent with the span's own id, of a faulty generator, would make a circle of it.
+        parent_span_id if parent_span_id not in (_NO_ID, span.span_id) else None,
         start_s,
         end_s,
         name,

@@ -22,6 +22,12 @@ whole item must stay below 1 MiB."""
 _BYTES_OF_PLACE: Final = 16
 
 
+def has_equal_ids(segment: Segment) -> bool:
+    """Whether spans share an id, as with a faulty generator; one transaction cannot hold both."""
+    ids = {span.span_id for span in segment.children}
+    return len(ids) < len(segment.children) or segment.root.span_id in ids
+
+
 def split_segment(segment: Segment) -> list[Segment]:
     """``segment`` itself, or parts of it that each fit into one transaction.
 
@@ -44,14 +50,16 @@ def split_segment(segment: Segment) -> list[Segment]:
 def _parts(segment: Segment) -> Iterator[list[SpanRecord]]:
     """The children in parts within the limits; those after the first start with their root."""
     part: list[SpanRecord] = []
+    ids = {segment.root.span_id}
     room = MAX_CHILDREN_BYTES
     most_spans = MAX_CHILDREN
     for span in _depth_first(segment):
         size = len(encode_json(convert_child(span))) + _BYTES_OF_PLACE
-        if len(part) >= most_spans or size > room:
+        if len(part) >= most_spans or size > room or span.span_id in ids:
             yield part
-            part, room, most_spans = [], MAX_CHILDREN_BYTES, MAX_CHILDREN + 1
+            part, ids, room, most_spans = [], set(), MAX_CHILDREN_BYTES, MAX_CHILDREN + 1
         part.append(span)
+        ids.add(span.span_id)
         room -= size
     yield part
 

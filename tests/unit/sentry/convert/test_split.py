@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spanbridge.model.span import SpanRecord
 from spanbridge.model.trace import Segment
-from spanbridge.sentry.convert.split import MAX_CHILDREN, split_segment
+from spanbridge.sentry.convert.split import MAX_CHILDREN, has_equal_ids, split_segment
 from tests.support.spans import record
 
 
@@ -88,3 +88,22 @@ def test_every_span_is_in_exactly_one_part_whatever_the_tree(parents: list[int],
     for part in parts:
         starts = [span.start_ns for span in part.children]
         assert starts == sorted(starts)
+
+
+def test_spans_with_equal_ids_are_never_in_one_part() -> None:
+    children = tuple(record(2 + n % 3, 1, name=str(n)) for n in range(9))
+    whole = segment(*children, record(1, 2, name="as the root"))
+    assert has_equal_ids(whole)
+
+    parts = split_segment(whole)
+
+    for part in parts:
+        ids = [part.root.span_id, *(child.span_id for child in part.children)]
+        assert len(ids) == len(set(ids))
+    spans = [span for part in parts for span in (part.root, *part.children)]
+    assert len(spans) == 11
+    assert {span.name for span in spans} == {span.name for span in (whole.root, *whole.children)}
+
+
+def test_ids_that_differ_need_no_split() -> None:
+    assert not has_equal_ids(segment(record(2, 1), record(3, 1)))
