@@ -17,8 +17,10 @@ MAX_SERVER_NAME_CHARS: Final = 200
 
 # Relay removes the whole value if it meets one of these.
 _FORBIDDEN: Final = re.compile(r"[/\\\x00-\x1f\x7f]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _FORBIDDEN_IN_DIST: Final = re.compile(r"[^a-zA-Z0-9_.\-]+")
 _NO_RELEASES: Final = frozenset({"", ".", "..", "latest"})
+_NO_ENVIRONMENTS: Final = frozenset({"", ".", "..", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def release_name(text: str | None) -> str | None:
 def environment_name(text: str | None) -> str | None:
     """``text`` as an environment Sentry keeps, or ``None`` if nothing usable is in it."""
     name = _cleaned(text, MAX_ENVIRONMENT_BYTES)
-    return None if name.lower() in {"", "none"} else name
+    return None if name.lower() in _NO_ENVIRONMENTS else name
 
 
 def _cleaned(text: str | None, max_bytes: int) -> str:
@@ -78,4 +80,4 @@ def _dist(text: str | None) -> str | None:
 
 
 def _one_line(text: str | None, max_chars: int) -> str | None:
-    return " ".join((text or "").split())[:max_chars].rstrip() or None
+    return " ".join(_CONTROL.sub(" ", text or "").split())[:max_chars].rstrip() or None

@@ -36,7 +36,7 @@ def tag_value(value: AttributeValue) -> str | None:
         return value
     text = " ".join(json_text(value)[:_MAX_READ_CHARS].split())
     if not text.isprintable():
-        text = _UNPRINTABLE.sub("", text)
+        text = " ".join(_UNPRINTABLE.sub("", text).split())  # they may have stood between spaces
     if len(text) > MAX_TAG_CHARS:
         text = f"{text[: MAX_TAG_CHARS - 3]}..."
     return text or None

@@ -30,6 +30,9 @@ from spanbridge.sentry.wire import (
 
 MAX_NAME_CHARS: Final = 200
 
+UNLABELED: Final = "<unlabeled transaction>"
+"""What Sentry calls a transaction without a name."""
+
 LEVELS: Final[dict[str, Level]] = {
     "fatal": "fatal",
     "critical": "fatal",
@@ -73,7 +76,8 @@ def convert_transaction(segment: Segment, context: ConvertContext, *, event_id: 
             spans_meta[str(len(spans))] = span_meta
         spans.append(span)
     meta: Meta = {"spans": spans_meta} if spans_meta else {}
-    name, annotation = cut_text(root.name.name or segment.root.name, MAX_NAME_CHARS)
+    given = root.name.name or segment.root.name
+    name, annotation = cut_text(given if given.strip() else UNLABELED, MAX_NAME_CHARS)
     if annotation is not None:
         meta["transaction"] = {"": annotation}
     contexts, contexts_meta = _contexts(segment.root, root)
@@ -151,7 +155,15 @@ def _contexts(span: SpanRecord, root: DescribedSpan) -> tuple[Contexts, Meta]:
         trace = _within_data(trace)
     others, meta = resource_contexts(span.resource)
     contexts: Contexts = {"trace": trace, **others}
-    return contexts, {"trace": root.meta, **meta} if root.meta else meta
+    trace_meta = _meta_of(trace, root.meta)
+    return contexts, {"trace": trace_meta, **meta} if trace_meta else meta
+
+
+def _meta_of(trace: TraceContext, meta: Meta) -> Meta:
+    """``meta`` without a word on a description that is not sent."""
+    if trace.description is not None or "description" not in meta:
+        return meta
+    return {field: annotations for field, annotations in meta.items() if field != "description"}
 
 
 def _within_data(trace: TraceContext) -> TraceContext:
