@@ -172,7 +172,7 @@ class Maker:
         if kind < 0.7:
             return draw.choice(self._known_keys)
         prefix = draw.choice(("", "sentry.tag.", "sentry.measurement."))
-        return prefix + self._text()
+        return prefix + self._text() or "key"  # the SDK takes no empty one
 
     def _value(self, depth: int) -> Any:
         draw = self._random

@@ -160,10 +160,14 @@ def _contexts(span: SpanRecord, root: DescribedSpan) -> tuple[Contexts, Meta]:
 
 
 def _meta_of(trace: TraceContext, meta: Meta) -> Meta:
-    """``meta`` without a word on a description that is not sent."""
+    """``meta`` with what it says of the description where the description is."""
     if trace.description is not None or "description" not in meta:
         return meta
-    return {field: annotations for field, annotations in meta.items() if field != "description"}
+    moved = {field: value for field, value in meta.items() if field != "description"}
+    of_data = moved.get("data", {})
+    if "sentry.description" in trace.data and isinstance(of_data, dict):
+        moved["data"] = {**of_data, "sentry.description": meta["description"]}
+    return moved
 
 
 def _within_data(trace: TraceContext) -> TraceContext:

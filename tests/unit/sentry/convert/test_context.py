@@ -35,6 +35,8 @@ def test_a_release_is_rewritten_so_that_sentry_keeps_it(
         ("production", "production"),
         ("eu/prod", "eu-prod"),
         ("None", None),
+        (".", None),
+        ("..", None),
         ("x" * 99, "x" * 64),
         ("é" * 99, "é" * 32),
     ],
@@ -50,3 +52,8 @@ def test_dist_and_server_name_keep_to_their_limits() -> None:
     assert context.server_name is not None
     assert context.server_name.startswith("web 1 xxx")
     assert len(context.server_name) == 200
+
+
+def test_a_server_name_is_of_printable_characters() -> None:
+    assert ConvertContext(SDK, server_name="\x01web\x7f1\x00").server_name == "web 1"
+    assert ConvertContext(SDK, server_name="\x01 \x7f").server_name is None

@@ -313,3 +313,32 @@ def test_ids_relay_refuses_do_not_cost_the_transaction() -> None:
     assert int(span["span_id"], 16) != 0
     assert span["data"]["otel.span_id"] == "0" * 16
     assert "parent_span_id" not in span
+
+
+def test_a_span_that_names_itself_as_its_parent_has_none() -> None:
+    payload = converted(record(1, 1), record(2, 2))
+
+    assert "parent_span_id" not in payload["contexts"]["trace"]
+    assert "parent_span_id" not in payload["spans"][0]
+
+
+@pytest.mark.parametrize("name", ["", "  \n"])
+def test_a_root_without_a_name_is_called_what_sentry_calls_it(name: str) -> None:
+    assert converted(record(1, name=name))["transaction"] == "<unlabeled transaction>"
+
+
+def test_the_length_of_a_description_is_told_where_the_description_is() -> None:
+    payload = converted(record(1, name="n" * 5_000, attributes={"large": "x" * 9_000}))
+
+    trace = payload["contexts"]["trace"]
+    assert "description" not in trace
+    assert len(trace["data"]["sentry.description"]) == 4_096
+    of_trace = payload["_meta"]["contexts"]["trace"]
+    assert of_trace.keys() == {"data"}
+    assert of_trace["data"]["sentry.description"][""]["len"] == 5_000
+
+
+def test_a_tag_of_blanks_and_control_characters_is_none() -> None:
+    attributes = {"sentry.tag.a": "\x01 \x01", "sentry.tag.b": " \x01 x \x7f "}
+
+    assert converted(record(1, attributes=dict(attributes)))["tags"] == {"b": "x"}
