@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from spanbridge.conventions.generated import MEASUREMENTS, SPAN_OPS, TAG_ATTRIBUTES
 from spanbridge.model.span import (
     Attributes,
     Resource,
@@ -23,6 +24,10 @@ from spanbridge.model.span import (
 )
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
+from spanbridge.sentry.convert.dialects import names
+from spanbridge.sentry.convert.interfaces import USER_ATTRIBUTES
+from spanbridge.sentry.convert.renames import RENAMED
+from spanbridge.sentry.convert.shape import OVERRIDES
 from spanbridge.sentry.wire import SdkInfo
 
 S: Final = 10**9
@@ -38,20 +43,69 @@ CHARACTERS: Final = (
 ODD_DURATIONS: Final = (0, 0, 1, 250, 10**6, S, S, S, -1, -(10**12), 3_600 * S)
 ODD_TIMES: Final = (0, 1, -1, -(10**18), 253_402_300_799 * S, 253_402_300_800 * S, 2**70)
 
+KNOWN_KEYS = sorted(
+    {
+        *RENAMED,
+        *RENAMED.values(),
+        *names.RENAMED,
+        *names.RENAMED.values(),
+        *names.KINDS,
+        *names.ENTITY_INPUTS,
+        *(f"{prefix}0.message.content" for prefix in names.FAMILIES),
+        *OVERRIDES,
+        *TAG_ATTRIBUTES,
+        *MEASUREMENTS,
+        *SPAN_OPS,
+        *USER_ATTRIBUTES,
+        "http.target",
+        "http.route",
+        "url.path",
+        "url.query",
+        "url.template",
+        "http.request.header.x_a",
+        "db.query.summary",
+        "db.redis.pipeline_length",
+        "cache.key",
+        "cache.hit",
+        "asgi.event.type",
+        "celery.action",
+        "celery.task_name",
+        "messaging.operation.name",
+        "messaging.destination.temporary",
+        "messaging.servicebus.message.enqueued_time",
+        "messaging.gcp_pubsub.message.delivery_attempt",
+        "sentry.status",
+        "rpc.service",
+        "rpc.method",
+        "messaging.system",
+        "faas.trigger",
+        "graphql.operation.type",
+        "graphql.document",
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+        "mcp.method.name",
+        "sentry.level",
+        "sentry.fingerprint",
+        "sentry.tag.a/b",
+        "sentry.tag.user",
+        "sentry.measurement.A b",
+        "sentry.measurement.ok",
+    }
+)
+"""Attributes that mean something to the converter."""
+
 
 class Maker:
     """Makes one segment after the other.
 
     Args:
         seed: What is made depends on it alone.
-        known_keys: Attributes that mean something to the converter.
         now_ns: The present, for times that Relay takes as they are.
         sdk: Who sends it.
     """
 
-    def __init__(self, seed: int, known_keys: list[str], now_ns: int, sdk: SdkInfo) -> None:
+    def __init__(self, seed: int, now_ns: int, sdk: SdkInfo) -> None:
         self._random = random.Random(seed)
-        self._known_keys = known_keys
         self._now_ns = now_ns
         self._sdk = sdk
         self._trace_id = f"{self._random.getrandbits(128) | 1:032x}"
@@ -170,7 +224,7 @@ class Maker:
         draw = self._random
         kind = draw.random()
         if kind < 0.7:
-            return draw.choice(self._known_keys)
+            return draw.choice(KNOWN_KEYS)
         prefix = draw.choice(("", "sentry.tag.", "sentry.measurement."))
         return prefix + self._text() or "key"  # the SDK takes no empty one
 

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from spanbridge.conventions.generated import MEASUREMENTS, SPAN_OPS, TAG_ATTRIBUTES
 from spanbridge.model.span import (
     Attributes,
     Resource,
@@ -30,14 +29,11 @@ from spanbridge.model.span import (
 )
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
-from spanbridge.sentry.convert.dialects import names
 from spanbridge.sentry.convert.interfaces import USER_ATTRIBUTES
-from spanbridge.sentry.convert.renames import RENAMED
-from spanbridge.sentry.convert.shape import OVERRIDES
 from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
 from spanbridge.sentry.transactions import encode_transactions
 from spanbridge.sentry.wire import SdkInfo, SdkPackage
-from tests.contract.corpus import Maker
+from tests.contract.corpus import KNOWN_KEYS, Maker
 from tests.support.relay import errors_in, normalised
 from tests.support.spans import record
 
@@ -58,55 +54,6 @@ values = st.recursive(
         st.lists(inner, max_size=4).map(tuple), st.dictionaries(texts, inner, max_size=3)
     ),
     max_leaves=6,
-)
-KNOWN_KEYS = sorted(
-    {
-        *RENAMED,
-        *RENAMED.values(),
-        *names.RENAMED,
-        *names.RENAMED.values(),
-        *names.KINDS,
-        *names.ENTITY_INPUTS,
-        *(f"{prefix}0.message.content" for prefix in names.FAMILIES),
-        *OVERRIDES,
-        *TAG_ATTRIBUTES,
-        *MEASUREMENTS,
-        *SPAN_OPS,
-        *USER_ATTRIBUTES,
-        "http.target",
-        "http.route",
-        "url.path",
-        "url.query",
-        "url.template",
-        "http.request.header.x_a",
-        "db.query.summary",
-        "db.redis.pipeline_length",
-        "cache.key",
-        "cache.hit",
-        "asgi.event.type",
-        "celery.action",
-        "celery.task_name",
-        "messaging.operation.name",
-        "messaging.destination.temporary",
-        "messaging.servicebus.message.enqueued_time",
-        "messaging.gcp_pubsub.message.delivery_attempt",
-        "sentry.status",
-        "rpc.service",
-        "rpc.method",
-        "messaging.system",
-        "faas.trigger",
-        "graphql.operation.type",
-        "graphql.document",
-        "gen_ai.operation.name",
-        "gen_ai.request.model",
-        "mcp.method.name",
-        "sentry.level",
-        "sentry.fingerprint",
-        "sentry.tag.a/b",
-        "sentry.tag.user",
-        "sentry.measurement.A b",
-        "sentry.measurement.ok",
-    }
 )
 keys = st.one_of(
     st.sampled_from(KNOWN_KEYS),
@@ -331,7 +278,7 @@ MOVED_BEFORE_NS = NOW_NS - 29 * 86_400 * 10**9
 def test_relay_takes_thousands_of_trees_as_they_are(share: int) -> None:
     kinds: Counter[str] = Counter()
     for seed in range(share, TREES, SHARES):
-        maker = Maker(seed, KNOWN_KEYS, NOW_NS, SDK)
+        maker = Maker(seed, NOW_NS, SDK)
         segment, context = maker.segment(), maker.context()
         sent: Counter[str] = Counter()
         parts = list(payloads(segment, context))

@@ -41,6 +41,7 @@ LEVELS: Final[dict[str, tuple[LogLevel, int]]] = {
 _OF_SPAN: Final = (*sorted(USER_ATTRIBUTES), SESSION_ID, GEN_AI_CONVERSATION_ID)
 """What an event says of its surroundings if it does not say so itself."""
 _NS_PER_S: Final = 1_000_000_000
+_NO_SPAN_ID: Final = "0" * 16
 # Tells events of one instant apart; it only has to grow.
 _sequence: Final = itertools.count()
 
@@ -110,7 +111,7 @@ def _log(
         span.trace_id,
         level,
         body,
-        span.span_id,
+        span.span_id if span.span_id != _NO_SPAN_ID else None,
         number,
         attributes,
         meta,

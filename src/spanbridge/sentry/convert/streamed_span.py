@@ -58,7 +58,7 @@ class SegmentName(NamedTuple):
 
 def segment_name(root: SpanRecord) -> SegmentName:
     """How the segment of a local root is named; the root may be still open."""
-    return _segment(root.span_id, describe_span(root, MAX_ATTRIBUTES_BYTES), root)
+    return _segment(describe_span(root, MAX_ATTRIBUTES_BYTES), root)
 
 
 def convert_streamed(
@@ -88,7 +88,7 @@ def convert_streamed(
         attributes.pop(key, None)
     is_segment = segment is None
     if segment is None:
-        segment = _segment(described.span_id, described, span)
+        segment = _segment(described, span)
         attributes |= _root_facts(segment, span.resource)
     meta = typed_meta(_data_meta(described)) if described.meta else {}
     if name_annotation is not None:
@@ -185,8 +185,8 @@ def _root_facts(segment: SegmentName, resource: Resource) -> TypedAttributes:
     }
 
 
-def _segment(span_id: str, described: DescribedSpan, span: SpanRecord) -> SegmentName:
-    return SegmentName(span_id, _name(described, span)[0], described.name.source)
+def _segment(described: DescribedSpan, span: SpanRecord) -> SegmentName:
+    return SegmentName(described.span_id, _name(described, span)[0], described.name.source)
 
 
 def _name(described: DescribedSpan, span: SpanRecord) -> tuple[str, MetaAnnotation | None]:

@@ -28,17 +28,17 @@ app.conf.update(
 )
 
 
-@app.task(name="shop.bill")  # type: ignore[untyped-decorator]
+@app.task(name="shop.bill")
 def bill(number: int) -> None:
     database.find(number)
 
 
-@app.task(name="shop.refuse")  # type: ignore[untyped-decorator]
+@app.task(name="shop.refuse")
 def refuse() -> None:
     raise ValueError("nobody pays")
 
 
-@app.task(name="shop.try_again", bind=True, max_retries=1)  # type: ignore[untyped-decorator]
+@app.task(name="shop.try_again", bind=True, max_retries=1)
 def try_again(self, number: int) -> None:  # type: ignore[no-untyped-def]
     if self.request.retries == 0:
         raise self.retry(countdown=0, exc=TimeoutError("not yet"))
