@@ -65,7 +65,34 @@ def _times(payload: Any) -> dict[str, float]:
     return {key: payload[key] for key in ("start_timestamp", "timestamp")}
 
 
+def _from_containers(receiver: Receiver) -> Iterator[ArrivedSpan]:
+    for item in receiver.items("span"):
+        for span in item.payload["items"]:
+            meta = span.get("_meta", {}).get("attributes", {})
+            yield ArrivedSpan(
+                span["trace_id"],
+                span["span_id"],
+                span.get("parent_span_id"),
+                span["name"],
+                span["start_timestamp"],
+                span["end_timestamp"],
+                _plain(span.get("attributes", {})),
+                [
+                    {**link, "attributes": _plain(link.get("attributes", {}))}
+                    for link in span.get("links", [])
+                ],
+                {key: annotation.get("value", annotation) for key, annotation in meta.items()},
+                item.id,
+                span["is_segment"],
+            )
+
+
+def _plain(attributes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {key: typed["value"] for key, typed in attributes.items()}
+
+
 READERS: Final[dict[str, Callable[[Receiver], Iterator[ArrivedSpan]]]] = {
     "transactions": _from_transactions,
+    "spans": _from_containers,
 }
 """How spans are read, by the value of the setting ``wire``."""

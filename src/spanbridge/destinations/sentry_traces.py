@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -139,6 +140,7 @@ class SpanWire:
         self._segments: WeakKeyDictionary[LocalTrace, SegmentName] = WeakKeyDictionary()
         """Of local traces that have spans to come, after their root left or before."""
         self._lineages = Lineages(policy)
+        self._since_ns = time_ns()
         self._told: WeakSet[LocalTrace] = WeakSet()
 
     def envelopes(self, released: Released) -> list[OutgoingEnvelope]:
@@ -171,7 +173,8 @@ class SpanWire:
             # It may be renamed until it ends, so it is read each time; that is every few seconds.
             root = self._policy.scrub_span(read_span(live))
             segment = self._segments[local] = segment_name(root)
-            if local not in self._told:
+            # What is older was told of by whoever was here before: the parent of a forked process.
+            if local not in self._told and root.start_ns >= self._since_ns:
                 self._told.add(local)
                 self._tell(convert_started(segment, root, self._common))
             return segment

@@ -72,13 +72,32 @@ def encode_spans(
         raise ValueError("spans without their root need the name of their segment")
     converted += [(convert_streamed(span, segment)[0], span.resource) for span in spans]
     shared = _SharedBySegment(common, segment)
-    encoded = [shared.encode(streamed, resource) for streamed, resource in converted]
-    return EncodedSpans(list(_containers("span", encoded, MAX_SPANS)), segment)
+    containers: list[EncodedContainer] = []
+    for part in _with_distinct_ids(converted):
+        encoded = [shared.encode(streamed, resource) for streamed, resource in part]
+        containers += _containers("span", encoded, MAX_SPANS)
+    return EncodedSpans(containers, segment)
 
 
 def encode_logs(logs: Sequence[LogItem]) -> list[EncodedContainer]:
     """Encode logs, of one trace or of several."""
     return list(_containers("log", [encode_json(log) for log in logs], MAX_LOGS))
+
+
+def _with_distinct_ids(
+    converted: list[tuple[StreamedSpan, Resource]],
+) -> list[list[tuple[StreamedSpan, Resource]]]:
+    """The spans in parts without equal ids, of which Relay keeps one for each envelope."""
+    if len({span.span_id for span, _ in converted}) == len(converted):
+        return [converted]  # only a faulty generator of ids makes it otherwise
+    parts: list[list[tuple[StreamedSpan, Resource]]] = []
+    times: dict[str, int] = {}
+    for span, resource in converted:
+        number = times[span.span_id] = times.get(span.span_id, -1) + 1
+        if number == len(parts):
+            parts.append([])
+        parts[number].append((span, resource))
+    return parts
 
 
 def _containers(kind: str, encoded: list[bytes], most: int) -> Iterator[EncodedContainer]:
