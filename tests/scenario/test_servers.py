@@ -64,7 +64,6 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
         pytest.param(TERM, "asgi", 1, UVICORN, id="uvicorn"),
         pytest.param(INT, "asgi", 1, UVICORN, id="uvicorn, SIGINT"),
         pytest.param(TERM, "asgi", 2, (*UVICORN, "--workers", "2"), id="uvicorn workers"),
-        pytest.param(TERM, "asgi", 2, (*GUNICORN, *UNDER_UVICORN), id="gunicorn uvicorn"),
         pytest.param(
             TERM, "asgi", 2, (*GUNICORN, "--preload", *UNDER_UVICORN), id="gunicorn uvicorn preload"
         ),
@@ -74,7 +73,6 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
         pytest.param(TERM, "wsgi", 2, (*GUNICORN, "--preload"), id="gunicorn sync preload"),
         pytest.param(TERM, "wsgi", 2, (*GUNICORN, "--threads", "2"), id="gunicorn gthread"),
         pytest.param(TERM, "asgi", 2, HYPERCORN, id="hypercorn workers"),
-        pytest.param(INT, "asgi", 2, HYPERCORN, id="hypercorn workers, SIGINT"),
     ],
 )
 def test_the_last_requests_before_a_signal_arrive(
