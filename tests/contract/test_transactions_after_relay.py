@@ -154,10 +154,8 @@ CHANGED_BY_RELAY: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
     (r"transaction_info\.source", lambda ours, theirs: (ours, theirs) == ("url", "sanitized")),
     (r"server_name", lambda ours, theirs: theirs is None),  # it is a tag now
     (r"request\.method", lambda ours, theirs: ours.upper() == theirs),
-    (
-        r"request\.url",
-        lambda ours, theirs: "://" in ours and "://" in theirs,
-    ),  # as browsers write it
+    # As browsers write it.
+    (r"request\.url", lambda ours, theirs: "://" in ours and "://" in theirs),
     (r"request\.headers", lambda ours, theirs: len(ours) == len(theirs)),  # a list, capitalised
     (r"request\.query_string", lambda ours, theirs: isinstance(theirs, list)),
     # What is nested too deeply becomes text.
@@ -292,7 +290,7 @@ def test_relay_takes_thousands_of_trees_as_they_are(share: int) -> None:
                 raise AssertionError(f"the tree made from the seed {seed}: {error}") from error
             kinds += _kinds_in(payload)
         assert sent == Counter(span.name for span in (segment.root, *segment.children)), seed
-        kinds["split"] += len(parts) > 1
+        kinds += Counter(split=len(parts) - 1)
     assert kinds.keys() >= {"split", "links", "events", "cut", "moved", "follow-up"} or TREES < 2000
 
 
