@@ -19,6 +19,7 @@ from spanbridge.sentry.convert.naming.parts import PARTS
 from spanbridge.sentry.convert.naming.row import FunctionRow, OpBy, Row
 from spanbridge.sentry.convert.naming.services import MESSAGING_OPERATIONS
 from spanbridge.sentry.convert.naming.table import QUEUE_OPS, ROWS
+from spanbridge.sentry.convert.reference_dialects import dialects_section
 from spanbridge.sentry.convert.renames import RENAMED, RENAMED_WHERE_SERVED, REWORDED
 from spanbridge.sentry.convert.shape import MEASUREMENT_PREFIX, OVERRIDES, TAG_PREFIX
 from spanbridge.sentry.convert.status import (
@@ -59,7 +60,7 @@ name is the description.
 _FUNCTIONS_HEAD = """\
 ## Agents, models, MCP, coordination and governance
 
-In the order of the rows, these stand after the HTTP rows and before the databases.
+Their place among the rows is shown above.
 """
 
 _CACHES = """\
@@ -151,6 +152,7 @@ def reference_page() -> str:
         f"{_ROWS_HEAD}\n" + "\n".join(_row(row) for row in ROWS),
         "## Parts\n\n" + _table(("part", "value"), _parts()),
         f"{_FUNCTIONS_HEAD}\n" + "\n".join([*_functions(), *_public_tables(agents)]),
+        dialects_section(),
         f"{_CACHES}\n" + _table(("op", "commands"), _words(CACHE_COMMANDS)) + f"\n{_CACHES_GAPS}",
         f"{_QUEUES}\n" + _table(("op", "operation", "words"), _queues()) + f"\n{_QUEUES_GAPS}",
         _STATUS.format(
