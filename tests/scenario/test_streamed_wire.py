@@ -8,12 +8,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from spanbridge.destinations.sentry_traces import STREAM_INTERVAL_S
 from spanbridge.testing import Receiver
+from tests.support.arrived import spans_that_arrived
 from tests.support.bridged import Bridged, bridged
 from tests.support.program import clean_environment, wait_until
 
@@ -122,6 +124,33 @@ def test_a_child_that_outlives_its_root_is_of_the_same_segment(receiver: Receive
     assert background["attributes"]["sentry.segment.name"] == "request"
     assert not background["is_segment"]
     assert receiver.violations == []
+
+
+def test_work_that_begins_after_its_request_was_sent_is_sent_at_once_and_knows_it(
+    receiver: Receiver,
+) -> None:
+    for wire in ("spans", "transactions"):
+        with streaming(receiver, wire=wire) as under_test:
+            with under_test.tracer.start_as_current_span(
+                "request", attributes={"gen_ai.conversation.id": "c1"}
+            ) as request:
+                around = set_span_in_context(request)
+            under_test.flush()
+            with under_test.tracer.start_as_current_span("afterwards", context=around):
+                pass
+            # No flush: it has to leave by itself, within the time of a round.
+            receiver.wait_for(partial(has_arrived, wire=wire, name="afterwards"))
+
+    _, afterwards = streamed(receiver)
+    assert afterwards["attributes"]["sentry.segment.name"] == "request"
+    assert afterwards["attributes"]["gen_ai.conversation.id"] == "c1"
+    follow_up = receiver.transactions[-1].payload["contexts"]["trace"]
+    assert follow_up["data"]["gen_ai.conversation.id"] == "c1"
+    assert receiver.violations == []
+
+
+def has_arrived(receiver: Receiver, wire: str, name: str) -> bool:
+    return any(span.name == name for span in spans_that_arrived(receiver, wire))
 
 
 def test_children_of_a_root_that_is_lost_arrive(receiver: Receiver) -> None:

@@ -132,6 +132,11 @@ class Assembler:
                 segments += self.release(local)
         return segments
 
+    def lose(self, local: LocalTrace) -> list[Released]:
+        """All that is held of a local trace whose root will never end."""
+        self._root_left.add(local)
+        return self.release(local)
+
     def release(self, local: LocalTrace) -> list[Released]:
         """All that is held of one local trace, without waiting for its root."""
         held = self._held.pop(local, None)
@@ -168,6 +173,6 @@ class Assembler:
     def _release_root(self, local: LocalTrace, root: SpanRecord, held: _Held) -> Segment:
         del self._held[local]
         self._forget(held, 1 + len(held.spans))
-        if local.open:
-            self._root_left.add(local)
+        # Also if nothing is open: what the root began may start its first span later.
+        self._root_left.add(local)
         return root_segment(root, held.spans)

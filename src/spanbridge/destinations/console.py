@@ -128,7 +128,7 @@ class ConsoleDestination(StreamDestination["Printable"]):
 
     def lose(self, local: LocalTrace) -> None:
         """Print what there is of a trace whose root will never end."""
-        self._outbox.put([item.segment for item in self._assembler.release(local)])
+        self._outbox.put([item.segment for item in self._assembler.lose(local)])
 
     def advance(self, now_s: float) -> None:
         """Print the trees that are complete."""

@@ -263,7 +263,7 @@ class SentryDestination:
 
     def lose(self, local: LocalTrace) -> None:
         """Send what there is of a trace whose root will never end."""
-        self._send(self._wire.assembler.release(local))
+        self._send(self._wire.assembler.lose(local))
 
     def advance(self, now_s: float) -> None:
         """Send the spans that may leave, and the logs that waited long enough."""

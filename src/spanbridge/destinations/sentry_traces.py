@@ -138,7 +138,7 @@ class SpanWire:
         self._envelope = envelope
         self._tell = tell
         self._segments: WeakKeyDictionary[LocalTrace, SegmentName] = WeakKeyDictionary()
-        """Of local traces that have spans to come, after their root left or before."""
+        """For spans that leave without their root, before it or after."""
         self._lineages = Lineages(policy)
         self._since_ns = time_ns()
         self._told: WeakSet[LocalTrace] = WeakSet()
@@ -151,7 +151,7 @@ class SpanWire:
         root = spans.pop(0) if segment.root.span_id == f"{local.root_id:016x}" else None
         name = None if root is not None else self._segment(local, segment.root)
         encoded = encode_spans(spans, root, name, self._common)
-        if root is not None and local.open:
+        if root is not None:  # what it began may start its first span later
             self._segments[local] = encoded.segment
         named = encoded.segment.name if encoded.segment.source != "url" else None
         # Several containers may go under it, and the root may be renamed meanwhile.

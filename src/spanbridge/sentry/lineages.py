@@ -33,9 +33,7 @@ class Lineages:
         if lineage is None:
             if not self._is_of_gen_ai(local, spans):
                 return list(spans)
-            lineage = Lineage()
-            if local.open:  # else nothing follows that would have to know
-                self._known[local] = lineage
+            lineage = self._known[local] = Lineage()
         return lineage.complete(spans, lambda span_id: self._enclosing(local, span_id))
 
     def _is_of_gen_ai(self, local: LocalTrace, spans: Sequence[SpanRecord]) -> bool:

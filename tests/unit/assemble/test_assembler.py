@@ -146,3 +146,38 @@ def test_whatever_the_order_of_ends_each_span_leaves_once(random: object) -> Non
     left += [n for item in assembler.release_all(1000) for n in names(item.segment)]
     assert sorted(left) == sorted(f"span {span_id}" for _, span_id in ends)
     assert assembler.held == 0
+
+
+def test_what_starts_only_after_its_root_has_left_does_not_wait_for_it() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1)
+    assembler.add(local, record(1), 0)
+    assert len(assembler.ready(0)) == 1
+
+    assembler.add(local, record(2, 1), 10)
+
+    [released] = assembler.ready(10)
+    assert names(released.segment) == ("span 2",)
+
+
+def test_what_ends_after_its_root_was_lost_does_not_wait_for_it() -> None:
+    assembler, local = Assembler(300, 100), local_trace(1)
+    assert assembler.lose(local) == []
+
+    assembler.add(local, record(2, 1), 10)
+
+    [released] = assembler.ready(10)
+    assert names(released.segment) == ("span 2",)
+
+
+def test_one_trace_may_hold_only_so_many_spans_and_so_much_memory() -> None:
+    assembler = Assembler(300, 100, max_trace_spans=3, max_trace_bytes=20_000)
+    many, large = local_trace(1, 1), local_trace(11, 11)
+    for span_id in (2, 3, 4):
+        assembler.add(many, record(span_id, 1), 0)
+    assembler.add(large, record(12, 11, attributes={"text": "x" * 30_000}), 0)
+
+    released = assembler.ready(0)
+
+    assert [(part.local, len(names(part.segment))) for part in released] == [(many, 3), (large, 1)]
+    assert all(part.segment.is_follow_up for part in released)
+    assert assembler.held == 0

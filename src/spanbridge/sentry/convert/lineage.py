@@ -43,6 +43,7 @@ _USAGE_NAMES: Final = {
 }
 _REPORTING: Final = frozenset(_USAGE_NAMES)
 _CONVERSATION_NAMES: Final = (CONVERSATION, *(o for o, n in RENAMED.items() if n == CONVERSATION))
+_CONVERSATIONS: Final = frozenset(_CONVERSATION_NAMES)
 _RESPONSE_ID_NAMES: Final = (RESPONSE_ID, *(o for o, n in RENAMED.items() if n == RESPONSE_ID))
 _FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
 _MARKS: Final = frozenset(
@@ -228,6 +229,9 @@ class _Part:
 
     def inherited(self, span_id: str) -> _Inherited:
         """What a span hands down, its own included. Each span is looked at once."""
+        found = self._found.get(span_id)
+        if found is not None:  # as for most: their first child asked
+            return found
         found = self._known(span_id)
         if found is not None:
             return found
@@ -264,11 +268,12 @@ def _handed_down(span: Enclosing, inherited: _Inherited) -> _Inherited:
     attributes = span.attributes
     if not is_gen_ai(attributes):
         return _Inherited(span.parent_span_id, inherited.agent, inherited.conversation)
-    # An agent that is being created does nothing yet.
-    is_new = _operation_of(attributes) == "create_agent"
+    agent = _agent_of(attributes)
+    if agent and _operation_of(attributes) == "create_agent":
+        agent = ""  # one that is being created does nothing yet
     return _Inherited(
         span.parent_span_id,
-        ("" if is_new else _agent_of(attributes)) or inherited.agent,
+        agent or inherited.agent,
         _conversation_of(attributes) or inherited.conversation,
     )
 
@@ -299,7 +304,9 @@ def _agent_of(attributes: Attributes) -> str:
 
 
 def _conversation_of(attributes: Attributes) -> str:
-    conversation = _first(attributes, _CONVERSATION_NAMES)
+    conversation = ""
+    if not _CONVERSATIONS.isdisjoint(attributes):
+        conversation = _first(attributes, _CONVERSATION_NAMES)
     if not conversation and not attributes.keys().isdisjoint(SESSION_OWNERS):
         conversation = _first(attributes, ("session.id",))
     return conversation
