@@ -97,6 +97,7 @@ CONTENT_NAMES: Final = frozenset({
     "embedding.embeddings", "tool_call.function.arguments", "reranker.input_documents",
     "reranker.output_documents", "annotation.explanation", "evaluation.explanation",
     "prompt.text", "completion.text", "image.url", "audio.url", "audio.transcript", "video.url",
+    "tool.input", "tool.output", "smolagents.task", "smolagents.additional_args",
     # OpenLLMetry, Traceloop
     "traceloop.entity.input", "traceloop.entity.output", "traceloop.prompt.template",
     "traceloop.prompt.template_variables", "llm.completions", "llm.request.functions",
@@ -123,7 +124,8 @@ CONTENT_NAMES: Final = frozenset({
     "http.request.body", "http.response.body", "http.request.body.content",
     "http.response.body.content", "messaging.message.body", "mcp.logging.message",
     "mcp.progress.message", "mcp.prompt.result.description", "rpc.request.body",
-    "rpc.response.body", "db.response.body",
+    "rpc.response.body", "db.response.body", "db.query.result.document",
+    "db.query.result.metadata",
 })  # fmt: skip
 CONTENT_PREFIXES: Final = (
     "gen_ai.prompt.", "gen_ai.completion.", "gen_ai.content.", "gen_ai.input.messages.",
@@ -134,8 +136,25 @@ CONTENT_PREFIXES: Final = (
     "reranker.output_documents.", "reranker.query", "embedding.embeddings.", "input.documents",
     "output.documents", "ai.prompt.", "mcp.request.argument.", "mcp.tool.result.content",
     "mcp.prompt.result.message_content", "db.query.parameter.", "db.statement.parameters",
-    "input.messages.", "output.messages.", "input.images.", "output.images.",
+    "input.messages.", "output.messages.", "input.images.", "output.images.", "input.audio.",
+    "output.audio.",
 )  # fmt: skip
+DIALECT_ROOTS: Final = (
+    "gen_ai.", "llm.", "ai.", "mcp.", "openinference.", "traceloop.", "langfuse.", "agentops.",
+    "smolagents.", "crewai.",
+)  # fmt: skip
+"""Roots under which libraries write prompts and answers, by new names every month."""
+CONTENT_WORDS: Final = frozenset({
+    "arguments", "args", "body", "completion", "completions", "content", "contents", "document",
+    "documents", "input", "inputs", "instruction", "instructions", "message", "messages", "output",
+    "outputs", "prompt", "prompts", "query", "reasoning", "result", "results", "task", "text",
+    "texts", "thinking", "transcript",
+})  # fmt: skip
+"""A name under those roots whose last word is one of these is content, known or not."""
+COUNT_ROOTS: Final = ("gen_ai.usage.", "gen_ai.aggregated_usage.", "llm.usage.", "llm.token_count.",
+    "ai.usage.", "gen_ai.cost.", "llm.cost.", "langfuse.observation.usage_details.",
+    "langfuse.observation.cost_details.")  # fmt: skip
+"""Under these the same words say of what something is counted."""
 CONTENT_RESULTS: Final = ("mcp.tool.result.", "mcp.prompt.result.")
 """Under these a name that ends in ``.content`` is content: ``mcp.tool.result.0.content``."""
 TOLD_NAMES: Final = frozenset({
@@ -209,7 +228,19 @@ def _is_content(name: str) -> bool:
         return True
     if name.startswith(CONTENT_PREFIXES):
         return name not in TOLD_NAMES
-    return name.startswith(CONTENT_RESULTS) and name.endswith(".content")
+    if name.startswith(CONTENT_RESULTS) and name.endswith(".content"):
+        return True
+    return (
+        name.startswith(DIALECT_ROOTS)
+        and not name.startswith(COUNT_ROOTS)
+        and name not in TOLD_NAMES
+        and _last_word(name) in CONTENT_WORDS
+    )
+
+
+def _last_word(name: str) -> str:
+    words = [word for word in _WORDS.findall(name) if not word.isdigit()]
+    return words[-1].lower() if words else ""
 
 
 @lru_cache(maxsize=4096)

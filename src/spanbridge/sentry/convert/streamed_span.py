@@ -39,9 +39,11 @@ _CALLERS_FAULT: Final = frozenset(
         "already_exists",
         "failed_precondition",
         "resource_exhausted",
+        "aborted",
+        "out_of_range",
     }
 )
-"""What HTTP's codes from 400 to 499 stand for: no failure of the server that says so."""
+"""What HTTP's codes from 400 to 499 and the like of RPC stand for: no failure of the server."""
 _OF_SEGMENT: Final = ("sentry.segment.id", "sentry.segment.name", "sentry.trace_lifecycle")
 """Ours alone: with anything else there the server would take the trace apart."""
 _MAX_CACHED: Final = 64
