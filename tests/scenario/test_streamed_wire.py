@@ -9,11 +9,13 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from spanbridge.destinations.sentry_traces import STREAM_INTERVAL_S
+from spanbridge.process.intake import Intake
 from spanbridge.testing import Receiver
 from tests.support.arrived import spans_that_arrived
 from tests.support.bridged import Bridged, bridged
@@ -216,6 +218,46 @@ def test_events_may_stay_with_their_span_for_servers_without_logs(receiver: Rece
     [event] = transaction.payload["contexts"]["trace"]["data"]["otel.events"]
     assert (event["name"], event["attributes"]) == ("policy.decision", {"outcome": "deny"})
     assert logs(receiver) == []
+
+
+def test_a_burst_below_one_root_is_of_one_segment_with_the_roots_name(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanbridge.pipeline.BATCH", 50)
+    with streaming(receiver) as under_test:
+        intake = under_test.bridge.processor.intake
+        under_test.bridge.processor.intake = held = Intake(100_000)
+        with under_test.tracer.start_as_current_span("run"):
+            for number in range(3_000):
+                with under_test.tracer.start_as_current_span(f"step {number}"):
+                    pass
+        # The root ended long before the worker comes to see the first of its children.
+        under_test.bridge.processor.intake = intake
+        assert intake is not None
+        held.bequeath(intake)
+        under_test.flush(30)
+
+    spans = streamed(receiver)
+    assert len(spans) == 3_001
+    assert {span["attributes"]["sentry.segment.name"] for span in spans} == {"run"}
+    contexts = {item.envelope_header["trace"]["transaction"] for item in receiver.items("span")}
+    assert contexts == {"run"}
+    assert receiver.violations == []
+
+
+def test_a_root_that_cannot_be_read_costs_nothing_but_itself(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanbridge.runtime.guard.GUARD._reraise", False)
+    with streaming(receiver) as under_test:
+        with under_test.tracer.start_as_current_span("run") as run:
+            run.update_name(cast("str", 123))
+            with under_test.tracer.start_as_current_span("child"):
+                pass
+            under_test.flush()
+
+    assert [span["name"] for span in streamed(receiver)] == ["child"]
+    assert under_test.ledger("sentry").outcomes["span"] == {"delivered": 1, "withheld": 1}
 
 
 def test_a_failing_span_says_so_and_its_error_knows_it(receiver: Receiver) -> None:

@@ -120,7 +120,7 @@ class Assembler:
                 segments += self.release(local)
             else:
                 self._weigh(held)
-                if self._is_full(held):
+                if self._is_full(held) and not self._root_is_near(local):
                     segments += self.release(local)
         while self._count > self._max_spans or self._size_bytes > self._max_bytes:
             segments += self.release(next(iter(self._held)))
@@ -158,6 +158,10 @@ class Assembler:
 
     def _is_full(self, held: _Held) -> bool:
         return len(held.spans) >= self._max_trace_spans or held.size_bytes >= self._max_trace_bytes
+
+    def _root_is_near(self, local: LocalTrace) -> bool:
+        """Whether the root has ended but is not here yet: then it waits in the queue behind."""
+        return local.root_id not in local.open and local not in self._root_left
 
     def _weigh(self, held: _Held) -> None:
         """Count the memory of spans that stay; most leave at once and are never weighed."""

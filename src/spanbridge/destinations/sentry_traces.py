@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from time import time_ns
 from typing import TYPE_CHECKING, Final, Protocol
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from spanbridge.assemble.assembler import Assembler, Released
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.model.outcome import Signal
-from spanbridge.model.trace import Segment
-from spanbridge.record.span import read_span
+from spanbridge.model.trace import Segment, SegmentName
 from spanbridge.runtime.event_id import new_event_id
 from spanbridge.sentry.containers import MAX_CONTAINER_BYTES, MAX_SPANS, encode_spans
 from spanbridge.sentry.convert.log import convert_started
-from spanbridge.sentry.convert.streamed_span import SegmentName, segment_name
+from spanbridge.sentry.convert.streamed_span import segment_name
+from spanbridge.sentry.glimpse import glimpse
 from spanbridge.sentry.lineages import Lineages
 from spanbridge.sentry.transactions import encode_transactions
 
@@ -132,13 +132,12 @@ class SpanWire:
             max_trace_spans=MAX_SPANS,
             max_trace_bytes=MAX_CONTAINER_BYTES,
         )
+        self._name = options.name
         self._policy = policy
         self._common = common
         self._dsc_source = dsc_source
         self._envelope = envelope
         self._tell = tell
-        self._segments: WeakKeyDictionary[LocalTrace, SegmentName] = WeakKeyDictionary()
-        """For spans that leave without their root, before it or after."""
         self._lineages = Lineages(policy)
         self._since_ns = time_ns()
         self._told: WeakSet[LocalTrace] = WeakSet()
@@ -151,9 +150,8 @@ class SpanWire:
         root = spans.pop(0) if segment.root.span_id == f"{local.root_id:016x}" else None
         name = None if root is not None else self._segment(local, segment.root)
         encoded = encode_spans(spans, root, name, self._common)
-        if root is not None:  # what it began may start its first span later
-            self._segments[local] = encoded.segment
-        named = encoded.segment.name if encoded.segment.source != "url" else None
+        local.segments[self._name] = encoded.segment
+        named = encoded.segment.name if encoded.segment.source not in ("url", "") else None
         # Several containers may go under it, and the root may be renamed meanwhile.
         dsc = self._dsc_source.of(local, named)
         return [
@@ -168,18 +166,14 @@ class SpanWire:
 
     def _segment(self, local: LocalTrace, first: SpanRecord) -> SegmentName:
         """The segment of spans that leave without their root."""
-        live = local.open_span(local.root_id)
-        if live is not None:
-            # It may be renamed until it ends, so it is read each time; that is every few seconds.
-            root = self._policy.scrub_span(read_span(live))
-            segment = self._segments[local] = segment_name(root)
-            # What is older was told of by whoever was here before: the parent of a forked process.
-            if local not in self._told and root.start_ns >= self._since_ns:
-                self._told.add(local)
-                self._tell(convert_started(segment, root, self._common))
-            return segment
-        known = self._segments.get(local)
-        if known is None:  # the root was lost, or started before anybody looked
-            known = segment_name(first)._replace(span_id=f"{local.root_id:016x}")
-            self._segments[local] = known
-        return known
+        # It may be renamed until it ends, so it is read each time; that is every few seconds.
+        root = glimpse(local, local.root_id, self._policy)
+        if root is None:  # it has left, was lost, or started before anybody looked
+            known = local.segments.get(self._name)
+            return known or SegmentName(f"{local.root_id:016x}", segment_name(first).name, "")
+        segment = segment_name(root)
+        # What is older was told of by whoever was here before: the parent of a forked process.
+        if local not in self._told and root.start_ns >= self._since_ns:
+            self._told.add(local)
+            self._tell(convert_started(segment, root, self._common))
+        return segment

@@ -25,6 +25,18 @@ class DynamicSamplingContext(msgspec.Struct, frozen=True, omit_defaults=True, gc
     replay_id: str | None = None
 
 
+class SegmentName(msgspec.Struct, frozen=True, gc=False):
+    """The segment that streamed spans belong to: its root's id, and the name as far as known.
+
+    ``source`` is Sentry's word for where the name comes from; ``""`` if the root was never seen and
+    the name is that of a span below it.
+    """
+
+    span_id: str
+    name: str
+    source: str
+
+
 class Segment(msgspec.Struct, frozen=True, gc=False):
     """A real span and those of its finished descendants that leave together.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanContext, TraceState
 
-    from spanbridge.model.trace import DynamicSamplingContext
+    from spanbridge.model.trace import DynamicSamplingContext, SegmentName
     from spanbridge.process.upstream import Upstream
     from spanbridge.runtime.bound import Bound
 
@@ -38,6 +38,7 @@ class LocalTrace:
         "open",
         "root",
         "root_id",
+        "segments",
         "trace_id",
         "trace_state",
         "upstream",
@@ -67,6 +68,8 @@ class LocalTrace:
         """By span id: what was bound where the span started, until its end was read."""
         self.dsc: dict[str, DynamicSamplingContext] = {}
         """By destination name, frozen when it first leaves the process."""
+        self.segments: dict[str, SegmentName] = {}
+        """By destination name: what streamed spans were told to belong to."""
 
     def open_span(self, span_id: int) -> Span | None:
         """A span that has not ended, if the application still has it."""

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from spanbridge.model.span import Resource, SpanRecord
-from spanbridge.sentry.convert.streamed_span import (
-    SegmentName,
-    convert_streamed,
-    shared_attributes,
-)
+from spanbridge.model.trace import SegmentName
+from spanbridge.sentry.convert.streamed_span import convert_streamed, shared_attributes
 from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Item
 from spanbridge.sentry.wire_container import (

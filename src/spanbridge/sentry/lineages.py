@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from spanbridge.record.span import read_span
 from spanbridge.sentry.convert.lineage import Enclosing, Lineage, any_gen_ai, is_gen_ai
+from spanbridge.sentry.glimpse import glimpse
 
 if TYPE_CHECKING:
     from spanbridge.model.span import SpanRecord
@@ -45,8 +45,5 @@ class Lineages:
         )
 
     def _enclosing(self, local: LocalTrace, span_id: str) -> Enclosing | None:
-        live = local.open_span(int(span_id, 16))
-        if live is None:
-            return None
-        span = self._policy.scrub_span(read_span(live))
-        return Enclosing(span.parent_span_id, span.attributes)
+        span = glimpse(local, int(span_id, 16), self._policy)
+        return Enclosing(span.parent_span_id, span.attributes) if span is not None else None

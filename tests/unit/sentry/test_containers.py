@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from spanbridge.model.span import Resource, SpanEvent, SpanRecord
+from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.containers import (
     MAX_CONTAINER_BYTES,
     MAX_LOGS,
@@ -15,7 +16,6 @@ from spanbridge.sentry.containers import (
     encode_spans,
 )
 from spanbridge.sentry.convert.log import convert_events
-from spanbridge.sentry.convert.streamed_span import SegmentName
 from spanbridge.sentry.convert.typed import text_value
 from tests.support.spans import record
 

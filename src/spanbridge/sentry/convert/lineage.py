@@ -7,6 +7,7 @@ span belongs to no agent, and a sum over the usage counts every token as often a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
@@ -22,7 +23,10 @@ from spanbridge.sentry.convert.dialects.names import (
     OPERATION,
     PROVIDER,
     RENAMED,
+    RENAMED_IF_ALONE,
+    REQUEST_MODEL,
     RESPONSE_ID,
+    RESPONSE_MODEL,
     SESSION_OWNERS,
     USAGE,
 )
@@ -45,6 +49,13 @@ _REPORTING: Final = frozenset(_USAGE_NAMES)
 _CONVERSATION_NAMES: Final = (CONVERSATION, *(o for o, n in RENAMED.items() if n == CONVERSATION))
 _CONVERSATIONS: Final = frozenset(_CONVERSATION_NAMES)
 _RESPONSE_ID_NAMES: Final = (RESPONSE_ID, *(o for o, n in RENAMED.items() if n == RESPONSE_ID))
+_MODEL_NAMES: Final = (
+    REQUEST_MODEL,
+    RESPONSE_MODEL,
+    *(old for old, new in RENAMED.items() if new in (REQUEST_MODEL, RESPONSE_MODEL)),
+    *RENAMED_IF_ALONE,
+)
+EMBEDDINGS: Final = "embeddings"
 _FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
 _MARKS: Final = frozenset(
     (OPERATION, PROVIDER, "gen_ai.system", AGENT, *_CONVERSATION_NAMES, *_USAGE_NAMES, *KINDS)
@@ -85,12 +96,37 @@ class _Inherited(NamedTuple):
     conversation: str
 
 
+class _Call(NamedTuple):
+    """What tells one request to a model from another; each is empty if the span does not say it."""
+
+    response: str
+    operation: str
+    model: str
+
+    def may_be(self, other: _Call) -> bool:
+        """Whether two spans, one directly in the other, can tell of the same request."""
+        if self.response and other.response:
+            return self.response == other.response
+        if (self.operation == EMBEDDINGS) != (other.operation == EMBEDDINGS):
+            return False
+        # A response names the model more exactly than a request: gpt-5 became gpt-5-2025-08-07.
+        return self.model.startswith(other.model) or other.model.startswith(self.model)
+
+
 class _Below(msgspec.Struct):
     """What is known of the descendants of a span."""
 
     reports_usage: bool = False
-    calls: list[str] = []
-    """Of model calls directly in it: the ids of their responses, empty if there is none."""
+    calls: list[_Call] = []
+    """Model calls directly in it."""
+
+
+class _Told(NamedTuple):
+    """A span that counts a response: when it began and ended, and who wrote it."""
+
+    start_ns: int
+    end_ns: int
+    scope: str
 
 
 class Lineage:
@@ -102,8 +138,9 @@ class Lineage:
       around that one the same numbers are sums, and move to ``multi_agent.usage.*``. A sum that
       nobody below reports stays.
     - A request of which two spans tell, a client's own and an instrumentation's, counts once too,
-      on the span that ended first: the two have one response id and overlap in time, or one is
-      directly in the other and not both know the id.
+      on the span that ended first: two libraries wrote them, they have one response id and overlap
+      in time; or one is directly in the other, and what they say of id, operation and model can be
+      the same.
 
     Its memory is bounded by :data:`MAX_REMEMBERED`. A sum that left before a span below it reported
     cannot be taken back.
@@ -112,8 +149,8 @@ class Lineage:
     def __init__(self) -> None:
         self._left: dict[str, _Inherited] = {}
         self._below: dict[str, _Below] = {}
-        self._responses: dict[str, list[tuple[int, int]]] = {}
-        """By id of the response: when the spans began and ended that count it."""
+        self._responses: dict[str, list[_Told]] = {}
+        """By id of the response: the spans that count it."""
 
     def complete(self, spans: Sequence[SpanRecord], above: Above) -> list[SpanRecord]:
         """The spans that leave together, in the same order, with what they take from others.
@@ -134,7 +171,11 @@ class Lineage:
         repeating = {span.span_id for span in reporting if self._is_counted_elsewhere(span)}
         completed = [self._completed(span, part, repeating) for span in spans]
         for span in spans:
-            _remember(self._left, span.span_id, part.inherited(span.span_id))
+            self._left[span.span_id] = part.inherited(span.span_id)
+        # Only now: what one part needs may be more than is remembered for the next.
+        _forget_oldest(self._left)
+        _forget_oldest(self._below)
+        _forget_oldest(self._responses)
         return completed
 
     def _note_usage(self, span: SpanRecord, part: _Part) -> None:
@@ -143,7 +184,7 @@ class Lineage:
         if span_id is not None and _operation_of(span.attributes) in MODEL_CALLS:
             calls = self._below_of(span_id).calls
             if len(calls) < MAX_CALLS:
-                calls.append(_first(span.attributes, _RESPONSE_ID_NAMES))
+                calls.append(_call_of(span.attributes))
         while span_id is not None:
             below = self._below_of(span_id)
             if below.reports_usage:
@@ -154,8 +195,7 @@ class Lineage:
     def _below_of(self, span_id: str) -> _Below:
         below = self._below.get(span_id)
         if below is None:
-            below = _Below(calls=[])
-            _remember(self._below, span_id, below)
+            below = self._below[span_id] = _Below(calls=[])
         return below
 
     def _completed(self, span: SpanRecord, part: _Part, repeating: set[str]) -> SpanRecord:
@@ -181,21 +221,22 @@ class Lineage:
         is_call = _operation_of(span.attributes) in MODEL_CALLS
         if not is_call:
             return below is not None and below.reports_usage
-        response = _first(span.attributes, _RESPONSE_ID_NAMES)
-        if below is not None and any(not response or not call for call in below.calls):
+        call = _call_of(span.attributes)
+        if below is not None and any(call.may_be(other) for other in below.calls):
             return True
-        return bool(response) and self._is_told_already(response, span)
+        return bool(call.response) and self._is_told_already(call.response, span)
 
     def _is_told_already(self, response: str, span: SpanRecord) -> bool:
-        told = self._responses.get(response)
-        if told is None:
-            told = []
-            _remember(self._responses, response, told)
-        # A server that gives every response the same id answers one after the other.
-        if any(span.start_ns < end and start < span.end_ns for start, end in told):
+        told = self._responses.setdefault(response, [])
+        scope = span.scope.name
+        # Of one library they are two requests, to a server that gives all responses the same id.
+        if any(
+            span.start_ns < one.end_ns and one.start_ns < span.end_ns and one.scope != scope
+            for one in told
+        ):
             return True
         if len(told) < MAX_CALLS:
-            told.append((span.start_ns, span.end_ns))
+            told.append(_Told(span.start_ns, span.end_ns, scope))
         return False
 
 
@@ -324,7 +365,14 @@ def _first(attributes: Attributes, names: Sequence[str]) -> str:
     return ""
 
 
-def _remember(known: dict[str, _Value], span_id: str, value: _Value) -> None:
-    if len(known) >= MAX_REMEMBERED:
-        del known[next(iter(known))]
-    known[span_id] = value
+def _call_of(attributes: Attributes) -> _Call:
+    return _Call(
+        _first(attributes, _RESPONSE_ID_NAMES),
+        _operation_of(attributes),
+        _first(attributes, _MODEL_NAMES),
+    )
+
+
+def _forget_oldest(known: dict[str, _Value]) -> None:
+    for key in list(itertools.islice(known, max(0, len(known) - MAX_REMEMBERED))):
+        del known[key]

@@ -13,9 +13,11 @@ from typing import Final
 
 from spanbridge.conventions.upstream import GEN_AI_CONVERSATION_ID, SESSION_ID
 from spanbridge.model.span import Attributes, AttributeValue, SpanEvent, SpanRecord
+from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.attributes import cut_text, make_json_safe
 from spanbridge.sentry.convert.interfaces import USER_ATTRIBUTES
-from spanbridge.sentry.convert.streamed_span import SegmentName, resource_attributes
+from spanbridge.sentry.convert.streamed_span import resource_attributes
+from spanbridge.sentry.convert.times import MAX_NS
 from spanbridge.sentry.convert.typed import text_value, typed_attributes, typed_meta
 from spanbridge.sentry.wire_container import LogItem, LogLevel, TypedAttributes
 
@@ -104,10 +106,14 @@ def _log(
     meta = typed_meta(data_meta)
     if body_annotation is not None:
         meta["body"] = {"": body_annotation}
+    time_ns = event.time_ns
+    if not 0 < time_ns <= MAX_NS:  # what no server would take; an event is of its span's time
+        data["otel.time_unix_nano"] = time_ns
+        time_ns = min(max(span.start_ns, 0), MAX_NS)
     attributes = {**shared, **typed_attributes(data), "event.name": text_value(body)}
     attributes["sentry.timestamp.sequence"] = typed_attributes({"": next(_sequence)})[""]
     return LogItem(
-        max(0, event.time_ns) / _NS_PER_S,
+        time_ns / _NS_PER_S,
         span.trace_id,
         level,
         body,

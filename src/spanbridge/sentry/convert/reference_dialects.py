@@ -22,6 +22,7 @@ _SECTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
     ("What went in, by operation, else `gen_ai.input.messages`:", names.INPUT_OF),
     ("What came out, by operation, else `gen_ai.output.messages`:", names.OUTPUT_OF),
     ("In the JSON text of a model's parameters:", names.PARAMETERS),
+    ("How an MCP server is reached:", names.TRANSPORTS),
     ("Why a model stopped:", names.REASONS),
     ("Usage of a span whose descendants report theirs:", names.AGGREGATE),
 )

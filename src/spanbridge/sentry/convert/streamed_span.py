@@ -8,14 +8,15 @@ Source: Sentry develop docs, "Span Protocol".
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from spanbridge.model.span import Attributes, Resource, SpanRecord
+from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.attributes import cut_text, json_value
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
 from spanbridge.sentry.convert.typed import text_value, typed_attributes, typed_meta
-from spanbridge.sentry.wire import Meta, MetaAnnotation, SpanLink, TransactionSource
+from spanbridge.sentry.wire import Meta, MetaAnnotation, SpanLink
 from spanbridge.sentry.wire_container import (
     StreamedLink,
     StreamedSpan,
@@ -48,14 +49,6 @@ _OF_SEGMENT: Final = ("sentry.segment.id", "sentry.segment.name", "sentry.trace_
 """Ours alone: with anything else there the server would take the trace apart."""
 _MAX_CACHED: Final = 64
 _resources: dict[int, tuple[Resource, TypedAttributes, TypedAttributes]] = {}
-
-
-class SegmentName(NamedTuple):
-    """The segment that spans belong to: its root's id, and the name as far as it is known."""
-
-    span_id: str
-    name: str
-    source: TransactionSource
 
 
 def segment_name(root: SpanRecord) -> SegmentName:

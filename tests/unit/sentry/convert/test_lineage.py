@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbridge.model.span import Attributes, SpanRecord
+from spanbridge.model.span import Attributes, Scope, SpanRecord
 from spanbridge.sentry.convert.dialects.names import AGGREGATE, INPUT_TOKENS, OUTPUT_TOKENS
 from spanbridge.sentry.convert.lineage import MAX_REMEMBERED, Enclosing, Lineage, is_gen_ai
 from tests.support.spans import record
 
 AGENT, CONVERSATION = "gen_ai.agent.name", "gen_ai.conversation.id"
 SECOND_NS = 10**9
+MODEL = "gen_ai.request.model"
 
 
 def agent(name: str, **more: Any) -> Attributes:
@@ -192,18 +193,61 @@ def test_one_request_that_two_nested_spans_tell_of_counts_once(
     assert spans[2][INPUT_TOKENS] == 10
 
 
-def test_one_request_that_two_spans_side_by_side_tell_of_counts_once() -> None:
-    def told(number: int, start_s: int, end_s: int) -> SpanRecord:
-        response = {"gen_ai.response.id": "r"}
-        times = {"start_ns": start_s * SECOND_NS, "end_ns": end_s * SECOND_NS}
-        return record(number, 1, attributes=chat(10, **response), **times)
+def told(number: int, start_s: int, end_s: int, library: str) -> SpanRecord:
+    times = {"start_ns": start_s * SECOND_NS, "end_ns": end_s * SECOND_NS}
+    attributes = chat(10, **{"gen_ai.response.id": "r"})
+    return record(number, 1, attributes=attributes, scope=Scope(library), **times)
 
-    spans = completed(record(1, attributes=agent("a")), told(2, 0, 5), told(3, 1, 4), told(4, 6, 9))
+
+def test_one_request_that_two_spans_side_by_side_tell_of_counts_once() -> None:
+    spans = completed(
+        record(1, attributes=agent("a")),
+        told(2, 0, 5, "client"),
+        told(3, 1, 4, "instrumentation"),
+        told(4, 6, 9, "instrumentation"),
+    )
 
     assert INPUT_TOKENS not in spans[2]
     assert spans[3][INPUT_TOKENS] == 10
     # A fake server answers everything with one id, but one after the other.
     assert spans[4][INPUT_TOKENS] == 10
+
+
+def test_calls_at_once_to_a_server_that_gives_one_id_to_all_responses_all_count() -> None:
+    spans = completed(
+        record(1, attributes=agent("a")), *(told(number, 0, 5, "client") for number in (2, 3, 4))
+    )
+
+    assert tokens(spans.values()) == 30
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "counted"),
+    [
+        (chat(1000), {"gen_ai.operation.name": "embeddings", INPUT_TOKENS: 5}, 1005),
+        (chat(10, **{MODEL: "gpt-5"}), chat(10, **{MODEL: "gpt-5-2025-08-07"}), 10),
+        (chat(10, **{MODEL: "gpt-5"}), chat(10, **{MODEL: "claude"}), 20),
+    ],
+    ids=["an embedding in it", "one model", "another model"],
+)
+def test_only_what_can_be_the_same_call_counts_once(
+    outer: Attributes, inner: Attributes, counted: int
+) -> None:
+    spans = completed(
+        record(1, attributes=outer, end_ns=1_700_000_000_009_000_000),
+        record(2, 1, attributes=inner),
+    )
+
+    assert tokens(spans.values()) == counted
+
+
+def test_more_agents_than_are_remembered_count_once_where_they_leave_together() -> None:
+    spans = [record(1)]
+    for number in range(2, 2 * MAX_REMEMBERED + 200, 2):
+        spans.append(record(number, 1, attributes=agent("a", **{INPUT_TOKENS: 10})))
+        spans.append(record(number + 1, number, attributes=chat(10)))
+
+    assert tokens(completed(*spans).values()) == 10 * (len(spans) // 2)
 
 
 def test_children_that_left_before_their_agent_know_it_and_are_remembered() -> None:

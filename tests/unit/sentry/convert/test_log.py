@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from spanbridge.model.span import Attributes, SpanEvent
+from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.log import (
     MAX_BODY_CHARS,
     STARTED,
@@ -12,7 +13,6 @@ from spanbridge.sentry.convert.log import (
     convert_started,
     has_logs,
 )
-from spanbridge.sentry.convert.streamed_span import SegmentName
 from spanbridge.sentry.convert.typed import text_value
 from spanbridge.sentry.wire_container import LogItem
 from tests.support.spans import exception_event, record

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from spanbridge.model.span import Attributes, Resource, SpanLink, SpanRecord
+from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.streamed_span import (
     MAX_ATTRIBUTES_BYTES,
-    SegmentName,
     common_attributes,
     convert_streamed,
     segment_name,

@@ -311,6 +311,17 @@ PARAMETERS: Final[Mapping[str, str]] = {
 }
 """What the JSON text of a model's parameters may hold. Only scalars are taken out of it."""
 
+TRANSPORT: Final = "network.transport"
+TRANSPORTS: Final[Mapping[str, str]] = {
+    "stdio": "pipe",
+    "sse": "tcp",
+    "http": "tcp",
+    "streamable-http": "tcp",
+    "streamable_http": "tcp",
+    "websocket": "tcp",
+}
+"""How an MCP server is reached, in the words of its libraries and in those of OpenTelemetry."""
+
 REASONS: Final[Mapping[str, str]] = {
     "tool_calls": "tool_call",
     "tool_use": "tool_call",

@@ -48,6 +48,8 @@ from spanbridge.sentry.convert.dialects.names import (
     RESPONSE_MODEL,
     SESSION_OWNERS,
     TOOL_DEFINITIONS,
+    TRANSPORT,
+    TRANSPORTS,
     USAGE,
 )
 from spanbridge.sentry.convert.dialects.shortened import shortened_json
@@ -81,6 +83,7 @@ class Rewriting(msgspec.Struct, frozen=True):
     """Canonical names whose value may be structured."""
     has_usage: bool
     has_finish_reasons: bool
+    has_transport: bool
     adds: frozenset[str]
     """Names that may come up."""
 
@@ -104,6 +107,8 @@ class Rewriting(msgspec.Struct, frozen=True):
             data.setdefault(REQUEST_MODEL, data[RESPONSE_MODEL])
         if self.has_usage:
             complete_usage(data)
+        if self.has_transport:
+            _name_transport(data)
         if self.has_finish_reasons:
             data[FINISH_REASONS] = json_text(_reasons(data[FINISH_REASONS]))
         return _complete_content(self.content, data) if self.content else {}
@@ -184,6 +189,7 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         content=content,
         has_usage=has_usage,
         has_finish_reasons=FINISH_REASONS in present,
+        has_transport="mcp.transport" in present and TRANSPORT in adds,
         adds=frozenset(adds),
     )
 
@@ -211,6 +217,12 @@ def _take_parameters(value: AttributeValue, data: Attributes) -> None:
             found = parameters.get(key)
             if isinstance(found, str | bool | int | float):
                 data.setdefault(new, found)
+
+
+def _name_transport(data: Attributes) -> None:
+    transport = data[TRANSPORT]
+    if isinstance(transport, str):
+        data[TRANSPORT] = TRANSPORTS.get(transport.lower(), transport)
 
 
 def _reasons(value: AttributeValue) -> list[AttributeValue]:
