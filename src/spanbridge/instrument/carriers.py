@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, MutableMapping
-from typing import Final
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Final, TypeAlias, overload
 
 from opentelemetry import propagate
-from opentelemetry.propagators.textmap import Getter, Setter, default_getter
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from spanbridge.instrument.context_block import ContextBlock
+
+Headers: TypeAlias = (
+    Mapping[str, object]
+    | Mapping[bytes, object]
+    | Iterable[tuple[str, object]]
+    | Iterable[tuple[bytes, object]]
+    | None
+)
+"""Headers of a message as clients of queues give them: named, in pairs, as bytes, or none."""
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]")
 _BY_SENTRY: Final[Mapping[str, tuple[str, ...]]] = {
     "sentry-trace": ("SUBPROCESS_SENTRY_TRACE", "SENTRY_TRACE"),
-    "baggage": ("BAGGAGE", "SUBPROCESS_BAGGAGE", "SENTRY_BAGGAGE"),
+    "baggage": ("SUBPROCESS_BAGGAGE", "BAGGAGE", "SENTRY_BAGGAGE"),
 }
 """Where else a header may stand, nearest parent first. Sentry's SDK for Python writes the
 ``SUBPROCESS_`` names into the environment of every child it sees starting."""
+_SENTRYS: Final = "sentry-"
+"""How Sentry's members of ``baggage`` begin."""
 _STALE: Final = frozenset(
     {
         *("TRACEPARENT", "TRACESTATE", "BAGGAGE", "SENTRY_TRACE", "SENTRY_BAGGAGE"),
@@ -35,12 +48,21 @@ _STALE: Final = frozenset(
 
 class _FromVariables(Getter[Mapping[str, str]]):
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
-        for name in _BY_SENTRY.get(key.lower(), (_variable(key),)):
-            if value := carrier.get(name):
-                return [value]
-        return None
+        names = _BY_SENTRY.get(key.lower(), (_variable(key),))
+        values = [value for name in names if (value := carrier.get(name))]
+        if key.lower() == "baggage" and len(values) > 1:
+            return [_merged(values)]
+        return values[:1] or None
 
     def keys(self, carrier: Mapping[str, str]) -> list[str]:
+        return list(carrier)
+
+
+class _FromTexts(Getter[Mapping[str, list[str]]]):
+    def get(self, carrier: Mapping[str, list[str]], key: str) -> list[str] | None:
+        return carrier.get(key.lower())
+
+    def keys(self, carrier: Mapping[str, list[str]]) -> list[str]:
         return list(carrier)
 
 
@@ -50,6 +72,7 @@ class _ToVariables(Setter[MutableMapping[str, str]]):
 
 
 _GETTER: Final = _FromVariables()
+_TEXTS: Final = _FromTexts()
 _SETTER: Final = _ToVariables()
 
 
@@ -58,8 +81,30 @@ def _variable(key: str) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
+def _merged(values: Iterable[str]) -> str:
+    """The members of several ``baggage``, of which the first that names one wins.
+
+    Sentry's members are one frozen context, so all of them are the first's that has any.
+    """
+    members: dict[str, str] = {}
+    has_sentrys = False
+    for value in values:
+        named = {member.partition("=")[0].strip(): member for member in value.split(",")}
+        members |= {
+            name: member
+            for name, member in named.items()
+            if name not in members and not (has_sentrys and name.startswith(_SENTRYS))
+        }
+        has_sentrys = has_sentrys or any(name.startswith(_SENTRYS) for name in named)
+    return ",".join(members.values())
+
+
+@overload
+def continued_from(carrier: Headers) -> ContextBlock: ...
+@overload
+def continued_from(carrier: CarrierT, getter: Getter[CarrierT]) -> ContextBlock: ...
 def continued_from(
-    carrier: Mapping[str, str], getter: Getter[Mapping[str, str]] = default_getter
+    carrier: Headers | CarrierT, getter: Getter[CarrierT] | None = None
 ) -> ContextBlock:
     """A block of code that goes on with the trace of a message.
 
@@ -71,10 +116,41 @@ def continued_from(
     The other side is OpenTelemetry's ``propagate.inject(message.headers)``.
 
     Args:
-        carrier: The message's headers. Without any of a trace, a new one starts.
-        getter: Reads a header, where the carrier is no mapping of texts.
+        carrier: The message's headers: a mapping or pairs, names and values text or bytes, or
+            ``None``. Without any of a trace, a new one starts, also where a span is current: the
+            one that waits for messages is not the one that caused this one.
+        getter: Reads a header, where the carrier is of another shape.
     """
-    return ContextBlock(lambda context: propagate.extract(carrier, context, getter))
+
+    def derive(context: Context) -> Context:
+        context = set_span_in_context(INVALID_SPAN, context)
+        if getter is not None:
+            # Of the overloads only the one with a carrier of its kind has a getter.
+            return propagate.extract(carrier, context, getter)  # type: ignore[misc]
+        return propagate.extract(_texts(carrier), context, _TEXTS)
+
+    return ContextBlock(derive)
+
+
+def _texts(carrier: object) -> dict[str, list[str]]:
+    """The headers that can be read, by their names in lower case; a name may occur twice."""
+    items = getattr(carrier, "items", None)
+    pairs = items() if callable(items) else carrier
+    texts: dict[str, list[str]] = {}
+    for pair in pairs if isinstance(pairs, Iterable) else ():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            continue
+        name, value = _text(pair[0]), pair[1]
+        values = map(_text, value if isinstance(value, list | tuple) else (value,))
+        if name is not None and (read := [text for text in values if text is not None]):
+            texts.setdefault(name.lower(), []).extend(read)
+    return texts
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
 
 
 def continued_from_environment(environ: Mapping[str, str] | None = None) -> ContextBlock:

@@ -10,6 +10,7 @@ from opentelemetry.context import Context, create_key, get_current, get_value, s
 
 from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.wrapping import wrap
+from spanbridge.runtime.guard import GUARD
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +26,8 @@ class ContextBlock:
     context inside only, so its consumer never sees it.
 
     Args:
-        derive: Makes the block's context of the one around it, at each use.
+        derive: Makes the block's context of the one around it, at each use. If it fails, the
+            block has the context around it.
     """
 
     def __init__(self, derive: Callable[[Context], Context]) -> None:
@@ -61,7 +63,12 @@ class ContextBlock:
         self.__exit__(kind, error, traceback)
 
     def _begin(self) -> _Use:
-        return _Use(self._derive(get_current()))
+        around = get_current()
+        try:
+            return _Use(self._derive(around))
+        except Exception as failure:  # of what others sent, or of somebody's own propagator
+            GUARD.caught("instrument.context", failure)
+            return _Use(around)
 
     def _leave(self) -> _Use:
         # The context tells which use this is when one object is entered from several tasks. A

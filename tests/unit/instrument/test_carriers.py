@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from opentelemetry import propagate, trace
+from opentelemetry import baggage, propagate, trace
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 
 from spanbridge.instrument import (
     continued_from,
     continued_from_environment,
     environment_for_child,
 )
+from spanbridge.process.upstream import upstream_of
+from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.propagator import BridgePropagator, Outgoing
 
 TRACE, OTHER, SPAN = "771a43a4192642f0b136d5159a501700", "a" * 32, "b7ad6b7169203331"
@@ -152,6 +155,91 @@ def test_a_message_carries_the_trace_to_whoever_reads_it() -> None:
 
 
 @pytest.mark.usefixtures("current")
-def test_a_message_without_a_trace_changes_nothing() -> None:
-    with continued_from({}):
+@pytest.mark.parametrize("headers", [{}, None, [], {"traceparent": "nonsense"}])
+def test_a_message_without_a_trace_starts_a_new_one_whatever_waits_for_it(
+    headers: dict[str, str] | None,
+) -> None:
+    with continued_from(headers):
+        assert trace_here() is None
+    assert trace_here() == TRACE
+
+
+W3C = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("traceparent", W3C.encode()), ("other", None)],  # Kafka
+        (("traceparent", W3C.encode()),),
+        {"traceparent": W3C.encode(), "baggage": b"a=b"},
+        {b"traceparent": W3C.encode(), b"tracestate": b""},  # a stream of Redis
+        {"Traceparent": W3C, "baggage": 3},
+        {"traceparent": [W3C]},
+        [["sentry-trace", SENTRY.encode()], "nonsense", ("x",), (3, 4)],
+    ],
+    ids=str,
+)
+def test_headers_are_read_in_whatever_shape_a_client_gives_them(headers: Any) -> None:
+    with continued_from(headers):
         assert trace_here() == TRACE
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [5, object(), {"traceparent": 5}, {"traceparent": b"\xff"}, {"baggage": [None]}, "traceparent"],
+    ids=str,
+)
+def test_headers_that_cannot_be_read_start_a_new_trace(headers: Any) -> None:
+    with continued_from(headers):
+        assert trace_here() is None
+
+
+def test_a_header_of_a_name_twice_is_read_twice() -> None:
+    members = [("baggage", b"a=1"), ("sentry-trace", SENTRY), ("Baggage", b"sentry-release=x")]
+    with continued_from(members):
+        upstream = upstream_of(None, int(TRACE, 16))
+        assert baggage.get_all() == {"a": "1"}
+    assert upstream is not None
+    assert upstream.dsc["release"] == "x"
+
+
+@pytest.mark.usefixtures("current")
+def test_a_getter_that_fails_leaves_the_handler_with_the_context_around_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing(Getter[int]):
+        def get(self, carrier: int, key: str) -> list[str] | None:
+            raise RuntimeError("a bug of somebody's getter")
+
+        def keys(self, carrier: int) -> list[str]:
+            return []
+
+    causes: list[str] = []
+    monkeypatch.setattr(GUARD, "caught", lambda where, error: causes.append(where))
+
+    @continued_from(1, Failing())
+    def handle() -> str | None:
+        return trace_here()
+
+    assert handle() == TRACE
+    assert causes == ["instrument.context"]
+
+
+def test_the_members_of_all_variables_are_read_and_the_heads_context_of_one() -> None:
+    environ = {
+        "BAGGAGE": "tenant=acme",
+        "SENTRY_TRACE": SENTRY,
+        "SENTRY_BAGGAGE": f"tenant=old,sentry-trace_id={TRACE},sentry-release=head",
+    }
+    with continued_from_environment(environ):
+        upstream = upstream_of(None, int(TRACE, 16))
+        assert baggage.get_all() == {"tenant": "acme"}
+    assert upstream is not None
+    assert upstream.dsc["release"] == "head"
+
+    environ["SUBPROCESS_BAGGAGE"] = f"sentry-trace_id={TRACE}"
+    with continued_from_environment(environ):
+        upstream = upstream_of(None, int(TRACE, 16))
+    assert upstream is not None
+    assert "release" not in upstream.dsc
