@@ -188,7 +188,7 @@ DECISIONS = [
     ("nobody decided, rate 1", {}, 1, True, True),
     ("nobody decided, rate 0", {}, 0, False, True),
     ("Sentry yes", {"sentry-trace": SENTRY_YES}, 0, True, True),
-    ("Sentry no", {"sentry-trace": SENTRY_NO}, 1, False, False),
+    ("Sentry no", {"sentry-trace": SENTRY_NO}, 1, False, True),
     ("Sentry left open, rate 1", {"sentry-trace": f"{TRACE}-{SPAN}"}, 1, True, True),
     ("Sentry left open, rate 0", {"sentry-trace": f"{TRACE}-{SPAN}"}, 0, False, True),
     ("W3C yes, rate 1", {"traceparent": W3C_YES}, 1, True, True),

@@ -132,9 +132,10 @@ def _without_parent(context: Context, before: Context | None) -> Context:
 
 
 def _below(told: SentryTrace, context: Context) -> Context:
-    # A decision left open must not read as "not sampled", which would bind every destination.
-    flags = TraceFlags.DEFAULT if told.is_sampled is False else TraceFlags.SAMPLED
-    remote = SpanContext(told.trace_id, told.span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    # Sentry's "no" binds Sentry's destinations, by what is known of its caller; the W3C flag "not
+    # sampled" would bind every destination, and nobody has said that.
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    remote = SpanContext(told.trace_id, told.span_id, is_remote=True, trace_flags=flags)
     return trace.set_span_in_context(NonRecordingSpan(remote), context)
 
 

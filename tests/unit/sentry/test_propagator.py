@@ -30,19 +30,19 @@ def span_of(context: Context) -> trace.SpanContext:
 
 
 @pytest.mark.parametrize(
-    ("flag", "is_sampled", "w3c_flag"),
-    [("-1", True, 1), ("-0", False, 0), ("", None, 1)],
+    ("flag", "is_sampled"),
+    [("-1", True), ("-0", False), ("", None)],
     ids=["sampled", "not sampled", "deferred"],
 )
-def test_sentry_trace_alone_continues_the_trace(
-    flag: str, is_sampled: bool | None, w3c_flag: int
+def test_sentry_trace_alone_continues_the_trace_and_decides_for_sentry_alone(
+    flag: str, is_sampled: bool | None
 ) -> None:
     context = ALONE.extract({"sentry-trace": f"{TRACE}-{SPAN}{flag}"}, Context())
 
     span_context = span_of(context)
     assert (f"{span_context.trace_id:032x}", f"{span_context.span_id:016x}") == (TRACE, SPAN)
     assert span_context.is_remote
-    assert span_context.trace_flags == w3c_flag
+    assert span_context.trace_flags == 1
     upstream = upstream_of(context, int(TRACE, 16))
     assert upstream is not None
     assert upstream.is_sampled is is_sampled
