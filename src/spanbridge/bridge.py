@@ -13,6 +13,7 @@ from spanbridge.process.reporter import Reporter, ignoring
 from spanbridge.process.sampling import DelegatingSampler
 from spanbridge.process.span_processor import BridgeProcessor, current_local_trace
 from spanbridge.process.stdlib_logging import LEVELS, StdlibLogging
+from spanbridge.runtime.bound import RUNNING_SPANS
 from spanbridge.runtime.fork import before_child_process_ends
 from spanbridge.sentry.beside_sdk import BESIDE_SDK, Project
 from spanbridge.sentry.incoming import Continuation
@@ -125,6 +126,7 @@ class Bridge:
             self.reporter.intake = None
             self.propagator.outgoing = None
             self.propagator.continuation = EVERYBODY
+            RUNNING_SPANS.hold = None
             BESIDE_SDK.detach(self.reporter)
             return
         settings = pipeline.settings
@@ -135,6 +137,7 @@ class Bridge:
         self.hooks.is_on = settings.excepthooks
         self.processor.intake = self.reporter.intake = pipeline.intake
         self.processor.policy = self.sampler.policy = pipeline.sampling
+        RUNNING_SPANS.hold = self.processor.hold
         self.propagator.outgoing = self._outgoing(pipeline)
         self.propagator.allowed_hosts = settings.propagate_to
         self.propagator.continuation = _continuation(pipeline)

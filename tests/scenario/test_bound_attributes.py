@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, Header
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -281,3 +281,64 @@ def test_other_exporters_see_what_is_bound_too() -> None:
             under_test.tracer.start_span("one").end()
     [span] = exported.get_finished_spans()
     assert span.attributes == {"tenant.id": "acme"}
+
+
+def test_what_is_bound_to_a_running_span_wins_at_its_end_if_it_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    with bridged(destinations={"file": {"path": str(file)}}) as under_test:
+        with under_test.tracer.start_as_current_span("outside") as outside, bound():
+            with under_test.tracer.start_as_current_span("inside") as inside:
+                bind(tenant_id="mine", override=True)
+                bind(user_id="mine")
+                inside.set_attributes({"tenant.id": "theirs", "user.id": "theirs"})
+            outside.set_attribute("tenant.id", "its own")
+        under_test.flush()
+    spans = spans_in(file)
+    assert spans["inside"] == {"tenant.id": "mine", "user.id": "theirs"}
+    assert spans["outside"] == {"tenant.id": "its own"}
+
+
+def test_without_override_a_running_span_keeps_its_own_value(tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    with bridged(destinations={"file": {"path": str(file)}}) as under_test:
+        with (
+            bound({"roles": ["none"]}, user_id="unknown"),
+            under_test.tracer.start_as_current_span("one", attributes={"tenant.id": "own"}),
+        ):
+            bind({"roles": ["admin"]}, tenant_id="bound", user_id=7)
+        under_test.flush()
+    # What was bound before is no value of its own: what was bound last wins.
+    assert spans_in(file)["one"] == {"tenant.id": "own", "user.id": 7, "roles": ["admin"]}
+
+
+def test_a_full_span_loses_none_of_its_own_attributes(tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    with bridged(destinations={"file": {"path": str(file)}}) as under_test:
+        provider = TracerProvider(
+            sampler=under_test.bridge.sampler,
+            span_limits=SpanLimits(max_span_attributes=3),
+            shutdown_on_exit=False,
+        )
+        provider.add_span_processor(under_test.bridge.processor)
+        with bound({"a": "bound", "k0": "bound"}, tenant_id="acme", override=True):
+            span = provider.get_tracer("t").start_span("full", attributes={"k0": 0, "k1": 1})
+            with trace.use_span(span, end_on_exit=True):
+                bind(user_id=7)
+        under_test.flush()
+    assert isinstance(span, ReadableSpan)
+    assert span.dropped_attributes == 0
+    assert dict(span.attributes or {}) == {"k0": "bound", "k1": 1, "a": "bound"}
+    assert spans_in(file)["full"] == {
+        **{"k0": "bound", "k1": 1, "a": "bound"},
+        **{"tenant.id": "acme", "user.id": 7},
+    }
+
+
+def test_names_of_any_type_are_bound(tmp_path: Path) -> None:
+    file = tmp_path / "spans.jsonl"
+    names: Any = {1: "one", "": "none", None: 2}
+    with bridged(destinations={"file": {"path": str(file)}}) as under_test:
+        with bound(names), under_test.tracer.start_as_current_span("one"):
+            bind({2.5: True})  # type: ignore[dict-item]
+        under_test.flush()
+    assert spans_in(file)["one"] == {"1": "one", "None": 2, "2.5": True}

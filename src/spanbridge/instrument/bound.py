@@ -7,12 +7,12 @@ from typing import Final, TypedDict, Unpack
 
 from opentelemetry import baggage
 from opentelemetry.context import Context, set_value
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import Span, get_current_span
 
 from spanbridge.conventions.upstream import GEN_AI_CONVERSATION_ID, SESSION_ID, USER_ID
 from spanbridge.instrument.context_block import ContextBlock
 from spanbridge.instrument.values import AttributeValue, attribute_values
-from spanbridge.runtime.bound import KEY, NOTHING, Block, block_of
+from spanbridge.runtime.bound import KEY, NOTHING, RUNNING_SPANS, Block, Bound, block_of, put_on
 from spanbridge.runtime.guard import GUARD
 
 TENANT_ID: Final = "tenant.id"
@@ -91,25 +91,47 @@ def bind(
     """Add attributes to the :func:`bound` block around the caller, and to the current span.
 
     For what is known only in the middle of a request: everything that starts in the block from
-    here on carries them, in whichever of its tasks or threads, until the block ends. Outside of
-    any block nothing could end it, and the next request on the same thread would carry them too:
-    then only the current span gets them, and a warning says so.
+    here on carries them, in whichever of its tasks or threads; a task that was made in the block
+    keeps them as long as it runs, also beyond the block's end. Outside of any block nothing could
+    end it, and the next request on the same thread would carry them too: then only the current
+    span gets them, and a warning says so.
 
     Args:
         attributes: By their OpenTelemetry names; values of any type. ``None`` leaves one out.
-        override: Whether they win over values that a span or log record has of its own.
+        override: Whether they win over values that a span or log record has of its own, on the
+            current span also over one that is set later.
         ids: The same by keyword, for names in common use.
     """
     named = _named(attributes, ids)
     block = block_of(None)
+    before = NOTHING
     if block is None:
         GUARD.report("bind() outside of a bound() block", "only the current span carries it")
     else:
-        block.add(named, override=override)
+        before = block.add(named, override=override)
     try:
-        get_current_span().set_attributes(named)
+        span = get_current_span()
+        put_on(span, named if override else _without_own(named, span, before))
+        if named and (hold := RUNNING_SPANS.hold) is not None:
+            hold(span.get_span_context(), named, override)
     except Exception as failure:  # of somebody's own kind of span
         GUARD.caught("instrument.bind", failure)
+
+
+def _without_own(
+    named: Mapping[str, AttributeValue], span: Span, before: Bound
+) -> Mapping[str, AttributeValue]:
+    """Without those that the span has of its own: not from what was bound before."""
+    has: Mapping[str, object] = getattr(span, "attributes", None) or {}
+    return {
+        name: value
+        for name, value in named.items()
+        if name not in has or _as_on_span(before.attributes.get(name)) == has[name]
+    }
+
+
+def _as_on_span(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _named(attributes: Mapping[str, object] | None, ids: WellKnownIds) -> dict[str, AttributeValue]:

@@ -63,9 +63,22 @@ def attribute_value(value: object) -> AttributeValue | None:
 
 
 def attribute_values(values: Mapping[str, object]) -> dict[str, AttributeValue]:
-    """Attributes of any Python type, ready for a span or event; ``None`` is left out."""
-    read = {name: attribute_value(value) for name, value in values.items()}
-    return {name: value for name, value in read.items() if value is not None}
+    """Attributes of any Python type, ready for a span or event.
+
+    ``None`` is left out, and so is what has an empty name. A name that is no text becomes one.
+    """
+    read = {
+        name if type(name) is str else _name(name): attribute_value(value)
+        for name, value in values.items()
+    }
+    return {name: value for name, value in read.items() if value is not None and name}
+
+
+def _name(name: object) -> str:
+    try:
+        return _key(name)
+    except Exception:  # of a hostile ``__str__``
+        return _type_name(name)
 
 
 def _from_node(node: _JsonNode) -> AttributeValue | None:

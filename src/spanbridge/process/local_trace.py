@@ -65,7 +65,8 @@ class LocalTrace:
         """Spans that started and have not ended, by span id."""
         self.root: SpanReference | None = None
         self.bound: dict[int, Bound] = {}
-        """By span id: what was bound where the span started, until its end was read."""
+        """By span id: what was bound where the span started, and to it later, until its end was
+        read."""
         self.dsc: dict[str, DynamicSamplingContext] = {}
         """By destination name, frozen when it first leaves the process."""
         self.segments: dict[str, SegmentName] = {}
@@ -124,8 +125,8 @@ class LocalTraces:
 
         self._on_collected = on_collected
 
-    def join(self, span: Span, context: SpanContext, parent: SpanContext) -> bool:
-        """Note a started span if the local trace of its parent is known, and say whether it is.
+    def join(self, span: Span, context: SpanContext, parent: SpanContext) -> LocalTrace | None:
+        """Note a started span if the local trace of its parent is known, and return that.
 
         The parent may have ended. If only its ids are known to anybody, it is found by its trace
         id while that trace is open.
@@ -134,14 +135,14 @@ class LocalTraces:
         known = self._references.get((trace_id << 64) | parent.span_id)
         local = known.local if known is not None else self._by_trace_id.get(trace_id)
         if local is None:
-            return False
+            return None
         reference = SpanReference(span, self._on_collected)
         span_id = context.span_id
         reference.key = key = (trace_id << 64) | span_id
         reference.local = local
         local.open[span_id] = reference
         self._references[key] = reference
-        return True
+        return local
 
     def open(self, span: Span, local: LocalTrace) -> None:
         """Note the root of a new local trace."""

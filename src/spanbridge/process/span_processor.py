@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import get_value
@@ -16,17 +17,19 @@ from spanbridge.process.provider_end import FollowsProvider
 from spanbridge.process.sampling import NOBODY, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
-from spanbridge.runtime.bound import Block
+from spanbridge.runtime.bound import NOTHING, Block, put_on
 from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import SpanContext
 
     from spanbridge.process.sighting import Sighting
+    from spanbridge.runtime.bound import Value
 
 
 class BridgeProcessor(FollowsProvider, SpanProcessor):
@@ -39,6 +42,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
     def __init__(self, traces: LocalTraces) -> None:
         super().__init__()
         self._traces = traces
+        self._holding = RLock()
         self.policy: SamplingPolicy | None = None
         self.intake: Intake | None = None
         self.includes_locals = False
@@ -53,32 +57,41 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         try:
             parent = span.parent
             context = span.get_span_context()
+            local: LocalTrace | None = None
+            if parent is not None and not parent.is_remote:
+                local = self._traces.join(span, context, parent)
+            if local is None:
+                keepers = NOBODY
+                if context.trace_flags & 1:
+                    keepers = policy.keepers(context.trace_id, parent, parent_context)
+                local = LocalTrace(
+                    context.trace_id,
+                    context.span_id,
+                    keepers,
+                    upstream_of(parent_context, context.trace_id),
+                    parent.trace_state if parent is not None else None,
+                )
+                if not keepers and is_excluded(parent_context):
+                    local.is_by_rate = False
+                self._traces.open(span, local)
             block = get_value(BOUND, parent_context)
-            if (
-                parent is not None
-                and not parent.is_remote
-                and self._traces.join(span, context, parent)
-            ):
-                if block is not None:
-                    self._put_bound(span, block)
-                return
-            keepers = NOBODY
-            if context.trace_flags & 1:
-                keepers = policy.keepers(context.trace_id, parent, parent_context)
-            local = LocalTrace(
-                context.trace_id,
-                context.span_id,
-                keepers,
-                upstream_of(parent_context, context.trace_id),
-                parent.trace_state if parent is not None else None,
-            )
-            if not keepers and is_excluded(parent_context):
-                local.is_by_rate = False
-            self._traces.open(span, local)
-            if block is not None:
-                self._put_bound(span, block)
+            if isinstance(block, Block) and (bound := block.bound).attributes:
+                local.bound[context.span_id] = bound
+                put_on(span, bound.missing_in(span.attributes or {}))
         except Exception as error:
             GUARD.caught("process.on_start", error)
+
+    def hold(
+        self, context: SpanContext, attributes: Mapping[str, Value], is_overriding: bool
+    ) -> None:
+        """Keep what is bound to a running span, to put it on its record once more."""
+        local = self._traces.find(context) if context.is_valid else None
+        span_id = context.span_id
+        if local is None or span_id not in local.open:
+            return
+        with self._holding:  # two threads may bind to the same span
+            held = local.bound.get(span_id, NOTHING)
+            local.bound[span_id] = held.with_more(attributes, override=is_overriding)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a finished span, with the exception in flight if it is the recorded one."""
@@ -108,15 +121,6 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 local.bound.pop(span_id, None)
         except Exception as error:
             GUARD.caught("process.on_end", error)
-
-    def _put_bound(self, span: Span, block: object) -> None:
-        """Put on a new span what is bound where it starts."""
-        if not isinstance(block, Block) or not (bound := block.bound).attributes:
-            return
-        span.set_attributes(bound.missing_in(span.attributes or {}))
-        context = span.get_span_context()
-        if (local := self._traces.find(context)) is not None:
-            local.bound[context.span_id] = bound
 
     def _seen(self, error: BaseException, span: ReadableSpan) -> InFlight | Left | None:
         """What the exception in flight means for a span; a failure of ours costs only that."""

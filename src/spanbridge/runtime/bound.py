@@ -5,11 +5,12 @@ Whoever binds them and whoever puts them on spans and log records meet here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from opentelemetry.context import Context, create_key, get_value
+from opentelemetry.trace import Span, SpanContext
 
 Value: TypeAlias = (
     str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
@@ -57,10 +58,38 @@ class Block:
         self.bound = bound
         self._lock = Lock()
 
-    def add(self, attributes: Mapping[str, Value], *, override: bool) -> None:
-        """Bind more from here on."""
+    def add(self, attributes: Mapping[str, Value], *, override: bool) -> Bound:
+        """Bind more from here on; returns what was bound before."""
         with self._lock:  # two of its threads at once must not lose what the other one binds
-            self.bound = self.bound.with_more(attributes, override=override)
+            before = self.bound
+            self.bound = before.with_more(attributes, override=override)
+        return before
+
+
+class RunningSpans:
+    """Who sees to it that what is bound to a running span is there at its end."""
+
+    __slots__ = ("hold",)
+
+    def __init__(self) -> None:
+        self.hold: Callable[[SpanContext, Mapping[str, Value], bool], None] | None = None
+        """Takes more attributes of a span, and whether they override; ``None`` while nobody reads
+        the spans that end."""
+
+
+RUNNING_SPANS: Final = RunningSpans()
+
+
+def put_on(span: Span, attributes: Mapping[str, Value]) -> None:
+    """Set attributes on a running span, as far as it has room: a full one would drop its own."""
+    own = getattr(span, "attributes", None) or {}
+    # The SDK shows the attributes by a view that does not tell their limit.
+    most = getattr(getattr(span, "_attributes", None), "maxlen", None)
+    if most is not None and len(own) + len(attributes) > most:
+        new = [name for name in attributes if name not in own]
+        beyond = set(new[max(0, most - len(own)) :])
+        attributes = {name: value for name, value in attributes.items() if name not in beyond}
+    span.set_attributes(attributes)
 
 
 def block_of(context: Context | None) -> Block | None:
