@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 _CALLING: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _URLS: Final = ("url.full", "http.url")
-_HOSTS: Final = ("server.address", "net.peer.name", "http.host")
+_HOSTS: Final = (
+    *("server.address", "net.peer.name", "http.host"),
+    *("network.peer.address", "net.peer.ip"),  # maybe a proxy's, so they come last
+)
 
 
 def target_host(context: Context | None) -> str | None:
@@ -34,8 +37,13 @@ def target_host(context: Context | None) -> str | None:
             return host
     for name in _HOSTS:
         if isinstance(host := attributes.get(name), str) and host:
-            return _host_of(f"//{host}")
+            return _host_of(f"//{_bracketed(host)}")
     return None
+
+
+def _bracketed(host: str) -> str:
+    """An address of IPv6 as it stands in a URL: its colons are no port's."""
+    return f"[{host}]" if host.count(":") > 1 and "[" not in host else host
 
 
 def is_allowed(host: str | None, allowed: Sequence[str] | None) -> bool:

@@ -29,6 +29,15 @@ def context_of(*, kind: SpanKind = SpanKind.CLIENT, **attributes: str) -> Contex
         ({"http_url": "http://[bad/"}, None),
         ({"http_host": "[bad"}, None),
         ({"url_full": "http://[bad/", "server_address": "db.internal"}, "db.internal"),
+        ({"server_address": "2001:DB8::1"}, "2001:db8::1"),
+        ({"server_address": "[2001:db8::1]"}, "2001:db8::1"),
+        ({"net_peer_name": "::1"}, "::1"),
+        ({"net_peer_name": "fe80::1%eth0"}, "fe80::1%eth0"),
+        ({"http_host": "[::1]:8080"}, "::1"),
+        ({"url_full": "http://[2001:db8::1]:80/x"}, "2001:db8::1"),
+        ({"net_peer_ip": "::1"}, "::1"),
+        ({"network_peer_address": "10.0.0.1"}, "10.0.0.1"),
+        ({"network_peer_address": "10.0.0.1", "server_address": "db.internal"}, "db.internal"),
     ],
 )
 def test_the_host_is_read_from_the_calling_span(
