@@ -11,6 +11,8 @@ both, of different traces                   ``traceparent``'s; Sentry's decision
 Sentry's, of an organisation refused        none, also where ``traceparent`` names the same
 ``traceparent``, with ``sentry-*`` baggage  its own, with the head's decision and sampling
 of its trace                                context: a service without Sentry passed it on
+``sentry-trace``, with ``sentry-*``         its own, with its decision; the sampling
+baggage of another trace                    context is left out
 ==========================================  ===========================================
 
 Baggage of others is never touched. Source: Sentry develop docs, "Trace Propagation".
@@ -106,6 +108,8 @@ def continued(
         return _without_parent(context, before)
     if parent is None and told is not None:
         context = _below(told, context)
+    if dsc.get("trace_id", f"{trace_id:032x}").lower() != f"{trace_id:032x}":
+        dsc = {}
     dsc = _with_sample_rand(dsc, trace_id, is_sampled)
     return with_upstream(context, Upstream(is_sampled, dsc, trace_id))
 

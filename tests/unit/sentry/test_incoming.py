@@ -169,6 +169,18 @@ def test_a_context_of_another_trace_is_not_taken_for_this_one(sentry_trace: str 
     assert baggage.get_all(context) == {"tenant": "acme"}
 
 
+def test_a_context_that_contradicts_sentry_trace_is_left_out() -> None:
+    other = HEAD.replace(TRACE, OTHER)
+    context = extract({**SENTRY_ONLY, "baggage": f"tenant=acme,{other},sentry-org_id=1"})
+
+    assert parent_of(context) == (TRACE, SPAN)
+    assert upstream(context) == Upstream(True, {}, int(TRACE, 16))
+    assert baggage.get_all(context) == {"tenant": "acme"}
+
+    of_a_stranger = {**SENTRY_ONLY, "baggage": f"{other},sentry-org_id=2"}
+    assert parent_of(extract(of_a_stranger, Continuation("1"))) is None
+
+
 def test_baggage_alone_starts_no_trace() -> None:
     assert parent_of(extract({"baggage": HEAD})) is None
 
