@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from spanbridge.errors import ConfigurationError
     from spanbridge.runtime.status import DestinationStatus
+    from spanbridge.sentry.dsc import DscSource
     from spanbridge.settings import Settings
     from spanbridge.settings.tree import LogLevel
 
@@ -146,7 +147,7 @@ class Bridge:
         BESIDE_SDK.lead_to(self.reporter, self._traces, _projects(pipeline))
 
     def _outgoing(self, pipeline: Pipeline) -> OutgoingOf | None:
-        source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)
+        source = _head(pipeline)
         if source is None:
             return None
         traces = self._traces
@@ -161,9 +162,20 @@ class Bridge:
         return outgoing
 
 
+def _head(pipeline: Pipeline) -> DscSource | None:
+    """Who speaks for this service to others: the first Sentry destination.
+
+    Spotlight, which speaks Sentry's protocol, does so only where it is alone: its key and rate are
+    nobody's.
+    """
+    speaking = [d for d in pipeline.destinations if d.dsc_source is not None]
+    first = next((d for d in speaking if d.kind == "sentry"), speaking[0] if speaking else None)
+    return first.dsc_source if first is not None else None
+
+
 def _continuation(pipeline: Pipeline) -> Continuation:
     """Whose Sentry traces are continued: without a Sentry destination everybody's."""
-    source = next((d.dsc_source for d in pipeline.destinations if d.dsc_source), None)
+    source = _head(pipeline)
     if source is None:
         return EVERYBODY
     return Continuation(source.org_id, pipeline.settings.strict_trace_continuation)

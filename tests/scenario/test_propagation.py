@@ -441,6 +441,22 @@ def test_without_sentry_no_trace_of_sentrys_starts_but_one_that_came_in_passes(
     assert passed.dsc == {"sample_rand": "0.5"}
 
 
+@pytest.mark.parametrize(
+    ("destinations", "key"), [("spotlight,sentry", PUBLIC_KEY), ("spotlight", "b" * 32)]
+)
+def test_spotlight_speaks_to_others_only_where_it_is_alone(
+    receiver: Receiver, destinations: str, key: str
+) -> None:
+    answer = run_operation(
+        {},
+        SENTRY_DSN=receiver.dsn if "sentry" in destinations else "",
+        SPANBRIDGE_SPOTLIGHT_DSN=receiver.dsn.replace(PUBLIC_KEY, "b" * 32),
+        SPANBRIDGE_DESTINATIONS=destinations,
+    )
+
+    assert answer.dsc["public_key"] == key
+
+
 def test_each_sentry_destination_is_told_its_own_rate_and_key(tmp_path: object) -> None:
     with Receiver() as first, Receiver() as second:
         config = f"{tmp_path}/spanbridge.toml"

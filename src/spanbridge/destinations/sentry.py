@@ -67,12 +67,12 @@ class SentryDestination:
         policy: Its privacy level.
     """
 
-    kind = "sentry"
     takes_issues = True
 
     def __init__(self, options: SentryOptions, settings: Settings, policy: PrivacyPolicy) -> None:
         assert options.dsn is not None  # the settings refuse a Sentry destination without one
         self.name = options.name
+        self.kind: str = options.kind
         self.policy = policy
         self.ledger = Ledger()
         self._options = options
