@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from opentelemetry.trace import Span, TracerProvider
 
@@ -22,6 +30,7 @@ from spanbridge.instrument.wrapping import is_generator
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _INFERENCE: Final = frozenset({"chat", "generate_content", "text_completion"})
 """Values of ``gen_ai.operation.name`` whose spans have a time to the first chunk upstream."""
@@ -63,18 +72,23 @@ class Stream:
         return self._operation(function)
 
     @overload
+    def over(self, items: _EitherWay[T]) -> _EitherTaken[T]: ...
+    @overload
     def over(self, items: AsyncIterable[T]) -> AsyncIterator[T]: ...
     @overload
     def over(self, items: Iterable[T]) -> Iterator[T]: ...
     def over(self, items: Iterable[T] | AsyncIterable[T]) -> Iterator[T] | AsyncIterator[T]:
         """The same items, with a span from the first that is asked for to the last.
 
-        If the consumer stops before the end, ``items`` is closed where it can be.
+        If the consumer stops before the end, the iterator that was made of ``items`` is closed
+        where it can be. ``items`` itself, which may be a file or a cursor that goes on being used,
+        is closed only with what is returned: by its ``close()``, or ``aclose()`` if it is async.
         """
-        # Any: mypy cannot tell which of the two it is from either side.
-        each: Any = _each_async if isinstance(items, AsyncIterable) else _each
-        taken: Iterator[T] | AsyncIterator[T] = self._operation(each)(items)
-        return taken
+        is_sync = isinstance(items, Iterable) or not isinstance(items, AsyncIterable)
+        if is_sync and isinstance(items, AsyncIterable):
+            return _EitherTaken(self._operation, items)
+        taken = _Taken if is_sync else _TakenAsync
+        return taken(self._operation, items)
 
 
 def stream(
@@ -115,13 +129,77 @@ def stream(
     return Stream(Operation(make_run, name, given, tracer_provider))
 
 
+class _EitherWay(Iterable[T_co], AsyncIterable[T_co], Protocol[T_co]):
+    """What can be taken with and without waiting, as the answers of some client libraries."""
+
+
+class _Taken(Iterator[T]):
+    """Items that are being taken in a span."""
+
+    # Any: mypy cannot tell which kind of items it is from either side.
+    def __init__(self, operation: Operation[_StreamRun], items: Any) -> None:
+        self._operation = operation
+        self._items = items
+        self._each: Any = None
+
+    def __next__(self) -> T:
+        item: T = next(self._begun())
+        return item
+
+    def close(self) -> None:
+        """Take no more, and close what the items come from."""
+        try:
+            self._begun().close()
+        finally:
+            if callable(close := getattr(self._items, "close", None)):
+                close()
+
+    def _begun(self) -> Any:
+        if self._each is None:
+            self._each = self._operation(_each)(self._items)
+        return self._each
+
+
+class _TakenAsync(AsyncIterator[T]):
+    """The same for items that are waited for."""
+
+    def __init__(self, operation: Operation[_StreamRun], items: Any) -> None:
+        self._operation = operation
+        self._items = items
+        self._each_async: Any = None
+
+    def __anext__(self) -> Awaitable[T]:
+        item: Awaitable[T] = anext(self._begun_async())
+        return item
+
+    async def aclose(self) -> None:
+        """Take no more, and close what the items come from."""
+        try:
+            await self._begun_async().aclose()
+        finally:
+            await _aclose(self._items)
+
+    def _begun_async(self) -> Any:
+        if self._each_async is None:
+            self._each_async = self._operation(_each_async)(self._items)
+        return self._each_async
+
+
+class _EitherTaken(_Taken[T], _TakenAsync[T]):
+    """Items that can be taken both ways; the first that asks decides."""
+
+    def __init__(self, operation: Operation[_StreamRun], items: Any) -> None:
+        _Taken.__init__(self, operation, items)
+        _TakenAsync.__init__(self, operation, items)
+
+
 def _each(items: Iterable[T]) -> Iterator[T]:
     iterator = iter(items)
     try:
         for item in iterator:  # noqa: UP028 - `yield from` would pass values to any iterator
             yield item
     except BaseException:
-        for close in _closing(iterator, items):
+        if iterator is not items and callable(close := getattr(iterator, "close", None)):
             close()
         raise
 
@@ -132,14 +210,12 @@ async def _each_async(items: AsyncIterable[T]) -> AsyncIterator[T]:
         async for item in iterator:
             yield item
     except BaseException:
-        for close in _closing(iterator, items):
-            if isawaitable(closing := close()):
-                await closing
+        if iterator is not items:
+            await _aclose(iterator)
         raise
 
 
-def _closing(iterator: object, items: object) -> list[Callable[[], object]]:
-    """What closes an iterator, and what it came from: a client's response is not its iterator."""
-    sources = (iterator,) if iterator is items else (iterator, items)
-    closes = (getattr(s, "aclose", None) or getattr(s, "close", None) for s in sources)
-    return [close for close in closes if callable(close)]
+async def _aclose(source: object) -> None:
+    close = getattr(source, "aclose", None) or getattr(source, "close", None)
+    if callable(close) and isawaitable(closing := close()):
+        await closing

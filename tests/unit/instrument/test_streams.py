@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import pytest
 from opentelemetry import trace
@@ -82,17 +84,25 @@ def test_the_items_of_other_helpers_are_counted_too(recorder: Recorder) -> None:
     assert attributes_of(recorder.only())["spanbridge.stream.chunk.count"] == 2
 
 
+@runtime_checkable
+class Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
 class Response:
     """What a client library streams an answer with: the iterator is not the connection."""
 
     def __init__(self) -> None:
-        self.closed = asyncio.Event()
+        self.closed, self.left = asyncio.Event(), asyncio.Event()
 
     def __aiter__(self) -> AsyncIterator[int]:
         async def parts() -> AsyncIterator[int]:
-            for number in range(5):
-                await asyncio.sleep(0)
-                yield number
+            try:
+                for number in range(5):
+                    await asyncio.sleep(0)
+                    yield number
+            finally:
+                self.left.set()
 
         return parts()
 
@@ -112,7 +122,10 @@ def test_any_async_iterator_can_be_taken_in_a_span(recorder: Recorder) -> None:
     assert not response.closed.is_set()
 
 
-def test_a_consumer_that_leaves_closes_the_source_and_the_span_says_so(recorder: Recorder) -> None:
+@pytest.mark.parametrize("is_explicit", [False, True])
+def test_a_consumer_that_leaves_closes_the_iterator_and_the_span_says_so(
+    recorder: Recorder, is_explicit: bool
+) -> None:
     response = Response()
 
     async def main() -> None:
@@ -120,9 +133,13 @@ def test_a_consumer_that_leaves_closes_the_source_and_the_span_says_so(recorder:
         async for number in taken:
             if number == 2:
                 break
+        if is_explicit:
+            assert isinstance(taken, Closable)
+            await taken.aclose()
         del taken
         gc.collect()
-        await response.closed.wait()  # the loop closes it, in a task of its own
+        await response.left.wait()  # the loop closes it, in a task of its own
+        assert response.closed.is_set() == is_explicit
 
     asyncio.run(main())
 
@@ -131,6 +148,51 @@ def test_a_consumer_that_leaves_closes_the_source_and_the_span_says_so(recorder:
     assert attributes_of(span)["spanbridge.stream.chunk.count"] == 3
     assert span.status.is_unset
     assert span.events == ()
+
+
+def test_what_the_application_goes_on_using_stays_open_until_it_is_closed(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    (tmp_path / "lines").write_text("a\nb\nc\n")
+    rows = stream("rows", tracer_provider=recorder.provider)
+    cursor = sqlite3.connect(":memory:").execute("select 1 union select 2")
+    with open(tmp_path / "lines") as file:
+        for taken in (rows.over(file), rows.over(cursor)):
+            for _ in taken:
+                break
+            del taken
+        gc.collect()
+        assert file.readline() == "b\n"
+        assert cursor.fetchone() == (2,)
+
+        never_started: Any = rows.over(file)
+        never_started.close()
+        assert file.closed
+        assert list(never_started) == []
+    assert [attributes_of(span)["spanbridge.outcome"] for span in recorder.spans] == [
+        "cancelled",
+        "cancelled",
+    ]
+
+
+def test_what_can_be_taken_both_ways_is_taken_as_it_is_asked_for(recorder: Recorder) -> None:
+    class Both:
+        def __iter__(self) -> Iterator[int]:
+            return iter([1, 2])
+
+        async def __aiter__(self) -> AsyncIterator[int]:
+            yield 3
+
+    rows = stream("rows", tracer_provider=recorder.provider)
+
+    async def later() -> list[int]:
+        return [number async for number in rows.over(Both())]
+
+    assert list(rows.over(Both())) == [1, 2]
+    assert asyncio.run(later()) == [3]
+    assert [attributes_of(span)["spanbridge.stream.chunk.count"] for span in recorder.spans] == [
+        *(2, 1)
+    ]
 
 
 def test_a_failing_source_fails_the_span(recorder: Recorder) -> None:
