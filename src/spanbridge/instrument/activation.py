@@ -27,6 +27,10 @@ class Activation:
         self._mark = _EXECUTION.set(None)
         self._token = attach(context)
 
+    def is_innermost(self) -> bool:
+        """Whether nothing was made current on top of it."""
+        return get_current() is self._context
+
     def end(self) -> Context:
         """Put the former context back.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, create_key, get_current, get_value
 from opentelemetry.instrumentation.asgi import get_host_port_url_tuple
 from opentelemetry.trace import get_current_span
 
 from spanbridge.instrument.activation import Activation
-from spanbridge.runtime.excluded import excluding, is_excluded
+from spanbridge.instrument.request_context import request_context
+from spanbridge.runtime.excluded import Exclusion
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 ENTERED: Final = "spanbridge.entered"
 """In the scope of a request: it has passed here, in an application around this one."""
 
+_KEY: Final = create_key("spanbridge.instrument.asgi.request")
 _NOTHING: Final = Context()
-_NOTHING_EXCLUDED: Final = excluding(_NOTHING)
 
 
 class RequestEntry:
@@ -33,46 +36,60 @@ class RequestEntry:
       (cpython#140947; servers that pipeline do as well). Such a request begins without a context.
     - A request to a URL that is excluded runs with instrumentation suppressed, so that what it does
       leaves no orphans.
+    - What a request binds ends with it, also if the server runs in a ``bound()`` block.
 
     Args:
         app: What it is put around.
         excluded: The URLs that OpenTelemetry's middleware leaves out.
         double: Says that a request has a span already.
+        is_traced: Whether OpenTelemetry's middleware is inside.
     """
 
     def __init__(
-        self, app: ASGIApp, excluded: ExcludeList | None, double: DoubleInstrumentation
+        self,
+        app: ASGIApp,
+        excluded: ExcludeList | None,
+        double: DoubleInstrumentation,
+        *,
+        is_traced: bool,
     ) -> None:
         self.app = app
         self._excluded = excluded
         self._double = double
+        self._is_traced = is_traced
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "lifespan" or ENTERED in scope:
+        if scope["type"] == "lifespan":
+            return self.app(scope, receive, send)
+        if ENTERED in scope:
+            if self._is_traced:
+                self._double.look_at_outer(get_current_span())
             return self.app(scope, receive, send)
         scope[ENTERED] = True
-        around = get_current()
-        context = self._begins_in(around, scope) if around else around
-        if self._excluded is not None and self._is_excluded(scope):
-            context = excluding(context) if context else _NOTHING_EXCLUDED
-        if context is around:
-            return self.app(scope, receive, send)
-        return self._serve_in(context, scope, receive, send)
+        return self._serve(scope, receive, send)
 
-    async def _serve_in(self, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
-        activation = Activation(context)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        around = get_current()
+        outer: _Request | None = get_value(_KEY, around) if around else None  # type: ignore[assignment]
+        task = _current_task()
+        code = _root_code(task)
+        if outer is not None:
+            if outer.has_leaked_into(task, code):
+                around, outer = _NOTHING, None
+        elif around:
+            self._double.look_at(get_current_span(around), str(scope.get("path")))
+        exclusion = None
+        if self._excluded is not None and self._is_excluded(scope):
+            exclusion = Exclusion()
+        request = _Request(outer, task, code)
+        activation = Activation(request_context(around, _KEY, request, exclusion))
         try:
             await self.app(scope, receive, send)
         finally:
             activation.end()
-
-    def _begins_in(self, context: Context, scope: Scope) -> Context:
-        """The context itself, unless it was left behind by another request."""
-        span = get_current_span(context)
-        if is_excluded(context) or getattr(span, "end_time", None) is not None:
-            return _NOTHING
-        self._double.look_at(span, str(scope.get("path")))
-        return context
+            request.end()
+            if exclusion is not None:
+                exclusion.is_over = True
 
     def _is_excluded(self, scope: Scope) -> bool:
         try:
@@ -81,3 +98,58 @@ class RequestEntry:
         except Exception as failure:
             GUARD.caught("instrument.asgi", failure)
             return False
+
+
+class _Request:
+    """Who serves a request; found in its context, and in what has been copied from that.
+
+    A context of an earlier request is found in two cases. One is a call in this process
+    (``httpx.ASGITransport``), in the task of that request or in one it has started, maybe long ago:
+    it goes on with the trace. The other is a leak: the server starts a task for the next request in
+    the context of the former one. They differ in who is running: a server runs the same code at the
+    root of all its tasks, and a task of the application's runs the application's.
+    """
+
+    __slots__ = ("_code", "_loop", "_outer", "_task")
+
+    def __init__(
+        self, outer: _Request | None, task: asyncio.Task[Any] | None, code: CodeType | None
+    ) -> None:
+        self._outer = outer
+        self._task = task
+        self._code = code
+        self._loop = None if task is None else task.get_loop()
+
+    def end(self) -> None:
+        """The application is done with the request."""
+        self._task = None  # which refers to its context, that is to this object
+
+    def has_leaked_into(self, task: asyncio.Task[Any] | None, code: CodeType | None) -> bool:
+        """Whether ``task`` serves another request for the same server as this one or an outer one.
+
+        Without asyncio's tasks there is no such leak.
+        """
+        if task is None or code is None:
+            return False
+        request: _Request | None = self
+        while request is not None:
+            if (
+                request._code is code
+                and request._task is not task
+                and request._loop is task.get_loop()
+            ):
+                return True
+            request = request._outer
+        return False
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # the server runs on trio
+        return None
+
+
+def _root_code(task: asyncio.Task[Any] | None) -> CodeType | None:
+    """What a task was started with."""
+    return None if task is None else getattr(task.get_coro(), "cr_code", None)

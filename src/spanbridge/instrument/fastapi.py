@@ -132,11 +132,11 @@ def _put_outermost(app: Starlette, passthrough: dict[str, Any]) -> None:
         double = DoubleInstrumentation("instrument.fastapi")
         traced = [layer for layer in _layers(stack) if isinstance(layer, OpenTelemetryMiddleware)]
         if not traced:
-            return RequestEntry(stack, None, double)
+            return RequestEntry(stack, None, double, is_traced=False)
         if len(traced) > 1:
             double.tell()
         _apply(passthrough, traced[0])
-        return RequestEntry(stack, _excluded_by(traced[0]), double)
+        return RequestEntry(stack, _excluded_by(traced[0]), double, is_traced=True)
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 

@@ -22,15 +22,20 @@ except ImportError as error:
         "Run: pip install 'spanbridge[flask]'",
     ) from error
 
-from opentelemetry.context import Context, attach, get_current
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, get_current_span
 
-from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.exception_log import ExceptionLog
+from spanbridge.instrument.flask_request import (
+    ServedRequest,
+    drop_left_behind,
+    is_of_request,
+    leave_opentelemetrys,
+)
 from spanbridge.instrument.flask_stream import HeldSpan, StreamedAnswer
 from spanbridge.instrument.server_span import DoubleInstrumentation
 from spanbridge.instrument.stream_times import StreamTimes
-from spanbridge.runtime.excluded import excluding, is_excluded
+from spanbridge.runtime.excluded import Exclusion, is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -153,7 +158,11 @@ class _Glue:
         failures.context = get_current()
         failures.is_file = response.direct_passthrough
         # An error page, too, is an iterator without a length, but its length is announced.
-        if not failures.is_file and response.is_streamed and not _has_length(response):
+        if failures.is_file or not response.is_streamed:
+            return response
+        if is_excluded(None):
+            failures.is_streamed = True  # nothing it does is to be seen, whatever its length
+        elif not _has_length(response):
             failures.is_streamed = True
             failures.held = HeldSpan.of(failures.span)
         return response
@@ -170,26 +179,23 @@ class _Glue:
     def around(self, wsgi_app: WSGIApplication) -> WSGIApplication:
         def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if self._excluded is not None and self._is_excluded(environ):
-                return self._serve_excluded(wsgi_app, environ, start_response)
-            return self._serve(wsgi_app, environ, start_response)
+                served = self.serve_excluded or wsgi_app
+                return self._serve(served, environ, start_response, Exclusion())
+            return self._serve(wsgi_app, environ, start_response, None)
 
         return serve
 
-    def _serve_excluded(
-        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        activation = Activation(excluding(get_current()))
-        try:
-            return self._serve(self.serve_excluded or wsgi_app, environ, start_response)
-        finally:
-            activation.end()
-
     def _serve(
-        self, wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+        self,
+        wsgi_app: WSGIApplication,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        exclusion: Exclusion | None,
     ) -> Iterable[bytes]:
-        before = get_current()
-        if before:
+        around = drop_left_behind()
+        if around and not is_of_request(around):
             self._double.look_at(get_current_span(), environ.get("PATH_INFO", ""))
+        request = ServedRequest(around, exclusion)
         failures = environ[_KEY] = _Failures()
         watched = None
         try:
@@ -204,15 +210,21 @@ class _Glue:
                 failures.context if failures.is_streamed else None,
                 failures.times,
                 self._log,
+                request,
+                environ,
             )
             return watched
         except Exception as error:
             if error is not failures.told:
-                self._fail(failures.span, error, before)
+                self._fail(environ, failures.span, error)
             raise
         finally:
-            if watched is None and failures.held is not None:
-                failures.held.release()
+            if watched is not None:
+                request.step_aside()
+            else:
+                if failures.held is not None:
+                    failures.held.release()
+                request.end()
             failures.answered = failures.told = None  # their frames refer to the request
 
     def _is_excluded(self, environ: WSGIEnvironment) -> bool:
@@ -223,15 +235,14 @@ class _Glue:
             GUARD.caught("instrument.flask", failure)
             return False
 
-    def _fail(self, span: Span, error: Exception, before: Context) -> None:
+    def _fail(self, environ: WSGIEnvironment, span: Span, error: Exception) -> None:
         self._log.record(error, ESCAPED, is_handled=False, span=span)
-        if not span.is_recording():
-            return
         # A function for the end of the request has failed, so OpenTelemetry's was not called.
-        span.set_status(StatusCode.ERROR, f"{type(error).__name__}")
-        span.end()
-        if get_current_span() is span:
-            attach(before)
+        if span.is_recording():
+            span.set_status(StatusCode.ERROR, f"{type(error).__name__}")
+        leave_opentelemetrys(environ)
+        if span.is_recording():
+            span.end()
 
 
 def _failures_of_request() -> _Failures | None:

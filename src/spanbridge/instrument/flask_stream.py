@@ -9,12 +9,14 @@ from werkzeug.exceptions import ClientDisconnected
 
 from spanbridge.conventions import SPANBRIDGE_OUTCOME
 from spanbridge.instrument.activation import Activation
+from spanbridge.instrument.flask_request import ServedRequest, leave_opentelemetrys
 from spanbridge.instrument.outcome import description_of
 from spanbridge.instrument.stream_times import StreamTimes
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from wsgiref.types import WSGIEnvironment
 
     from opentelemetry.context import Context
 
@@ -73,6 +75,8 @@ class StreamedAnswer:
         context: The context of the request, if the answer is streamed.
         times: Counts the parts; began with the request.
         log: Where a failure is told.
+        request: What the parts belong to; it ends with the last one.
+        environ: What the server said of the request.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class StreamedAnswer:
         context: Context | None,
         times: StreamTimes,
         log: ExceptionLog,
+        request: ServedRequest,
+        environ: WSGIEnvironment,
     ) -> None:
         self._parts = parts
         self._iterator: Iterator[bytes] | None = None
@@ -91,6 +97,8 @@ class StreamedAnswer:
         self._context = context
         self._times = times
         self._log = log
+        self._request = request
+        self._environ: WSGIEnvironment | None = environ
         self._has_ended = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -121,13 +129,22 @@ class StreamedAnswer:
         try:
             if (close := getattr(self._parts, "close", None)) is not None:
                 close()
-        finally:
+        except BaseException as error:
+            self._leave(activation)
+            self._end(error, {SPANBRIDGE_OUTCOME: "disconnected"})
+            raise
+        else:
             self._leave(activation)
             self._end(None, {SPANBRIDGE_OUTCOME: "disconnected"})
+        finally:
+            self._environ = None
+            self._request.end()
 
     def __del__(self) -> None:
         if not self._has_ended:  # by a server that does not close what it is given
             self._end(None, {SPANBRIDGE_OUTCOME: "disconnected"})
+        if self._environ is not None:
+            self._request.forget()
 
     def _enter(self) -> Activation | None:
         # With ``stream_with_context`` the request's own context is current still.
@@ -152,6 +169,8 @@ class StreamedAnswer:
                 self._fail(error)
         except Exception as failure:  # somebody's span
             GUARD.caught("instrument.flask", failure)
+        if error is not None and self._environ is not None:
+            leave_opentelemetrys(self._environ)
         if self._held is not None:
             self._held.release()
 

@@ -25,17 +25,29 @@ class DoubleInstrumentation:
         if not self._is_told and _is_server_span_of(span, path):
             self.tell()
 
+    def look_at_outer(self, span: Span) -> None:
+        """A request that ``span`` may stand for already is about to get another one.
+
+        It was passed on by an application that is instrumented to one mounted in it.
+        """
+        if not self._is_told and span.is_recording():
+            self._tell(
+                "an application is mounted in another one and both are instrumented, so each "
+                "request gets two spans; call instrument_app() for the outer one only"
+            )
+
     def tell(self) -> None:
         """Say it, unless that was done."""
-        if self._is_told:
-            return
+        if not self._is_told:
+            self._tell(
+                "another instrumentation has a span for each request already, so each gets two; "
+                "keep instrument_app() and take out the other one, a middleware of OpenTelemetry's "
+                "that was added by hand or the tracing of a vendor's agent"
+            )
+
+    def _tell(self, what: str) -> None:
         self._is_told = True
-        GUARD.report(
-            f"{self._where}: instrumented twice",
-            "another instrumentation has a span for each request already, so each gets two; keep "
-            "instrument_app() and take out the other one, a middleware of OpenTelemetry's that was "
-            "added by hand or the tracing of a vendor's agent",
-        )
+        GUARD.report(f"{self._where}: instrumented twice", what)
 
 
 def _is_server_span_of(span: Span, path: str) -> bool:
