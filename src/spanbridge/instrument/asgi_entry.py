@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from contextvars import ContextVar
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import Context, create_key, get_current, get_value
+from opentelemetry.context import Context, get_current
 from opentelemetry.instrumentation.asgi import get_host_port_url_tuple
 from opentelemetry.trace import get_current_span
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 ENTERED: Final = "spanbridge.entered"
 """In the scope of a request: it has passed here, in an application around this one."""
 
-_KEY: Final = create_key("spanbridge.instrument.asgi.request")
 _NOTHING: Final = Context()
 
 
@@ -70,7 +71,7 @@ class RequestEntry:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         around = get_current()
-        outer: _Request | None = get_value(_KEY, around) if around else None  # type: ignore[assignment]
+        outer = _REQUEST.get()
         task = _current_task()
         code = _root_code(task)
         if outer is not None:
@@ -82,11 +83,14 @@ class RequestEntry:
         if self._excluded is not None and self._is_excluded(scope):
             exclusion = Exclusion()
         request = _Request(outer, task, code)
-        activation = Activation(request_context(around, _KEY, request, exclusion))
+        token = _REQUEST.set(request)
+        activation = Activation(request_context(around, exclusion))
         try:
             await self.app(scope, receive, send)
         finally:
             activation.end()
+            with suppress(ValueError):  # closed in another execution context
+                _REQUEST.reset(token)
             request.end()
             if exclusion is not None:
                 exclusion.is_over = True
@@ -141,6 +145,12 @@ class _Request:
                 return True
             request = request._outer
         return False
+
+
+# Not in OpenTelemetry's context: its propagators replace that by one with nothing else in it.
+_REQUEST: Final[ContextVar[_Request | None]] = ContextVar(
+    "spanbridge.instrument.asgi.request", default=None
+)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -29,7 +29,7 @@ from spanbridge.instrument.exception_log import ExceptionLog
 from spanbridge.instrument.flask_request import (
     ServedRequest,
     drop_left_behind,
-    is_of_request,
+    is_within_request,
     leave_opentelemetrys,
 )
 from spanbridge.instrument.flask_stream import HeldSpan, StreamedAnswer
@@ -82,6 +82,9 @@ def instrument_app(
         ConfigurationError: At import of this module, if the extra is missing.
     """
     if _EXTENSION in app.extensions:
+        return
+    if app._got_first_request:  # nothing public tells, and Flask would refuse halfway
+        GUARD.report("instrument.flask: too late", "the application serves already")
         return
     urls = passthrough.get("excluded_urls")
     glue = _Glue(
@@ -193,7 +196,7 @@ class _Glue:
         exclusion: Exclusion | None,
     ) -> Iterable[bytes]:
         around = drop_left_behind()
-        if around and not is_of_request(around):
+        if around and not is_within_request():
             self._double.look_at(get_current_span(), environ.get("PATH_INFO", ""))
         request = ServedRequest(around, exclusion)
         failures = environ[_KEY] = _Failures()

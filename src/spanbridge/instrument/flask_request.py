@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value
+from opentelemetry.context import Context, attach, detach, get_current
 
 from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.request_context import request_context
@@ -16,28 +18,8 @@ if TYPE_CHECKING:
 
     from spanbridge.runtime.excluded import Exclusion
 
-_KEY: Final = create_key("spanbridge.instrument.flask.request")
 _OTEL_ACTIVATION: Final = "opentelemetry-flask.activation_key"
 _OTEL_TOKEN: Final = "opentelemetry-flask.token"  # noqa: S105
-
-
-def drop_left_behind() -> Context:
-    """The context a request arrives in, without what an earlier one of this thread has left.
-
-    A server that does not close a streamed answer leaves the context of its request behind.
-    """
-    around = get_current()
-    if around:
-        earlier = get_value(_KEY, around)
-        if isinstance(earlier, ServedRequest) and earlier.was_here():
-            around = Context()
-            attach(around)
-    return around
-
-
-def is_of_request(context: Context) -> bool:
-    """Whether it belongs to a request that this glue knows, so the span in it does too."""
-    return get_value(_KEY, context) is not None
 
 
 class ServedRequest:
@@ -48,15 +30,14 @@ class ServedRequest:
         exclusion: Given if the request is left out of telemetry.
     """
 
-    __slots__ = ("_activation", "_exclusion", "_is_over", "_thread")
+    __slots__ = ("_activation", "_exclusion", "_is_over", "_mark", "_thread")
 
     def __init__(self, around: Context, exclusion: Exclusion | None) -> None:
         self._exclusion = exclusion
         self._is_over = False
         self._thread = threading.get_ident()
-        self._activation: Activation | None = Activation(
-            request_context(around, _KEY, self, exclusion)
-        )
+        self._mark = _REQUEST.set(self)
+        self._activation: Activation | None = Activation(request_context(around, exclusion))
 
     def was_here(self) -> bool:
         """Whether it was served by this thread, and is over."""
@@ -67,23 +48,51 @@ class ServedRequest:
 
         Its context stays if Flask's does (``stream_with_context``).
         """
-        activation = self._activation
-        if activation is not None and activation.is_innermost():
-            activation.end()
-            self._activation = None
+        if self._activation is not None and self._activation.is_innermost():
+            self._leave()
 
     def end(self) -> None:
         """The answer has left, or never came about."""
         self.forget()
-        activation, self._activation = self._activation, None
-        if activation is not None:
-            activation.end()
+        self._leave()
 
     def forget(self) -> None:
         """The answer was given up, at a time and in a thread that are nobody's choice."""
         self._is_over = True
         if self._exclusion is not None:
             self._exclusion.is_over = True
+
+    def _leave(self) -> None:
+        activation, self._activation = self._activation, None
+        if activation is not None:
+            activation.end()
+            with suppress(ValueError):  # closed in another thread
+                _REQUEST.reset(self._mark)
+
+
+# Not in OpenTelemetry's context: its propagators replace that by one with nothing else in it.
+_REQUEST: Final[ContextVar[ServedRequest | None]] = ContextVar(
+    "spanbridge.instrument.flask.request", default=None
+)
+
+
+def drop_left_behind() -> Context:
+    """The context a request arrives in, without what an earlier one of this thread has left.
+
+    A server that does not close a streamed answer leaves the context of its request behind.
+    """
+    earlier = _REQUEST.get()
+    if earlier is None or not earlier.was_here():
+        return get_current()
+    _REQUEST.set(None)
+    nothing = Context()
+    attach(nothing)
+    return nothing
+
+
+def is_within_request() -> bool:
+    """Whether a request is served here already, so that the current span is that one's."""
+    return _REQUEST.get() is not None
 
 
 def leave_opentelemetrys(environ: WSGIEnvironment) -> None:

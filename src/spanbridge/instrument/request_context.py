@@ -8,9 +8,7 @@ from spanbridge.runtime.bound import KEY, Block, block_of
 from spanbridge.runtime.excluded import Exclusion, excluding
 
 
-def request_context(
-    around: Context, key: str, request: object, exclusion: Exclusion | None
-) -> Context:
+def request_context(around: Context, exclusion: Exclusion | None) -> Context:
     """The context of one request.
 
     If the server itself runs in a ``bound()`` block, the request gets one of its own in it: what it
@@ -18,11 +16,9 @@ def request_context(
 
     Args:
         around: Where the request arrives.
-        key: Under which ``request`` is found in the context.
-        request: Stands for the request.
         exclusion: Given if the request is left out of telemetry.
     """
-    context = set_value(key, request, around)
+    context = around
     if around and (block := block_of(around)) is not None:
         context = set_value(KEY, Block(block.bound), context)
     return context if exclusion is None else excluding(context, exclusion)
