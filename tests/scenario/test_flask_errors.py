@@ -12,6 +12,8 @@ from typing import Any
 import flask
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 from werkzeug.exceptions import ServiceUnavailable
 
@@ -212,6 +214,43 @@ def test_an_error_in_a_function_before_or_after_the_request_is_one_issue(
     assert (issue["exceptions"][0]["value"], issue["is_handled"]) == ("in a hook", False)
     assert issue["trace_id"] == watched.trace_id
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+@pytest.mark.parametrize("when", ["teardown", "stream"])
+@pytest.mark.parametrize("records", [True, False])
+def test_a_failing_function_at_the_end_leaves_nothing_of_its_request_to_the_next_one(
+    watched: Watched, when: str, records: bool
+) -> None:
+    app = flask.Flask("shop")
+    off = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider = watched.tracer_provider if records else off
+    instrument_app(app, tracer_provider=provider, logger_provider=watched.logger_provider)
+    seen: list[int] = []
+
+    @app.get("/<path>")
+    def view(path: str) -> flask.Response | str:
+        seen.append(trace.get_current_span().get_span_context().trace_id)
+        parts = flask.stream_with_context(iter(["part"]))
+        return flask.Response(parts) if when == "stream" else "whole"
+
+    @app.teardown_request
+    def fail_first(error: BaseException | None) -> None:
+        if flask.request.path == "/first":
+            raise Broken("at the end")
+
+    for path, digit in (("/first", "1"), ("/second", ""), ("/third", "3")):
+        headers = {"traceparent": f"00-{digit * 32}-b7ad6b7169203331-01"} if digit else {}
+        with suppress(Broken):
+            app.test_client().get(path, headers=headers).get_data()
+        gc.collect()
+        assert not trace.get_current_span().get_span_context().is_valid
+
+    assert seen[0] == int("1" * 32, 16)
+    assert seen[1] not in (0, seen[0])
+    assert seen[2] == int("3" * 32, 16)
+    [issue] = watched.issues
+    assert issue["exceptions"][0]["value"] == "at the end"
+    assert len(watched.spans) == (3 if records else 0)
 
 
 def test_a_function_that_fails_before_the_span_is_started_is_one_issue(watched: Watched) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from spanbridge.runtime.excluded import Exclusion
 
 _OTEL_ACTIVATION: Final = "opentelemetry-flask.activation_key"
-_OTEL_TOKEN: Final = "opentelemetry-flask.token"  # noqa: S105
+_OTEL_TOKEN: Final = "opentelemetry-flask.token"
 
 
 class ServedRequest:

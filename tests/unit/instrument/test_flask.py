@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextvars
 import gc
 import logging
 import subprocess
@@ -16,7 +17,10 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from werkzeug.test import create_environ
 
+from spanbridge.instrument import bind, bound
 from spanbridge.instrument.flask import instrument_app
+from spanbridge.runtime.bound import bound_in
+from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 from tests.unit.instrument.conftest import Recorder
 
@@ -166,6 +170,79 @@ def test_an_answer_that_nobody_takes_or_closes_ends_its_span(
     assert (recorder.only().attributes or {})["spanbridge.stream.chunk.count"] == 0
     head = app.test_client().head("/parts")  # the answer to HEAD has no parts
     assert (head.status_code, len(recorder.spans)) == (200, 2)
+
+
+def test_what_an_answer_leaves_behind_that_nobody_closes_is_dropped(
+    app: flask.Flask, recorder: Recorder
+) -> None:
+    @app.get("/kept")
+    def kept() -> flask.Response:
+        return flask.Response(flask.stream_with_context(iter(["part"])))
+
+    def serve(path: str) -> None:
+        iter(app.wsgi_app(create_environ(path), lambda *_: lambda _: None))
+
+    contextvars.copy_context().run(lambda: (serve("/kept"), gc.collect(), serve("/items/7")))
+
+    first, second = recorder.spans
+    assert (first.name, second.parent) == ("GET /kept", None)
+
+
+def test_what_a_request_binds_ends_with_it_also_in_a_block_around_the_server(
+    app: flask.Flask, recorder: Recorder
+) -> None:
+    told: list[dict[str, object]] = []
+
+    @app.get("/bind")
+    def view() -> str:
+        found = bound_in(None)
+        told.append(dict(found.attributes) if found is not None else {})
+        bind(tenant_id="acme")
+        return ""
+
+    # Without a current span OpenTelemetry's own propagators leave nothing of the context.
+    with bound({"service.role": "api"}), recorder.tracer.start_as_current_span("around"):
+        app.test_client().get("/bind")
+        app.test_client().get("/bind")
+
+    assert told == [{"service.role": "api"}] * 2
+
+
+def test_the_parts_of_an_excluded_answer_are_left_out_whether_or_not_its_length_is_told(
+    recorder: Recorder,
+) -> None:
+    app = flask.Flask("shop")
+    instrument_app(app, tracer_provider=recorder.provider, excluded_urls="health")
+    told: list[bool] = []
+
+    @app.get("/health/<int:length>")
+    def view(length: int) -> flask.Response:
+        def parts() -> Iterator[str]:
+            told.append(is_excluded(None))
+            yield "a"
+
+        return flask.Response(parts(), headers={"Content-Length": "1"} if length else {})
+
+    for length in (0, 1):
+        assert app.test_client().get(f"/health/{length}").text == "a"
+
+    assert told == [True, True]
+    assert not is_excluded(None)
+
+
+def test_an_application_that_serves_already_is_left_alone(recorder: Recorder) -> None:
+    app = flask.Flask("shop")
+    app.get("/")(lambda: "fine")
+    before = GUARD.counts.get("instrument.flask: too late", 0)
+    serve = app.wsgi_app
+    assert app.test_client().get("/").text == "fine"
+
+    instrument_app(app, tracer_provider=recorder.provider)
+
+    assert GUARD.counts["instrument.flask: too late"] == before + 1
+    assert app.test_client().get("/").text == "fine"
+    assert app.wsgi_app == serve
+    assert recorder.spans == ()
 
 
 def test_a_test_request_context_works_as_before(app: flask.Flask) -> None:
