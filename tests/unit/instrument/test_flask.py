@@ -182,7 +182,10 @@ def test_what_an_answer_leaves_behind_that_nobody_closes_is_dropped(
     def serve(path: str) -> None:
         iter(app.wsgi_app(create_environ(path), lambda *_: lambda _: None))
 
-    contextvars.copy_context().run(lambda: (serve("/kept"), gc.collect(), serve("/items/7")))
+    elsewhere = contextvars.copy_context()
+    elsewhere.run(serve, "/kept")
+    gc.collect()
+    elsewhere.run(serve, "/items/7")
 
     first, second = recorder.spans
     assert (first.name, second.parent) == ("GET /kept", None)

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
 from spanbridge.process.upstream import Upstream, with_upstream
-from spanbridge.runtime.excluded import excluding
+from spanbridge.runtime.excluded import Exclusion, excluding
 
 EMPTY = otel_context.Context()
 
@@ -141,11 +141,17 @@ def test_excluded_work_is_recorded_for_its_errors_and_kept_by_nobody() -> None:
     sampler = DelegatingSampler()
     sampler.policy = SamplingPolicy({"sentry": 1.0})
     caller = set_span_in_context(NonRecordingSpan(remote(7, sampled=True)), EMPTY)
-
-    decisions = [
-        sampler.should_sample(context, 7, "plain").decision
-        for context in (EMPTY, excluding(EMPTY), caller, excluding(caller))
+    over = Exclusion()
+    over.is_over = True
+    contexts = [
+        EMPTY,
+        excluding(EMPTY, Exclusion()),
+        excluding(EMPTY, over),
+        caller,
+        excluding(caller, Exclusion()),
     ]
 
+    decisions = [sampler.should_sample(context, 7, "plain").decision for context in contexts]
+
     kept, not_kept = Decision.RECORD_AND_SAMPLE, Decision.RECORD_ONLY
-    assert decisions == [kept, not_kept, kept, not_kept]
+    assert decisions == [kept, not_kept, kept, kept, not_kept]
