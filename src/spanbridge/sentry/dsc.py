@@ -14,10 +14,9 @@ from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.privacy.text import scrub_text
 from spanbridge.process.sampling import randomness, remote_rate, sample_rand
-from spanbridge.record.span import read_span
-from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.encode import trace_header
+from spanbridge.sentry.glimpse import glimpse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -135,15 +134,8 @@ class DscSource(msgspec.Struct):
 
 def name_so_far(local: LocalTrace) -> str | None:
     """The name of a local root that is still open, if it is of low cardinality."""
-    reference = local.root
-    span = reference() if reference is not None else None
-    if span is None:
-        return None
-    try:
-        return transaction_name(_POLICY.scrub_span(read_span(span)))
-    except Exception as error:  # the trace goes on without its name
-        GUARD.caught("sentry.dsc", error)
-        return None
+    root = glimpse(local, local.root_id, _POLICY)
+    return transaction_name(root) if root is not None else None
 
 
 def to_baggage(dsc: Mapping[str, str]) -> list[str]:
