@@ -11,9 +11,12 @@ from celery import Celery
 from celery.signals import before_task_publish
 from opentelemetry import propagate
 
+from tests.peers.programs import whole_messages
+
 ROLE, FOLDER = os.environ["ROLE"], os.environ["FOLDER"]
 app = Celery("tasks", broker="filesystem://", backend="file://" + FOLDER + "/results")
 app.conf.update(
+    broker_transport=whole_messages.NAME,
     broker_transport_options={
         "data_folder_in": FOLDER + "/queue",
         "data_folder_out": FOLDER + "/queue",

@@ -31,9 +31,13 @@ LIBRARIES = (
     "opentelemetry.sdk.trace",
     "redis",
     "sentry_sdk",
+    "spanbridge.installation",
     "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.orm",
     "uvicorn",
     "werkzeug.serving",
+    "tests.peers.traces_parity.set_up_bridged",
+    "tests.peers.traces_parity.set_up_native",
 )
 
 
@@ -108,9 +112,19 @@ def serve_tasks(app: Any, port: int) -> None:
     from celery.signals import worker_ready
 
     worker_ready.connect(lambda **ignored: say_ready(), weak=False)
-    until_the_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    is_told = threading.Event()
+
+    def stop() -> None:
+        is_told.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    until_the_input_ends(stop)
     with contextlib.suppress(SystemExit):
-        app.worker_main(["worker", "--pool=solo", "--loglevel=CRITICAL", "--without-gossip"])
+        app.worker_main(
+            ["worker", "--pool=solo", "--loglevel=CRITICAL", "--without-gossip", "--without-mingle"]
+        )
+    if not is_told.is_set():
+        raise RuntimeError("the worker ended by itself")
 
 
 def until_the_input_ends(stop: Callable[[], object]) -> None:

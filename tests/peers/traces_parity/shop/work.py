@@ -6,6 +6,7 @@ from pathlib import Path
 
 from celery import Celery
 
+from tests.peers.programs import whole_messages
 from tests.peers.traces_parity.shop import database
 from tests.peers.traces_parity.shop.places import BROKER_FOLDER
 
@@ -15,6 +16,7 @@ for folder in _FOLDERS.values():
 
 app = Celery("shop", broker="filesystem://")
 app.conf.update(
+    broker_transport=whole_messages.NAME,
     broker_transport_options={
         "data_folder_in": _FOLDERS["queue"],
         "data_folder_out": _FOLDERS["queue"],
