@@ -162,10 +162,12 @@ def _prepare(processes: list[dict[str, Any]]) -> None:
 
 
 def _request_all(ports: dict[str, int]) -> None:
-    for scenario in SCENARIOS:
-        url = f"http://127.0.0.1:{ports[scenario.service]}{scenario.path}"
-        # Each on a connection of its own, as the server of Flask closes it after every answer.
-        httpx.request(scenario.method, url, headers=scenario.headers, timeout=_TIMEOUT_S)
+    # Each on a connection of its own, as the server of Flask closes it after every answer.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(limits=limits, timeout=_TIMEOUT_S, trust_env=False) as client:
+        for scenario in SCENARIOS:
+            url = f"http://127.0.0.1:{ports[scenario.service]}{scenario.path}"
+            client.request(scenario.method, url, headers=scenario.headers)
 
 
 def _wait_quietly(receiver: Receiver) -> None:
