@@ -13,6 +13,10 @@ from typing import Final
 
 ERROR_TYPE: Final = "error.type"
 SESSION_ID: Final = "session.id"
+TENANT_ID: Final = "tenant.id"
+"""Widely used for the customer a service works for; no convention has it yet."""
+SEARCHED: Final = frozenset({TENANT_ID})
+"""Not ours, and yet a tag in Sentry: what people look for on issues and transactions."""
 USER_ID: Final = "user.id"
 
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"

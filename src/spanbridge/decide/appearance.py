@@ -16,7 +16,7 @@ from spanbridge.conventions import (
     MONITOR_SLUG,
     TAG_ATTRIBUTES,
 )
-from spanbridge.conventions.upstream import GEN_AI_AGENT_NAME
+from spanbridge.conventions.upstream import GEN_AI_AGENT_NAME, SEARCHED
 from spanbridge.decide.subjects import subjects_of
 from spanbridge.model.failure import Level
 from spanbridge.model.log import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_INFO, SEVERITY_WARN
@@ -192,7 +192,7 @@ def _tags(around: Circumstances) -> dict[str, str]:
 def _tags_of(attributes: Attributes) -> dict[str, str]:
     tags = {}
     for name, value in attributes.items():
-        if name in TAG_ATTRIBUTES or name.startswith(TAG_PREFIX):
+        if name in TAG_ATTRIBUTES or name in SEARCHED or name.startswith(TAG_PREFIX):
             if isinstance(value, bool):
                 value = "true" if value else "false"
             if isinstance(value, str | int | float):

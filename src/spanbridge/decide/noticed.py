@@ -124,7 +124,7 @@ class NoticedByRules:
             elif (
                 not must_go
                 and now_s - since_s < HOLD_S
-                and self._is_deciding(one.local, _spans_of(one.noticed))
+                and (_root_is_near(one) or self._is_deciding(one.local, _spans_of(one.noticed)))
             ):
                 self._waiting.append(one._replace(since_s=since_s))
             else:
@@ -137,6 +137,12 @@ def _tells(told: _Told, one: Waiting) -> bool:
     if _is_outside(noticed) and abs(noticed.time_ns - told.time_ns) > OUTSIDE_NS:
         return False
     return are_the_same(noticed, one.fingerprint, told.span_ids, told.fingerprint)
+
+
+def _root_is_near(one: Waiting) -> bool:
+    """Whether the root has ended and only has not been read: the issue bears its name."""
+    is_over = one.local.root_id not in one.local.open
+    return one.root is None and is_over and not _is_outside(one.noticed)
 
 
 def _is_outside(noticed: Noticed) -> bool:

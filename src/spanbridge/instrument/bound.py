@@ -9,14 +9,16 @@ from opentelemetry import baggage
 from opentelemetry.context import Context, set_value
 from opentelemetry.trace import Span, get_current_span
 
-from spanbridge.conventions.upstream import GEN_AI_CONVERSATION_ID, SESSION_ID, USER_ID
+from spanbridge.conventions.upstream import (
+    GEN_AI_CONVERSATION_ID,
+    SESSION_ID,
+    TENANT_ID,
+    USER_ID,
+)
 from spanbridge.instrument.context_block import ContextBlock
 from spanbridge.instrument.values import AttributeValue, attribute_values
 from spanbridge.runtime.bound import KEY, NOTHING, RUNNING_SPANS, Block, Bound, block_of, put_on
 from spanbridge.runtime.guard import GUARD
-
-TENANT_ID: Final = "tenant.id"
-"""OpenTelemetry has no name for it; this is the one in use."""
 
 
 class WellKnownIds(TypedDict, total=False):

@@ -85,3 +85,16 @@ def test_outside_of_spans_only_what_was_told_within_a_second_is_the_same() -> No
     assert held.due(0.9) == (0, 1)
     held.noticed.take(outside(TIME_NS + 1_100_000_000), held.local, VIOLATION)
     assert held.due(1.1) == (1, 0)
+
+
+def test_it_waits_for_a_root_that_has_ended_and_is_not_read_yet() -> None:
+    held = Held()
+    held.noticed.take(in_span(5, 4), held.local, VIOLATION)
+    held.local.open.clear()
+    assert held.due(0.0) == (0, 0)
+
+    root = record(1)
+    held.noticed.saw_root(held.local, root)
+
+    [due], _ = held.noticed.due(0.1, is_flush=False)
+    assert due.root is root

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Final
 
 from spanbridge.conventions.generated import MEASUREMENTS, SPAN_OPS, TAG_ATTRIBUTES
+from spanbridge.conventions.upstream import SEARCHED
 from spanbridge.sentry.convert.naming import agents
 from spanbridge.sentry.convert.naming.database import CACHE_COMMANDS
 from spanbridge.sentry.convert.naming.parts import PARTS
@@ -141,7 +142,7 @@ _TAGS = """\
 ## Tags and measurements
 
 `{tag}<key>` becomes the tag `<key>`, `{measurement}<name>` the measurement `<name>`. Of the
-[attributes spanbridge defines](attributes.md) these do by themselves:
+[attributes spanbridge defines](attributes.md), and of others, these do by themselves:
 """
 
 
@@ -290,7 +291,7 @@ def _reworded() -> Iterator[tuple[str, str, str]]:
 
 
 def _tags_and_measurements() -> Iterator[tuple[str, str]]:
-    for attribute in sorted(TAG_ATTRIBUTES):
+    for attribute in sorted(TAG_ATTRIBUTES | SEARCHED):
         yield f"`{attribute}`", "tag"
     for attribute, unit in sorted(MEASUREMENTS.items()):
         yield f"`{attribute}`", f"measurement ({unit})"

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from spanbridge.conventions.generated import MEASUREMENTS, TAG_ATTRIBUTES
+from spanbridge.conventions.upstream import SEARCHED
 from spanbridge.model.span import SpanKind
 from spanbridge.sentry.convert.dialects.rewriting import Rewriting, rewriting_for
 from spanbridge.sentry.convert.measurements import measurement_name
@@ -116,7 +117,7 @@ _known_shape = lru_cache(maxsize=512)(_shape_of)
 def _tags(keys: tuple[str, ...]) -> tuple[TagSource, ...]:
     sources = []
     for attribute in keys:
-        if attribute in TAG_ATTRIBUTES:
+        if attribute in TAG_ATTRIBUTES or attribute in SEARCHED:
             wanted = attribute
         elif attribute.startswith(TAG_PREFIX):
             wanted = attribute.removeprefix(TAG_PREFIX)
