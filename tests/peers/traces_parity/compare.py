@@ -65,7 +65,8 @@ SHAPES: Final = (
     Shape(
         "bridged",
         "BackgroundTask",
-        "work after the answer; Sentry's SDK puts what it does below the request itself",
+        "work after the answer, in a segment of its own if it ends after the request was sent;"
+        " Sentry's SDK puts what it does below the request itself",
     ),
 )
 
@@ -184,7 +185,7 @@ def _native_shape(tops: list[Node], met: set[Shape]) -> list[Node]:
 
 def _our_shape(tops: list[Node], met: set[Shape]) -> list[Node]:
     noted: list[Node] = []
-    kept = without(tops, lambda node: _is_connect(node) or _is_background(node), noted)
+    kept = without(tops, lambda node: _is_connect(node) or is_background(node), noted)
     met.update(SHAPES[3] if _is_connect(node) else SHAPES[4] for node in noted)
     return kept
 
@@ -193,8 +194,13 @@ def _is_connect(node: Node) -> bool:
     return node.op == "db" and node.fields.get("description") == "connect"
 
 
-def _is_background(node: Node) -> bool:
-    return str(node.fields.get("description")).startswith("BackgroundTask ")
+def is_background(node: Node) -> bool:
+    """Whether it is work after the answer.
+
+    That is a span of the request or a segment after it, as the work or the delivery is quicker.
+    """
+    told = node.fields.get("name") if node.is_segment else node.fields.get("description")
+    return str(told).startswith("BackgroundTask ")
 
 
 def _without_nothing(fields: dict[str, Json]) -> dict[str, Json]:
