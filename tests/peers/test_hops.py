@@ -140,9 +140,9 @@ def _told(heard: dict[str, str]) -> dict[str, str]:
 
 
 def _text(dsc: dict[str, str]) -> dict[str, str]:
-    """Comparable: the rate is a number, and Sentry's SDK writes 1 as 1.0."""
-    rate = {"sample_rate": str(float(dsc["sample_rate"]))} if "sample_rate" in dsc else {}
-    return {**dsc, **rate}
+    """Comparable: Sentry's SDKs write 1 as 1.0, and 0.310220 as 0.31022."""
+    numbers = {key: str(float(dsc[key])) for key in ("sample_rate", "sample_rand") if key in dsc}
+    return {**dsc, **numbers}
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,12 @@ def test_two_ids_of_a_request_are_on_every_span_log_record_and_issue(
         dsn=receiver.dsn, destinations={"sentry": {}, "file": {"path": str(file)}}
     ) as under_test:
         with under_test.chained():
-            asyncio.run(ask(application(under_test, outgoing), ("/agent?fail=true", "acme", "c-1")))
+            asyncio.run(
+                ask(
+                    application(under_test, outgoing),
+                    ("/agent?fail=true", "acme", "conversation-1"),
+                )
+            )
         under_test.flush()
 
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -111,22 +116,22 @@ def test_two_ids_of_a_request_are_on_every_span_log_record_and_issue(
         "GET /agent", "invoke_agent ethics", "chat", "tool 0", "tool 1", "in a thread",
     }  # fmt: skip
     for span in spans:
-        assert ids_of(span["attributes"]) == ("acme", "c-1"), span["name"]
+        assert ids_of(span["attributes"]) == ("acme", "conversation-1"), span["name"]
     [transaction] = receiver.transactions
     assert len(transaction.payload["spans"]) == len(spans) - 1
     for child in transaction.payload["spans"]:
-        assert ids_of(child["data"]) == ("acme", "c-1")
+        assert ids_of(child["data"]) == ("acme", "conversation-1")
     assert {issue.payload["exception"]["values"][-1]["value"] for issue in receiver.issues} == {
         "logged", "escaped",
     }  # fmt: skip
     for issue in receiver.issues:
-        assert ids_of(issue.payload["contexts"]["otel"]["attributes"]) == ("acme", "c-1")
-        assert issue.payload["contexts"]["agent"]["conversation_id"] == "c-1"
+        assert ids_of(issue.payload["contexts"]["otel"]["attributes"]) == ("acme", "conversation-1")
+        assert issue.payload["contexts"]["agent"]["conversation_id"] == "conversation-1"
     assert {name for headers in outgoing for name in headers} == {
         "traceparent", "sentry-trace", "baggage",
     }  # fmt: skip
     assert "acme" not in str(outgoing)
-    assert "c-1" not in str(outgoing)
+    assert "conversation-1" not in str(outgoing)
     assert receiver.violations == []
 
 

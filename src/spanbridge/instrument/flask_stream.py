@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.trace import Span, Status, StatusCode, get_current_span
+from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, get_current_span
 from werkzeug.exceptions import ClientDisconnected
 
 from spanbridge.conventions import SPANBRIDGE_OUTCOME
@@ -149,7 +149,8 @@ class StreamedAnswer:
     def _enter(self) -> Activation | None:
         # With ``stream_with_context`` the request's own context is current still.
         context = self._context
-        if context is None or (self._held is not None and get_current_span() is self._span):
+        has_span = self._span is not INVALID_SPAN  # as for URLs that are excluded
+        if context is None or (has_span and get_current_span() is self._span):
             return None
         return Activation(context)
 
