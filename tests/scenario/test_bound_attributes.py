@@ -26,6 +26,8 @@ from tests.support.bridged import Bridged, bridged
 logger = logging.getLogger("shop")
 KEYS = {"tenant.id", "gen_ai.conversation.id"}
 
+CONVERSATION = "conversation-1"
+
 
 def identified(x_tenant: str = Header(), x_conversation: str = Header()) -> Any:
     """A dependency that runs in a thread of its own: FastAPI's usual place for this."""
@@ -105,7 +107,7 @@ def test_two_ids_of_a_request_are_on_every_span_log_record_and_issue(
             asyncio.run(
                 ask(
                     application(under_test, outgoing),
-                    ("/agent?fail=true", "acme", "conversation-1"),
+                    ("/agent?fail=true", "acme", CONVERSATION),
                 )
             )
         under_test.flush()
@@ -116,22 +118,22 @@ def test_two_ids_of_a_request_are_on_every_span_log_record_and_issue(
         "GET /agent", "invoke_agent ethics", "chat", "tool 0", "tool 1", "in a thread",
     }  # fmt: skip
     for span in spans:
-        assert ids_of(span["attributes"]) == ("acme", "conversation-1"), span["name"]
+        assert ids_of(span["attributes"]) == ("acme", CONVERSATION), span["name"]
     [transaction] = receiver.transactions
     assert len(transaction.payload["spans"]) == len(spans) - 1
     for child in transaction.payload["spans"]:
-        assert ids_of(child["data"]) == ("acme", "conversation-1")
+        assert ids_of(child["data"]) == ("acme", CONVERSATION)
     assert {issue.payload["exception"]["values"][-1]["value"] for issue in receiver.issues} == {
         "logged", "escaped",
     }  # fmt: skip
     for issue in receiver.issues:
-        assert ids_of(issue.payload["contexts"]["otel"]["attributes"]) == ("acme", "conversation-1")
-        assert issue.payload["contexts"]["agent"]["conversation_id"] == "conversation-1"
+        assert ids_of(issue.payload["contexts"]["otel"]["attributes"]) == ("acme", CONVERSATION)
+        assert issue.payload["contexts"]["agent"]["conversation_id"] == CONVERSATION
     assert {name for headers in outgoing for name in headers} == {
         "traceparent", "sentry-trace", "baggage",
     }  # fmt: skip
     assert "acme" not in str(outgoing)
-    assert "conversation-1" not in str(outgoing)
+    assert CONVERSATION not in str(outgoing)
     assert receiver.violations == []
 
 
