@@ -141,7 +141,8 @@ def _told(heard: dict[str, str]) -> dict[str, str]:
 
 def _text(dsc: dict[str, str]) -> dict[str, str]:
     """Comparable: Sentry's SDKs write 1 as 1.0, and 0.310220 as 0.31022."""
-    numbers = {key: str(float(dsc[key])) for key in ("sample_rate", "sample_rand") if key in dsc}
+    written: tuple[str, ...] = ("sample_rate", "sample_rand")
+    numbers = {key: str(float(dsc[key])) for key in written if key in dsc}
     return {**dsc, **numbers}
 
 
