@@ -55,6 +55,7 @@ _MODEL_NAMES: Final = (
     *(old for old, new in RENAMED.items() if new in (REQUEST_MODEL, RESPONSE_MODEL)),
     *RENAMED_IF_ALONE,
 )
+_KIND_NAMES: Final = frozenset(KINDS)
 EMBEDDINGS: Final = "embeddings"
 _FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
 _MARKS: Final = frozenset(
@@ -163,15 +164,17 @@ class Lineage:
         part = _Part(spans, above, self._left)
         if not self._left and not part.is_of_gen_ai():
             return list(spans)
+        handed_down = [part.inherited(span.span_id) for span in spans]
         reporting = [s for s in spans if not _REPORTING.isdisjoint(s.attributes)]
         for span in reporting:
             self._note_usage(span, part)
         # What is inside of another ends first, or at the same time and started later.
         reporting.sort(key=lambda span: (span.end_ns, -span.start_ns))
         repeating = {span.span_id for span in reporting if self._is_counted_elsewhere(span)}
-        completed = [self._completed(span, part, repeating) for span in spans]
-        for span in spans:
-            self._left[span.span_id] = part.inherited(span.span_id)
+        completed = []
+        for span, inherited in zip(spans, handed_down, strict=True):
+            completed.append(_completed(span, inherited, repeats=span.span_id in repeating))
+            self._left[span.span_id] = inherited
         # Only now: what one part needs may be more than is remembered for the next.
         _forget_oldest(self._left)
         _forget_oldest(self._below)
@@ -197,24 +200,6 @@ class Lineage:
         if below is None:
             below = self._below[span_id] = _Below(calls=[])
         return below
-
-    def _completed(self, span: SpanRecord, part: _Part, repeating: set[str]) -> SpanRecord:
-        inherited = part.inherited(span.span_id)
-        own = span.attributes
-        added: Attributes = {}
-        if inherited.agent and not _agent_of(own):
-            added[AGENT] = inherited.agent
-        if inherited.conversation and not _conversation_of(own):
-            added[CONVERSATION] = inherited.conversation
-        repeats = span.span_id in repeating
-        if not added and not repeats:
-            return span
-        attributes = {**own, **added}
-        if repeats:
-            for name, canonical in _USAGE_NAMES.items():
-                if name in attributes:
-                    attributes.setdefault(AGGREGATE[canonical], attributes.pop(name))
-        return msgspec.structs.replace(span, attributes=attributes)
 
     def _is_counted_elsewhere(self, span: SpanRecord) -> bool:
         below = self._below.get(span.span_id)
@@ -271,22 +256,29 @@ class _Part:
     def inherited(self, span_id: str) -> _Inherited:
         """What a span hands down, its own included. Each span is looked at once."""
         found = self._found.get(span_id)
-        if found is not None:  # as for most: their first child asked
-            return found
-        found = self._known(span_id)
         if found is not None:
             return found
+        span = self._spans.get(span_id)
+        # The usual order: whoever leaves with its parent comes after it.
+        around = self._found.get(span.parent_span_id or "") if span is not None else None
+        if span is not None and around is not None:
+            handed = _handed_down(span.parent_span_id, span.attributes, around)
+            self._found[span_id] = handed
+            return handed
+        return self._known(span_id) or self._inherited_by_way(span_id)
+
+    def _inherited_by_way(self, span_id: str) -> _Inherited:
         path: dict[str, Enclosing] = {}
         at: str | None = span_id
         while at is not None and at not in path and self._known(at) is None:
-            span = self._enclosing(at)
-            if span is None:
+            enclosing = self._enclosing(at)
+            if enclosing is None:
                 break
-            path[at] = span
-            at = span.parent_span_id
+            path[at] = enclosing
+            at = enclosing.parent_span_id
         inherited = (self._known(at) if at is not None else None) or _NOTHING
-        for below, span in reversed(path.items()):
-            inherited = self._found[below] = _handed_down(span, inherited)
+        for below, (parent_span_id, attributes) in reversed(path.items()):
+            inherited = self._found[below] = _handed_down(parent_span_id, attributes, inherited)
         return inherited if path else self._found.setdefault(span_id, _NOTHING)
 
     def _known(self, span_id: str) -> _Inherited | None:
@@ -305,42 +297,60 @@ class _Part:
 _NOTHING: Final = _Inherited(None, "", "")
 
 
-def _handed_down(span: Enclosing, inherited: _Inherited) -> _Inherited:
-    attributes = span.attributes
+def _handed_down(
+    parent_span_id: str | None, attributes: Attributes, inherited: _Inherited
+) -> _Inherited:
     if not is_gen_ai(attributes):
-        return _Inherited(span.parent_span_id, inherited.agent, inherited.conversation)
+        return _Inherited(parent_span_id, inherited.agent, inherited.conversation)
     agent = _agent_of(attributes)
     if agent and _operation_of(attributes) == "create_agent":
         agent = ""  # one that is being created does nothing yet
     return _Inherited(
-        span.parent_span_id,
+        parent_span_id,
         agent or inherited.agent,
         _conversation_of(attributes) or inherited.conversation,
     )
+
+
+def _completed(span: SpanRecord, inherited: _Inherited, *, repeats: bool) -> SpanRecord:
+    own = span.attributes
+    is_plain = not is_gen_ai(own)
+    added: Attributes = {}
+    if inherited.agent and (is_plain or not _agent_of(own)):
+        added[AGENT] = inherited.agent
+    if inherited.conversation and (is_plain or not _conversation_of(own)):
+        added[CONVERSATION] = inherited.conversation
+    if not added and not repeats:
+        return span
+    attributes = {**own, **added}
+    if repeats:
+        for name, canonical in _USAGE_NAMES.items():
+            if name in attributes:
+                attributes.setdefault(AGGREGATE[canonical], attributes.pop(name))
+    return msgspec.structs.replace(span, attributes=attributes)
 
 
 def _operation_of(attributes: Attributes) -> str:
     operation = attributes.get(OPERATION)
     if isinstance(operation, str) and operation:
         return operation.lower()
-    has_kind = False
+    if not _has_kind(attributes):
+        return ""
     for key, kinds in KINDS.items():
         kind = attributes.get(key)
-        if isinstance(kind, str):
-            has_kind = True
-            if known := kinds.get(kind.lower()):
-                return known
-    # A kind without an operation is a chain, a task or the like.
-    return "other" if has_kind else ""
+        if isinstance(kind, str) and (known := kinds.get(kind.lower())):
+            return known
+    return "other"  # a chain, a task or the like
 
 
 def _agent_of(attributes: Attributes) -> str:
     name = attributes.get(AGENT)
     if isinstance(name, str) and name:
         return name
+    has_kind = _has_kind(attributes)
     if _operation_of(attributes) != "invoke_agent":
-        return _first(attributes, ("agent.name",)) if _has_kind(attributes) else ""
-    names = ("agent.name", *ENTITY_NAMES) if _has_kind(attributes) else ()
+        return _first(attributes, ("agent.name",)) if has_kind else ""
+    names = ("agent.name", *ENTITY_NAMES) if has_kind else ()
     return _first(attributes, (*names, *_FUNCTION_NAMES))
 
 
@@ -354,7 +364,7 @@ def _conversation_of(attributes: Attributes) -> str:
 
 
 def _has_kind(attributes: Attributes) -> bool:
-    return not attributes.keys().isdisjoint(KINDS)
+    return not _KIND_NAMES.isdisjoint(attributes)
 
 
 def _first(attributes: Attributes, names: Sequence[str]) -> str:
