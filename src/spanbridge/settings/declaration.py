@@ -63,6 +63,8 @@ class Option:
         is_privacy: Whether an unusable value withholds every remote destination.
         is_address: Whether setting it chooses the destination, if no list of them is given.
         is_shorthand: Whether a top-level key or argument sets it for the kind's own destination.
+        has_safe_default: Whether a destination whose value is unusable goes on with the default
+            rather than being left out.
         in_file: Where the settings file may set it; ``top`` is outside environment tables.
     """
 
@@ -78,6 +80,7 @@ class Option:
     is_privacy: bool = False
     is_address: bool = False
     is_shorthand: bool = False
+    has_safe_default: bool = False
     in_file: Place = "anywhere"
 
     def default_in(self, profile: Profile) -> object:

@@ -83,7 +83,8 @@ A `.yaml` file with the same keys works where `pyyaml` is installed.
 There is one `ConfigurationError` line that names the setting as you wrote it, the value, what is
 wrong and what to do. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
 
-- a faulty destination is left out,
+- a faulty destination is left out; one whose `wire` or `span_events` cannot be read goes on with
+  the default,
 - any other faulty setting falls back to its default,
 - a faulty privacy setting (`capture_content`, `include_locals`, a name that
   resembles one of them, or a settings file that cannot be read) keeps everything from leaving

@@ -183,7 +183,7 @@ class _Reading:
             for key, option in options_of(KINDS[kind]).items()
         }
         prefix = f"destinations.{name}."
-        values = {key: self._value(prefix + key, place) for key, place in places.items()}
+        values = {key: self._option(prefix + key, place) for key, place in places.items()}
         values |= {
             "sample_rate_source": self.sources_by_key.get(f"{prefix}sample_rate", "default"),
             "capture_content": name in captured,
@@ -205,6 +205,15 @@ class _Reading:
                 chosen.setting, chosen.value, unusable.problem, unusable.fix
             ) from None
         return options
+
+    def _option(self, key: str, place: Place) -> Any:
+        try:
+            return self._value(key, place)
+        except ConfigurationError as problem:
+            if not place.option.has_safe_default:
+                raise
+            self._findings.note(problem)  # which form something takes is no reason to send nothing
+            return place.option.default
 
 
 def _seen(incomplete: Incomplete) -> Shown:

@@ -129,12 +129,14 @@ class SentryOptions(CommonOptions):
         "How traces are sent: as transactions, which every server takes, or as streamed spans, "
         "which have no size limit as a whole and arrive while a long run is under way.",
         one_of("transactions", "spans"),
+        has_safe_default=True,
     )
     span_events: SpanEventsAs = option(
         "logs",
         "What becomes of span events that are no exceptions: log items of their own, or an "
         "attribute of the span, for servers without Sentry's logs.",
         one_of("logs", "attributes"),
+        has_safe_default=True,
     )
     org_id: str | None = option(
         None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings import load
+from spanbridge.settings import SentryOptions, load
 
 if TYPE_CHECKING:
     from tests.unit.settings.conftest import Warn, WriteFile
@@ -129,3 +129,16 @@ def test_every_problem_is_listed_once(warn: Warn) -> None:
         "SENTRY_DSN_FILE",
         "SPANBRIDGE_ISSUES",
     ]
+
+
+@pytest.mark.parametrize("key", ["wire", "span_events"])
+def test_a_form_that_cannot_be_read_is_no_reason_to_send_nothing(key: str) -> None:
+    settings = load(
+        {"destinations": {"sentry": {"dsn": DSN, key: "nonsense"}}, "on_config_error": "warn"}, {}
+    )
+
+    [sentry] = settings.destinations
+    assert isinstance(sentry, SentryOptions)
+    assert (sentry.wire, sentry.span_events) == ("transactions", "logs")
+    [problem] = settings.problems
+    assert "nonsense" in str(problem)
