@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +58,21 @@ class Spotlight:
         Raises:
             TimeoutError: They did not come in time.
         """
+
+        def has_them(items: list[SpotlightItem]) -> bool:
+            types = Counter(item.type for item in items)
+            return all(types[kind] >= count for kind, count in wanted.items())
+
+        return self.wait_until_it_has(has_them)
+
+    def wait_until_it_has(
+        self, enough: Callable[[list[SpotlightItem]], bool]
+    ) -> list[SpotlightItem]:
+        """Wait until what it holds is enough; all there is by then.
+
+        Raises:
+            TimeoutError: It did not come in time.
+        """
         items: list[SpotlightItem] = []
         # Spotlight tells what it has at once, and then goes on as more comes in.
         with httpx.stream(
@@ -66,12 +82,11 @@ class Spotlight:
                 for line in stream.iter_lines():
                     if line.startswith("data: "):
                         items += _items_of(json.loads(line.removeprefix("data: ")))
-                        types = [item.type for item in items]
-                        if all(types.count(kind) >= count for kind, count in wanted.items()):
+                        if enough(items):
                             return items
             except httpx.ReadTimeout:
                 pass
-        raise TimeoutError(f"{wanted} did not come; {[item.type for item in items]} did")
+        raise TimeoutError(f"only {Counter(item.type for item in items)} came")
 
 
 @contextmanager
