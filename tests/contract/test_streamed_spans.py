@@ -14,11 +14,12 @@ from spanbridge.model.span import Attributes
 from spanbridge.model.trace import Segment
 from spanbridge.receiver.checks import check_item
 from spanbridge.receiver.envelope import parse_envelope
-from spanbridge.sentry.containers import EncodedContainer, encode_logs, encode_spans
+from spanbridge.sentry.containers import EncodedContainer, contain_logs, encode_spans
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.log import convert_events
 from spanbridge.sentry.convert.streamed_span import common_attributes, segment_name
 from spanbridge.sentry.encode import encode_item
+from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from tests.contract.corpus import Maker
 from tests.support.spans import record
@@ -94,7 +95,7 @@ def test_thousands_of_spans_are_valid_by_the_schema_and_by_the_protocol(part: in
 def assert_logs_are_valid(segment: Segment, context: ConvertContext, seed: int) -> None:
     common = common_attributes(context)
     for span in (segment.root, *segment.children):
-        for container in encode_logs(list(convert_events(span, common))):
+        for container in contain_logs(list(map(encode_json, convert_events(span, common)))):
             found = violations_of(container, span.trace_id)
             assert [v for v in found if not v.startswith("log.timestamp")] == [], f"seed {seed}"
 

@@ -16,6 +16,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 
 from spanbridge.destinations.sentry_traces import STREAM_INTERVAL_S
 from spanbridge.process.intake import Intake
+from spanbridge.sentry.strict_json import encode_json
+from spanbridge.sentry.wire_container import LogItem
 from spanbridge.testing import Receiver
 from tests.support.arrived import spans_that_arrived
 from tests.support.bridged import Bridged, bridged
@@ -295,6 +297,30 @@ def test_a_limit_on_logs_leaves_the_spans_alone(receiver: Receiver) -> None:
     assert outcomes["span"] == {"delivered": 2}
     assert outcomes["log"]["rate_limited"] >= 1
     assert sum(outcomes["log"].values()) == 2
+
+
+def test_a_log_that_cannot_be_encoded_takes_no_other_with_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(log: LogItem) -> bytes:
+        if log.body == "broken":
+            raise OverflowError("too large")
+        return encode_json(log)
+
+    monkeypatch.setattr("spanbridge.runtime.guard.GUARD._reraise", False)
+    monkeypatch.setattr("spanbridge.destinations.sentry_logs.encode_json", encode)
+    with streaming(receiver) as under_test:
+        with under_test.tracer.start_as_current_span("run") as run:
+            for name in ("first", "broken", "last"):
+                run.add_event(name)
+        under_test.flush()
+
+    [logs] = receiver.items("log")
+    assert [log["body"] for log in logs.payload["items"]] == ["first", "last"]
+    assert len(streamed(receiver)) == 1
+    ledger = under_test.ledger("sentry")
+    assert ledger.outcomes["log"] == {"delivered": 2, "failed": 1}
+    assert ledger.reasons == {"failed: conversion: OverflowError": 1}
 
 
 PROGRAM = textwrap.dedent("""

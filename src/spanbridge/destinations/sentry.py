@@ -174,7 +174,10 @@ class SentryDestination:
 
     def _take_log(self, log: LogItem) -> None:
         self.ledger.accept(Signal.LOG)
-        self._logs.add(log)
+        try:
+            self._logs.add(log)
+        except Exception as error:
+            self._lose_in_conversion(error, Signal.LOG, 1)
 
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Send a decided failure at once."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.model.outcome import Signal
-from spanbridge.sentry.containers import MAX_LOGS, encode_logs
+from spanbridge.sentry.containers import MAX_LOGS, contain_logs
+from spanbridge.sentry.strict_json import encode_json
 
 if TYPE_CHECKING:
     from spanbridge.destinations.sentry_traces import EnvelopeMaker
@@ -25,7 +26,7 @@ class SentryLogs:
 
     def __init__(self, envelope: EnvelopeMaker) -> None:
         self._envelope = envelope
-        self._waiting: list[LogItem] = []
+        self._waiting: list[bytes] = []
         self._since_s: float | None = None
 
     @property
@@ -34,8 +35,8 @@ class SentryLogs:
         return len(self._waiting)
 
     def add(self, log: LogItem) -> None:
-        """Take a log that is counted already."""
-        self._waiting.append(log)
+        """Take a log that is counted already. Raises if it cannot be encoded."""
+        self._waiting.append(encode_json(log))
 
     def due(self, now_s: float) -> list[OutgoingEnvelope]:
         """What may leave now; ``now_s`` is monotonic time."""
@@ -57,5 +58,5 @@ class SentryLogs:
                 (("log_item", container.items), ("log_byte", container.size_bytes)),
                 ((Signal.LOG, container.items),),
             )
-            for container in encode_logs(waiting)
+            for container in contain_logs(waiting)
         ]

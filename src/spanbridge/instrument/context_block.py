@@ -6,9 +6,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
 
-from opentelemetry.context import Context, create_key, get_current, get_value, set_value
+from opentelemetry.context import Context, create_key, get_current, set_value
 
 from spanbridge.instrument.activation import Activation
+from spanbridge.instrument.entered import Entered
 from spanbridge.instrument.wrapping import wrap
 from spanbridge.runtime.guard import GUARD
 
@@ -32,7 +33,7 @@ class ContextBlock:
 
     def __init__(self, derive: Callable[[Context], Context]) -> None:
         self._derive = derive
-        self._entered: list[_Use] = []
+        self._entered: Entered[_Use] = Entered()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function; its signature stays."""
@@ -40,7 +41,7 @@ class ContextBlock:
 
     def __enter__(self) -> None:
         use = self._begin()
-        self._entered.append(use)
+        self._entered.add(_KEY, use, use)
         use.resume()
 
     def __exit__(
@@ -49,7 +50,7 @@ class ContextBlock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave().suspend()
+        self._entered.leave().suspend()
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -69,16 +70,6 @@ class ContextBlock:
         except Exception as failure:  # of what others sent, or of somebody's own propagator
             GUARD.caught("instrument.context", failure)
             return _Use(around)
-
-    def _leave(self) -> _Use:
-        # The context tells which use this is when one object is entered from several tasks. A
-        # block that is left in a foreign context (closed elsewhere) is the last one entered.
-        current = get_value(_KEY)
-        for use in reversed(tuple(self._entered)):
-            if use is current:
-                self._entered.remove(use)
-                return use
-        return self._entered.pop()
 
 
 class _Use:

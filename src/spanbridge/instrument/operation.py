@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Generic, ParamSpec, TypeVar
 
-from opentelemetry.context import Context, get_value, set_value
+from opentelemetry.context import Context, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, TracerProvider, set_span_in_context
 
 from spanbridge.conventions import MultiAgentTaskOutcome
 from spanbridge.instrument.activation import Activation
+from spanbridge.instrument.entered import Entered
 from spanbridge.instrument.run import RunT
 from spanbridge.instrument.scope import tracer_of
 from spanbridge.instrument.stream_times import StreamTimes
@@ -106,7 +107,7 @@ class Operation(Generic[RunT]):
         self._attributes = attribute_values(attributes)
         self._tracer = tracer_of(tracer_provider)
         self._parent = parent
-        self._entered: list[Use[RunT]] = []
+        self._entered: Entered[Use[RunT]] = Entered()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function; its signature stays."""
@@ -124,7 +125,7 @@ class Operation(Generic[RunT]):
 
     def __enter__(self) -> RunT:
         use = self.begin()
-        self._entered.append(use)
+        self._entered.add(use.run.context_key, use.run, use)
         use.resume()
         return use.run
 
@@ -134,7 +135,7 @@ class Operation(Generic[RunT]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave().__exit__(kind, error, traceback)
+        self._entered.leave().__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> RunT:
         return self.__enter__()
@@ -146,15 +147,6 @@ class Operation(Generic[RunT]):
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
-
-    def _leave(self) -> Use[RunT]:
-        # The context tells which use this is when one object is entered from several tasks. A
-        # block that is left in a foreign context (closed elsewhere) is the last one entered.
-        for use in reversed(tuple(self._entered)):
-            if use.run is get_value(use.run.context_key):
-                self._entered.remove(use)
-                return use
-        return self._entered.pop()
 
     def _start_span(self, start_time_ns: int | None) -> Span:
         try:

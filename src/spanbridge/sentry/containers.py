@@ -13,7 +13,6 @@ from spanbridge.sentry.wire import Item
 from spanbridge.sentry.wire_container import (
     LOG_CONTENT_TYPE,
     SPAN_CONTENT_TYPE,
-    LogItem,
     StreamedSpan,
     TypedAttributes,
 )
@@ -76,9 +75,9 @@ def encode_spans(
     return EncodedSpans(containers, segment)
 
 
-def encode_logs(logs: Sequence[LogItem]) -> list[EncodedContainer]:
-    """Encode logs, of one trace or of several."""
-    return list(_containers("log", [encode_json(log) for log in logs], MAX_LOGS))
+def contain_logs(encoded: Sequence[bytes]) -> list[EncodedContainer]:
+    """Containers of encoded logs, of one trace or of several."""
+    return list(_containers("log", encoded, MAX_LOGS))
 
 
 def _with_distinct_ids(
@@ -97,7 +96,7 @@ def _with_distinct_ids(
     return parts
 
 
-def _containers(kind: str, encoded: list[bytes], most: int) -> Iterator[EncodedContainer]:
+def _containers(kind: str, encoded: Sequence[bytes], most: int) -> Iterator[EncodedContainer]:
     part: list[bytes] = []
     size_bytes = 0
     for one in encoded:

@@ -12,11 +12,12 @@ from spanbridge.sentry.containers import (
     MAX_LOGS,
     MAX_SPANS,
     EncodedContainer,
-    encode_logs,
+    contain_logs,
     encode_spans,
 )
 from spanbridge.sentry.convert.log import convert_events
 from spanbridge.sentry.convert.typed import text_value
+from spanbridge.sentry.strict_json import encode_json
 from tests.support.spans import record
 
 COMMON = {"sentry.release": text_value("shop@1"), "server.address": text_value("host-1")}
@@ -111,7 +112,7 @@ def test_logs_are_containers_of_a_hundred() -> None:
     events = tuple(SpanEvent(f"event {number}", number) for number in range(250))
     logs = list(convert_events(record(2, 1, events=events), COMMON))
 
-    containers = encode_logs(logs)
+    containers = contain_logs(list(map(encode_json, logs)))
 
     assert [container.items for container in containers] == [MAX_LOGS, MAX_LOGS, 50]
     assert items(containers[2])[-1]["body"] == "event 249"
