@@ -100,7 +100,7 @@ class Bridge:
         pipeline = self._pipeline
         if pipeline is None:
             return {}
-        return {destination.name: destination.status() for destination in pipeline.destinations}
+        return pipeline.statuses()
 
     @property
     def problems(self) -> tuple[ConfigurationError, ...]:
@@ -156,8 +156,7 @@ class Bridge:
             local = current_local_trace(traces, context)
             if local is None:
                 return None
-            is_sampled = source.destination in local.keepers
-            return Outgoing(is_sampled, source.for_next_service(local))
+            return Outgoing(source.is_sampled(local), source.for_next_service(local))
 
         return outgoing
 

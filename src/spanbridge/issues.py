@@ -34,12 +34,12 @@ from spanbridge.rules.facts import ExceptionFacts, exception_names
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.decide.failure import DecidedFailure, Failure
-    from spanbridge.destinations.shape import Destination
+    from spanbridge.lane import Lane
     from spanbridge.model.failure import ExceptionRecord
     from spanbridge.model.log import LogRecord
     from spanbridge.model.rule import Circumstances, Effects, IssueMode, Noticed
@@ -64,18 +64,16 @@ class Issues:
     Args:
         settings: The resolved settings.
         traces: The process's local traces.
-        destinations: All of them; without one that takes issues nothing is kept.
+        lanes: The ways to all destinations; without one that takes issues nothing is kept.
     """
 
-    def __init__(
-        self, settings: Settings, traces: LocalTraces, destinations: Sequence[Destination]
-    ) -> None:
+    def __init__(self, settings: Settings, traces: LocalTraces, lanes: Sequence[Lane]) -> None:
         self._settings = settings
         self._traces = traces
-        self._takers = [destination for destination in destinations if destination.takes_issues]
-        self._levels: dict[PrivacyPolicy, list[Destination]] = {}
-        for destination in self._takers:
-            self._levels.setdefault(destination.policy, []).append(destination)
+        self._takers = [lane for lane in lanes if lane.destination.takes_issues]
+        self._levels: dict[PrivacyPolicy, list[Lane]] = {}
+        for lane in self._takers:
+            self._levels.setdefault(lane.policy, []).append(lane)
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._rules = make_rules(settings, is_withheld)
@@ -228,9 +226,9 @@ class Issues:
     def _count(self, outcome: Outcome, count: int, reason: str = "") -> None:
         if not count:
             return
-        for destination in self._takers:
-            destination.ledger.accept(Signal.ERROR, count)
-            destination.ledger.settle(Signal.ERROR, outcome, count, reason)
+        for lane in self._takers:
+            lane.destination.ledger.accept(Signal.ERROR, count)
+            lane.destination.ledger.settle(Signal.ERROR, outcome, count, reason)
 
     def _report(self, decided: DecidedFailure, now_s: float) -> None:
         if not self._takers:
@@ -284,16 +282,30 @@ class Issues:
             self._lose(self._takers, Outcome.FAILED, "record")
             GUARD.caught("issues.make", error)
             return
-        for policy, takers in self._levels.items():
+        for policy, takers in self._wanting(decided.circumstances):
             try:
                 scrubbed = policy.scrub_issue(issue)
             except Exception as error:
                 self._lose(takers, Outcome.WITHHELD, "privacy policy failed")
                 GUARD.caught("privacy.issue", error)
                 continue
-            for destination in takers:
-                destination.accept_issue(scrubbed, decided.local)
+            for lane in takers:
+                lane.accept_issue(scrubbed, decided.local)
         self._let_go(decided.event_id)
+
+    def _wanting(self, around: Circumstances) -> Iterator[tuple[PrivacyPolicy, list[Lane]]]:
+        """The lanes that an issue goes down, by privacy level."""
+        for policy, takers in self._levels.items():
+            if wanting := [lane for lane in takers if self._is_wanted(lane, around)]:
+                yield policy, wanting
+
+    def _is_wanted(self, lane: Lane, around: Circumstances) -> bool:
+        try:
+            return lane.wants_issue(around)
+        except Exception as error:  # undecided is left out: it may be meant to stay here
+            self._lose([lane], Outcome.WITHHELD, "rules failed")
+            GUARD.caught("rules.issue", error)
+            return False
 
     def _hold(self, decided: DecidedFailure) -> None:
         try:
@@ -302,21 +314,22 @@ class Issues:
             self._held.add(decided.event_id)  # also if one of several destinations fails
             for policy, takers in self._levels.items():
                 scrubbed = policy.scrub_issue(issue)
-                for destination in takers:
-                    destination.hold_issue(scrubbed, decided.local)
+                for lane in takers:
+                    if lane.may_hold(decided.circumstances):
+                        lane.destination.hold_issue(scrubbed, decided.local)
         except Exception as error:
             GUARD.caught("issues.hold", error)
 
     def _let_go(self, event_id: str) -> None:
         if event_id in self._held:
             self._held.discard(event_id)
-            for destination in self._takers:
-                destination.let_go(event_id)
+            for lane in self._takers:
+                lane.destination.let_go(event_id)
 
     @staticmethod
-    def _lose(takers: Iterable[Destination], outcome: Outcome, reason: str) -> None:
-        for destination in takers:
-            destination.give_up(Signal.ERROR, outcome, 1, reason)
+    def _lose(takers: Iterable[Lane], outcome: Outcome, reason: str) -> None:
+        for lane in takers:
+            lane.destination.give_up(Signal.ERROR, outcome, 1, reason)
 
     def _issue(self, decided: DecidedFailure, looks: Appearance, suppressed: int) -> Issue:
         log, root = decided.log, decided.root

@@ -7,29 +7,30 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.destinations.make import make_destination
-from spanbridge.destinations.shape import Finished
 from spanbridge.errors import ConfigurationError
 from spanbridge.issues import Issues
+from spanbridge.lane import Lane
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
-from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.record.bound import take_bound
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
+from spanbridge.sampling import make_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from spanbridge.destinations.shape import Destination
+    from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.intake import Ended
-    from spanbridge.process.local_trace import LocalTraces
+    from spanbridge.process.local_trace import LocalTrace, LocalTraces
+    from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import Settings
 
 BATCH: Final = 2048
@@ -55,22 +56,19 @@ class Pipeline:
         self.settings = settings
         self._traces = traces
         self.destinations, self.problems = _make_destinations(settings)
-        made = {destination.name for destination in self.destinations}
-        self.sampling = SamplingPolicy(
-            {o.name: o.sample_rate for o in settings.destinations if o.name in made},
-            sentry=[o.name for o in settings.destinations if o.kind == "sentry" and o.name in made],
-            follows_remote=settings.remote_decision == "honour",
-        )
+        self._lanes = _make_lanes(self.destinations, settings)
+        self.sampling = make_sampling(self.destinations, settings)
         self.intake = Intake(
             max((options.queue_max_items for options in settings.destinations), default=0)
         )
-        self._levels = {
-            policy: frozenset(d.name for d in self.destinations if d.policy == policy)
-            for policy in {d.policy: None for d in self.destinations}
-        }
-        """Names of the destinations by privacy level: what is equal is scrubbed once."""
-        self._names = frozenset(destination.name for destination in self.destinations)
-        self._issues = Issues(settings, traces, self.destinations)
+        self._levels: dict[PrivacyPolicy, list[Lane]] = {}
+        """By privacy level: what is equal is scrubbed once."""
+        for lane in self._lanes:
+            self._levels.setdefault(lane.policy, []).append(lane)
+        self._everywhere = frozenset(lane.name for lane in self._lanes)
+        self._judges = frozenset(lane.name for lane in self._lanes if lane.judges_traces)
+        """Of those that may keep a trace because of what happens in it."""
+        self._issues = Issues(settings, traces, self._lanes)
         self.is_closed = False
         self._start_empty()
 
@@ -98,6 +96,8 @@ class Pipeline:
         self._traces.forget_lost(time.monotonic(), at_once=True)  # the parent counts them
         self._start_empty()
         self._issues.start_empty()
+        for lane in self._lanes:
+            lane.start_empty()
         for destination in self.destinations:
             destination.after_fork()
         self._start_threads()
@@ -174,8 +174,8 @@ class Pipeline:
             self._drain(now_s, is_flush=bool(requests))
             self._issues.pass_on(now_s, is_flush=bool(requests))
             if requests:
-                for destination in self.destinations:
-                    destination.release(now_s)
+                for lane in self._lanes:
+                    lane.release(now_s)
         finally:
             for request in requests:
                 request.set()
@@ -184,8 +184,8 @@ class Pipeline:
         now_s = time.monotonic()
         self._drain(now_s, is_flush=True)
         self._issues.decide_all(now_s)
-        for destination in self.destinations:
-            destination.release(now_s)
+        for lane in self._lanes:
+            lane.release(now_s, is_last=True)
         for request in self._flush_requests:
             request.set()
 
@@ -202,64 +202,73 @@ class Pipeline:
         self._advance(now_s)
 
     def _advance(self, now_s: float) -> None:
-        for destination in self.destinations:
-            destination.advance(now_s)
+        for lane in self._lanes:
+            lane.advance(now_s)
 
     def _process(self, batch: Iterable[Ended | Logged], now_s: float) -> None:
-        names = self._names
-        accepted: dict[str, list[Finished]] = {name: [] for name in names}
-        left_out = {name: [0, 0] for name in names}
         for item in batch:
             if isinstance(item, Logged):
                 self._take_log(item, now_s)
+            else:
+                self._take_span(*item, now_s)
+        event_ids = self._issues.event_ids()
+        for lane in self._lanes:
+            lane.pass_on(event_ids, now_s)
+
+    def _take_span(
+        self,
+        span: ReadableSpan,
+        local: LocalTrace,
+        seen: InFlight | Left | None,
+        now_s: float,
+    ) -> None:
+        bound = take_bound(span, local) if local.bound else None
+        readers = local.keepers | self._judges if self._judges else local.keepers
+        if not self._everywhere <= readers:
+            self._leave_out(span, local, readers)
+        in_flight = seen if isinstance(seen, InFlight) else None
+        try:
+            if not readers and not self._issues.wants(span, local, in_flight):
+                self._issues.note(local, span)
+                return
+            record = read_span(span)
+            if bound is not None:
+                bound.put_into(record.attributes)
+            if seen is not None or record.events:
+                record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
+            self._issues.observe(local, record, in_flight, now_s)
+        except Exception as error:
+            self._fail(readers, Outcome.FAILED, "record")
+            GUARD.caught("record.span", error)
+            return
+        for policy, lanes in self._levels.items():
+            reading = [lane for lane in lanes if lane.name in readers]
+            if not reading:
                 continue
-            span, local, seen = item
-            bound = take_bound(span, local) if local.bound else None
-            keepers = local.keepers
-            if not names <= keepers:
-                is_root = (parent := span.parent) is None or parent.is_remote
-                for name in names - keepers:
-                    left_out[name][0] += 1
-                    left_out[name][1] += is_root
-            in_flight = seen if isinstance(seen, InFlight) else None
             try:
-                if not keepers and not self._issues.wants(span, local, in_flight):
-                    self._issues.note(local, span)
-                    continue
-                record = read_span(span)
-                if bound is not None:
-                    bound.put_into(record.attributes)
-                if seen is not None or record.events:
-                    record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
-                self._issues.observe(local, record, in_flight, now_s)
+                scrubbed = policy.scrub_span(record)
             except Exception as error:
-                self._fail(keepers, Outcome.FAILED, "record")
-                GUARD.caught("record.span", error)
+                _fail_all(reading, Outcome.WITHHELD, "privacy policy failed")
+                GUARD.caught("privacy.span", error)
                 continue
-            for policy, level in self._levels.items():
-                keeping = level if level <= keepers else level & keepers
-                if not keeping:
-                    continue
+            for lane in reading:
                 try:
-                    finished = Finished(local, policy.scrub_span(record))
-                except Exception as error:
-                    self._fail(keeping, Outcome.WITHHELD, "privacy policy failed")
-                    GUARD.caught("privacy.span", error)
-                    continue
-                for name in keeping:
-                    accepted[name].append(finished)
-        if event_ids := self._issues.event_ids():
-            for finished_spans in accepted.values():
-                _name_events(finished_spans, event_ids)
-        for destination in self.destinations:
-            if left_out[destination.name][0]:
-                destination.sampled_out(*left_out[destination.name])
-            if accepted[destination.name]:
-                destination.accept_spans(accepted[destination.name], now_s)
+                    lane.add(local, scrubbed, record)
+                except Exception as error:  # undecided is left out: it may be meant to stay here
+                    lane.fail(Outcome.WITHHELD, "rules failed")
+                    GUARD.caught("rules.span", error)
+
+    def _leave_out(self, span: ReadableSpan, local: LocalTrace, readers: frozenset[str]) -> None:
+        is_root = (parent := span.parent) is None or parent.is_remote
+        for lane in self._lanes:
+            if lane.name not in readers:
+                lane.leave_out(local, is_root)
 
     def _take_log(self, logged: Logged, now_s: float) -> None:
         try:
             self._issues.observe_log(logged, now_s)
+            for lane in self._lanes:
+                lane.note_log(logged.local, logged.record)
         except Exception as error:
             if logged.is_error:
                 for destination in self.destinations:
@@ -271,7 +280,7 @@ class Pipeline:
         if not spans and not errors:
             return
         if spans:
-            self._fail(self._names, Outcome.EVICTED, "intake full", spans)
+            self._fail(self._everywhere, Outcome.EVICTED, "intake full", spans)
         for destination in self.destinations:
             if errors and destination.takes_issues:
                 destination.give_up(Signal.ERROR, Outcome.EVICTED, errors, "intake full")
@@ -283,26 +292,29 @@ class Pipeline:
             local = reference.local
             local.open.pop(reference.span_id, None)
             local.bound.pop(reference.span_id, None)
-            self._fail(local.keepers, Outcome.NEVER_ENDED, "")
+            self._fail(local.keepers | local.kept_by_rule, Outcome.NEVER_ENDED, "")
             if reference.span_id == local.root_id:
                 self._traces.close(local)
                 self._issues.lose(local)
-                for destination in self.destinations:
-                    destination.lose(local)
+                for lane in self._lanes:
+                    lane.lose(local, now_s)
 
     def _fail(self, names: frozenset[str], outcome: Outcome, reason: str, count: int = 1) -> None:
-        for destination in self.destinations:
-            if destination.name in names:
-                destination.give_up(Signal.SPAN, outcome, count, reason)
+        _fail_all([lane for lane in self._lanes if lane.name in names], outcome, reason, count)
+
+    def statuses(self) -> dict[str, DestinationStatus]:
+        """How each destination fares."""
+        return {lane.name: lane.status() for lane in self._lanes}
 
 
-def _name_events(spans: list[Finished], event_ids: dict[str, str]) -> None:
-    """Put on each failing span the id of the issue's event."""
-    for position, (local, span) in enumerate(spans):
-        if (event_id := event_ids.get(span.span_id)) is not None:
-            attributes = {**span.attributes, SENTRY_EVENT_ID: event_id}
-            named = msgspec.structs.replace(span, attributes=attributes)
-            spans[position] = Finished(local, named)
+def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int = 1) -> None:
+    for lane in lanes:
+        lane.fail(outcome, reason, count)
+
+
+def _make_lanes(destinations: Iterable[Destination], settings: Settings) -> list[Lane]:
+    options = {options.name: options for options in settings.destinations}
+    return [Lane(one, options[one.name], settings) for one in destinations]
 
 
 def _make_destinations(

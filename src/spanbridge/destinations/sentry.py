@@ -58,6 +58,14 @@ _CATEGORIES: Final = {Signal.SPAN: "span", Signal.ERROR: "error", Signal.LOG: "l
 """Sentry's data categories, for client reports."""
 
 
+_DISCARDED: Final = {
+    Outcome.SAMPLED_OUT: "sample_rate",
+    Outcome.FILTERED: "event_processor",
+    Outcome.EVICTED: "queue_overflow",
+}
+"""Sentry's reasons for what is left out before it gets there."""
+
+
 class SentryDestination:
     """One Sentry project.
 
@@ -76,6 +84,7 @@ class SentryDestination:
         self.policy = policy
         self.ledger = Ledger()
         self._options = options
+        self.takes_spans = options.mode == "full"
         self.project = Project.of(options.dsn)
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._max_hold_s = settings.max_hold_s
@@ -98,6 +107,7 @@ class SentryDestination:
             environment=self._context.environment,
             org_id=options.organisation,
             follows_remote=settings.remote_decision == "honour",
+            has_traces=self.takes_spans,
         )
         self._endpoint = Endpoint(
             url=options.dsn.envelope_url,
@@ -184,8 +194,7 @@ class SentryDestination:
         self.ledger.accept(Signal.ERROR)
         self._wire.assembler.add_attribute(local, issue.span_id, SENTRY_EVENT_ID, issue.event_id)
         try:
-            is_sampled = self.name in local.keepers
-            event = self._error_event(msgspec.structs.replace(issue, is_sampled=is_sampled))
+            event = self._error_event(self._with_flag(issue, local))
             if event is None:
                 ATTACHMENTS.event_stays(issue.event_id, self.project)
                 return
@@ -201,15 +210,20 @@ class SentryDestination:
         """Keep a failure under decision in the spool, for the next process if this one dies."""
         if SdkHooks.of(self.project) is not None:
             return  # its hooks have to see what leaves, and they count what they see
-        is_sampled = self.name in local.keepers
-        event = convert_error(
-            msgspec.structs.replace(issue, is_sampled=is_sampled), self._context, self._modules
-        )
+        event = convert_error(self._with_flag(issue, local), self._context, self._modules)
         self._sender.hold(issue.event_id, self._error_envelope(event, issue, local))
 
     def let_go(self, event_id: str) -> None:
         """Remove from the spool what was held."""
         self._sender.let_go(event_id)
+
+    def _with_flag(self, issue: Issue, local: LocalTrace) -> Issue:
+        """The issue with the flag whether its trace is here, or elsewhere if traces go there."""
+        if self.takes_spans:
+            is_sampled = self.name in local.keepers or self.name in local.kept_by_rule
+        else:
+            is_sampled = issue.span is not None and issue.span.is_sampled
+        return msgspec.structs.replace(issue, is_sampled=is_sampled)
 
     def _error_envelope(
         self, event: ErrorEvent | bytes, issue: Issue, local: LocalTrace
@@ -248,13 +262,16 @@ class SentryDestination:
         self.ledger.settle(Signal.ERROR, outcome, 1, reason)
         self._sender.discarded(discarded, "error", 1)
 
-    def sampled_out(self, spans: int, roots: int) -> None:
-        """Count spans of traces that are left out, here and in Sentry's client reports."""
+    def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
+        """Count spans that do not go here, also in Sentry's client reports."""
         self.ledger.accept(Signal.SPAN, spans)
-        self.ledger.settle(Signal.SPAN, Outcome.SAMPLED_OUT, spans)
-        self._sender.discarded("sample_rate", "span", spans)
+        self.ledger.settle(Signal.SPAN, outcome, spans, reason)
+        if not self.takes_spans:
+            return  # nobody expects any
+        discarded = _DISCARDED[outcome]
+        self._sender.discarded(discarded, "span", spans)
         if roots and self._options.wire == "transactions":
-            self._sender.discarded("sample_rate", "transaction", roots)
+            self._sender.discarded(discarded, "transaction", roots)
 
     def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
         """Count items that are lost before they get here, also in Sentry's client reports."""

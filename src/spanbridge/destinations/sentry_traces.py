@@ -92,7 +92,7 @@ class TransactionWire:
         segment = Segment(root, tuple(children), segment.is_follow_up)
         envelopes = []
         for encoded in encode_transactions(segment, self._context, new_event_id=new_event_id):
-            dsc = self._dsc_source.of(local, encoded.dsc_name)
+            dsc = self._dsc_source.of_envelope(local, encoded.dsc_name)
             envelopes.append(
                 OutgoingEnvelope(
                     self._envelope(encoded.item, encoded.event_id, dsc),
@@ -153,7 +153,7 @@ class SpanWire:
         local.segments[self._name] = encoded.segment
         named = encoded.segment.name if encoded.segment.source not in ("url", "") else None
         # Several containers may go under it, and the root may be renamed meanwhile.
-        dsc = self._dsc_source.of(local, named)
+        dsc = self._dsc_source.of_envelope(local, named)
         return [
             OutgoingEnvelope(
                 self._envelope(container.item, None, dsc),

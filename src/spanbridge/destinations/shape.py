@@ -36,6 +36,8 @@ class Destination(Protocol):
     kind: str
     policy: PrivacyPolicy
     ledger: Ledger
+    takes_spans: bool
+    """Whether traces go there."""
     takes_issues: bool
     """Whether decided failures are an item of their own here, besides events on spans."""
 
@@ -61,8 +63,15 @@ class Destination(Protocol):
     def let_go(self, event_id: str) -> None:
         """Forget what was held: it is decided."""
 
-    def sampled_out(self, spans: int, roots: int) -> None:
-        """Note spans, ``roots`` local roots among them, of traces this destination leaves out."""
+    def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
+        """Note spans that do not go there because of its rate, a rule or its ``match``.
+
+        Args:
+            outcome: ``SAMPLED_OUT``, ``FILTERED`` or ``EVICTED``.
+            spans: How many.
+            roots: How many local roots are among them.
+            reason: What left them out, if it is not the rate.
+        """
 
     def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
         """Count items that were owed to this destination and are lost before they reach it."""

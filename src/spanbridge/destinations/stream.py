@@ -30,6 +30,7 @@ class StreamDestination(ABC, Generic[T]):
         policy: Its privacy level.
     """
 
+    takes_spans = True
     takes_issues = False
     dsc_source = None
 
@@ -78,10 +79,9 @@ class StreamDestination(ABC, Generic[T]):
     def let_go(self, event_id: str) -> None:
         """Nothing was held."""
 
-    def sampled_out(self, spans: int, roots: int) -> None:
-        """Count spans of traces that are left out."""
-        self.ledger.accept(Signal.SPAN, spans)
-        self.ledger.settle(Signal.SPAN, Outcome.SAMPLED_OUT, spans)
+    def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
+        """Count spans that do not go here."""
+        self.give_up(Signal.SPAN, outcome, spans, reason)
 
     def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
         """Count items that are lost before they get here."""

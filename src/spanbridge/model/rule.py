@@ -13,8 +13,8 @@ from spanbridge.model.log import LogRecord
 from spanbridge.model.span import Attributes, SpanEvent, SpanRecord
 
 IssueMode: TypeAlias = Literal["unhandled", "all", "none"]
-Subject: TypeAlias = Literal["exception", "span", "event", "log"]
-"""What a rule is about."""
+Subject: TypeAlias = Literal["exception", "span", "event", "log", "trace"]
+"""What a rule is about. A trace is known by its local root as that starts."""
 GroupBy: TypeAlias = Literal["agent", "route", "monitor"]
 """What can separate issues of the same error."""
 Operator: TypeAlias = Literal["like", "unlike", "=", "!=", "<", "<=", ">", ">="]
@@ -22,9 +22,10 @@ Operator: TypeAlias = Literal["like", "unlike", "=", "!=", "<", "<=", ">", ">="]
 FACTS: Final[Mapping[Subject, tuple[str, ...]]] = MappingProxyType(
     {
         "exception": ("type", "chain", "message", "span", "root", "kind", "logger", "handled"),
-        "span": ("span", "kind", "status", "duration_s"),
-        "event": ("event", "span", "kind"),
+        "span": ("span", "kind", "status", "duration_s", "scope", "local_root"),
+        "event": ("event", "span", "kind", "scope"),
         "log": ("logger", "severity", "message", "event"),
+        "trace": ("root", "kind"),
     }
 )
 """What can be asked of each subject beside its attributes. No name has a dot."""
@@ -61,6 +62,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = ""
+    number: int = 0
+    """Its position among the rules, from 1; 0 for one of ours."""
     on: Subject
     match: tuple[Condition, ...] = ()
     mode: IssueMode | None = None
@@ -71,6 +74,28 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: tuple[str, ...] | None = None
     title: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    to: tuple[str, ...] = ()
+    """Names of the destinations that ``drop``, ``sample`` and ``keep`` are about; empty: all."""
+    drop: bool | None = None
+    """Whether a span or an event is left out."""
+    sample: float | None = None
+    """Share of traces that are kept, from 0 to 1."""
+    keep: bool | None = None
+    """Whether the local trace is kept, whatever its sample rate says."""
+
+    @property
+    def label(self) -> str:
+        """How a person finds it: by its name, else by its position."""
+        return self.name or f"rule {self.number}"
+
+    @property
+    def place(self) -> str:
+        """Where it stands among the rules, with its name."""
+        return f"rule {self.number}" + (f" {self.name!r}" if self.name else "")
+
+    def is_for(self, destination: str) -> bool:
+        """Whether it is about the destination of this name."""
+        return not self.to or destination in self.to
 
 
 class Effects(msgspec.Struct, frozen=True):

@@ -6,9 +6,11 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from spanbridge.process.sampling import NOBODY
+from spanbridge.process.sampling import NO_RATES, NOBODY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanContext, TraceState
 
@@ -35,7 +37,9 @@ class LocalTrace:
         "dsc",
         "is_by_rate",
         "keepers",
+        "kept_by_rule",
         "open",
+        "rates",
         "root",
         "root_id",
         "segments",
@@ -51,11 +55,16 @@ class LocalTrace:
         keepers: frozenset[str] = NOBODY,
         upstream: Upstream | None = None,
         trace_state: TraceState | None = None,
+        rates: Mapping[str, float] = NO_RATES,
     ) -> None:
         self.trace_id = trace_id
         self.root_id = root_id
         self.keepers = keepers
-        """Names of the destinations that keep this trace."""
+        """Names of the destinations that keep this trace by what was decided at its start."""
+        self.rates = rates
+        """The rates that decided, by destination, where they are not the destination's own."""
+        self.kept_by_rule: frozenset[str] = NOBODY
+        """Names of the destinations that keep it, whatever the rate, because of what happened."""
         self.is_by_rate = True
         """Whether the rates decided on ``keepers``; they do not on work that is excluded."""
         self.upstream = upstream

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -19,16 +20,26 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import Attributes
 
+from spanbridge.process.tracestate import (
+    RANGE,
+    random_value,
+    threshold,
+    threshold_of,
+    with_threshold,
+)
 from spanbridge.process.upstream import Upstream, upstream_of
 from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 
-_RANGE: Final = 1 << 56
-_MASK: Final = _RANGE - 1
+if TYPE_CHECKING:
+    from spanbridge.process.ceiling import Ceiling
+
+_MASK: Final = RANGE - 1
 _MILLION: Final = 1_000_000
-_RV: Final = re.compile(r"rv:([0-9a-f]{14})")
-_TH: Final = re.compile(r"th:([0-9a-f]{1,14})")
 NOBODY: Final[frozenset[str]] = frozenset()
+NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
+NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_STATE: Final = TraceState()
 
 
 def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream | None) -> int:
@@ -41,9 +52,9 @@ def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream
     Source: OpenTelemetry, "TraceState: Probability Sampling"; Sentry, "Propagated Random Value".
     """
     if upstream is not None and (rand := upstream.sample_rand) is not None:
-        return _MASK - min(int(rand * _RANGE), _MASK)
-    if (rv := _hex_of(_RV, trace_state)) is not None:
-        return int(rv, 16)
+        return _MASK - min(int(rand * RANGE), _MASK)
+    if (rv := random_value(trace_state)) is not None:
+        return rv
     return trace_id & _MASK
 
 
@@ -52,16 +63,8 @@ def remote_rate(trace_state: TraceState | None) -> float | None:
 
     Source: OpenTelemetry, "TraceState: Probability Sampling".
     """
-    th = _hex_of(_TH, trace_state)
-    return None if th is None else 1 - int(th.ljust(14, "0"), 16) / _RANGE
-
-
-def _hex_of(pattern: re.Pattern[str], trace_state: TraceState | None) -> str | None:
-    if trace_state and (members := trace_state.get("ot")):
-        for member in members.split(";"):
-            if (match := pattern.fullmatch(member)) is not None:
-                return match[1]
-    return None
+    th = threshold(trace_state)
+    return None if th is None else 1 - th / RANGE
 
 
 def sample_rand(r: int, rate: float, is_kept: bool) -> str:
@@ -76,13 +79,45 @@ def sample_rand(r: int, rate: float, is_kept: bool) -> str:
         rate: The rate as it is written beside it.
         is_kept: The decision.
     """
-    millionths = (_MASK - r) * _MILLION // _RANGE
+    millionths = (_MASK - r) * _MILLION // RANGE
     first_left_out = ceil(Decimal(str(rate)) * _MILLION)
     if is_kept and millionths == first_left_out:
         millionths -= 1
     elif not is_kept and millionths == first_left_out - 1 < _MILLION - 1:
         millionths += 1
     return f"{millionths / _MILLION:.6f}"
+
+
+RatesOf: TypeAlias = Callable[[str, str, Mapping[str, Any]], Mapping[str, float]]
+"""Rates by destination that rules give a trace, of its root's name, kind and attributes."""
+
+
+class HeadDecision(NamedTuple):
+    """What becomes of a trace whose local root starts."""
+
+    keepers: frozenset[str]
+    """The destinations that keep it."""
+    rates: Mapping[str, float] = NO_RATES
+    """The rates that decided, by destination, where they are not the destination's own."""
+    trace_state: TraceState = _NO_STATE
+    """What its spans carry to the next service."""
+    is_left_to_others: bool = False
+    """Whether nobody here keeps any trace, so that W3C's flag must not forbid it to others."""
+
+    @property
+    def is_sampled(self) -> bool:
+        """W3C's flag."""
+        return bool(self.keepers) or self.is_left_to_others
+
+
+NOT_KEPT: Final = HeadDecision(NOBODY)
+
+
+class _Taken(threading.local):
+    """A decision on its way from the sampler to the processor, which the same thread calls next."""
+
+    trace_id = 0
+    decision = NOT_KEPT
 
 
 class SamplingPolicy:
@@ -93,6 +128,8 @@ class SamplingPolicy:
         sentry: Names of the destinations that follow an incoming Sentry decision.
         follows_remote: Whether a caller's decisions count. Without it only the rates do, compared
             with the caller's random number all the same.
+        rates_of: Rates that rules give a trace instead; ``None`` without such rules.
+        ceilings: By destination name, where there is one.
     """
 
     def __init__(
@@ -101,37 +138,133 @@ class SamplingPolicy:
         sentry: Sequence[str] = (),
         *,
         follows_remote: bool = True,
+        rates_of: RatesOf | None = None,
+        ceilings: Mapping[str, Ceiling] = MappingProxyType({}),
     ) -> None:
+        self._rates = dict(rates)
         # R >= threshold keeps the trace, as in OpenTelemetry's consistent probability sampling.
-        # The same product as for an incoming `sample_rand`, so that a number equal to the rate is
-        # left out, as Sentry's SDKs do.
-        self._thresholds = {name: _RANGE - int(rate * _RANGE) for name, rate in rates.items()}
+        self._thresholds = {name: threshold_of(rate) for name, rate in rates.items()}
         self._sentry = frozenset(sentry)
-        self._everybody = frozenset(rates)
+        self._everybody = HeadDecision(frozenset(rates))
         self._follows_remote = follows_remote
-        self._keeps_everything = all(threshold == 0 for threshold in self._thresholds.values())
+        self._rates_of = rates_of
+        self._ceilings = {name: ceilings[name] for name in ceilings if name in rates}
+        self._keeps_everything = (
+            rates_of is None
+            and not self._ceilings
+            and all(threshold == 0 for threshold in self._thresholds.values())
+        )
+        self._taken = _Taken()
 
-    def keepers(
-        self, trace_id: int, parent: SpanContext | None, context: Context | None
-    ) -> frozenset[str]:
-        """The destinations that keep the trace of a new local root.
+    def decide(
+        self,
+        trace_id: int,
+        parent: SpanContext | None,
+        context: Context | None,
+        name: str = "",
+        kind: SpanKind | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> HeadDecision:
+        """Which destinations keep the trace of a new local root.
 
         Args:
             trace_id: The trace's id.
             parent: The remote parent, if there is one.
             context: The context the root is started in, for what the caller decided.
+            name: The root's name.
+            kind: Its kind.
+            attributes: What it is given at its start.
         """
         upstream = upstream_of(context, trace_id)
-        if parent is None and upstream is None and self._keeps_everything:
+        state = parent.trace_state if parent is not None else _NO_STATE
+        if parent is None and upstream is None and self._keeps_everything and self._rates:
             return self._everybody
-        if self._follows_remote and parent is not None and not parent.trace_flags.sampled:
-            kept = set()  # the caller said no, and a trace cut in half helps nobody
+        is_forbidden = (
+            self._follows_remote and parent is not None and not parent.trace_flags.sampled
+        )
+        if not self._rates:
+            return HeadDecision(NOBODY, NO_RATES, state, is_left_to_others=not is_forbidden)
+        if is_forbidden:
+            # The caller said no, and a trace cut in half helps nobody.
+            kept, rates = NOBODY, NO_RATES
         else:
-            r = randomness(trace_id, parent.trace_state if parent else None, upstream)
-            kept = {name for name, threshold in self._thresholds.items() if r >= threshold}
+            r = randomness(trace_id, state, upstream)
+            rates = self._special_rates(name, kind, attributes)
+            kept = self._kept(r, rates)
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
+        if state or rates or not self._keeps_everything:
+            state = self._told(state, kept, rates, parent, upstream)
+        return HeadDecision(kept, rates, state)
+
+    def hand_over(self, trace_id: int, decision: HeadDecision) -> None:
+        """Keep the sampler's decision for the processor."""
+        self._taken.trace_id, self._taken.decision = trace_id, decision
+
+    def take_over(self, trace_id: int) -> HeadDecision | None:
+        """What the sampler has just decided on a trace, once; ``None`` if it was another's."""
+        if self._taken.trace_id != trace_id:
+            return None
+        self._taken.trace_id = 0
+        return self._taken.decision
+
+    def _special_rates(
+        self, name: str, kind: SpanKind | None, attributes: Mapping[str, Any] | None
+    ) -> Mapping[str, float]:
+        rates = NO_RATES
+        if self._rates_of is not None:
+            rates = self._rates_of(
+                name, kind.name.lower() if kind else "internal", attributes or NO_ATTRIBUTES
+            )
+        for destination, ceiling in self._ceilings.items():
+            usual = rates.get(destination, self._rates[destination])
+            if (lowered := ceiling.rate(usual)) < usual:
+                rates = {**rates, destination: lowered}
+        return rates
+
+    def _kept(self, r: int, rates: Mapping[str, float]) -> frozenset[str]:
+        thresholds = self._thresholds
+        if rates:
+            special = {name: threshold_of(rate) for name, rate in rates.items()}
+            thresholds = {**thresholds, **special}
+        kept = [name for name, threshold in thresholds.items() if r >= threshold]
+        if self._ceilings:
+            ceilings = self._ceilings
+            kept = [name for name in kept if name not in ceilings or ceilings[name].admits()]
         return frozenset(kept)
+
+    def _told(
+        self,
+        state: TraceState,
+        kept: frozenset[str],
+        rates: Mapping[str, float],
+        parent: SpanContext | None,
+        upstream: Upstream | None,
+    ) -> TraceState:
+        """The tracestate that tells at which rate the trace was sampled, as far as it is known.
+
+        W3C's flag is set if any destination keeps the trace, so the highest rate is the one.
+        """
+        if not kept:
+            return with_threshold(state, None) if state else state
+        highest = max([rates.get(name, usual) for name, usual in self._rates.items()])
+        before = threshold(state)
+        is_followed = parent is not None and self._follows_remote
+        if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
+            if (theirs := upstream.sample_rate) is None:
+                return with_threshold(state, None)
+            highest = max([highest, theirs])
+        elif is_followed and before is None and upstream is None:
+            return state  # sampled by a caller at a rate it did not tell
+        if highest >= 1:
+            return state
+        ours = threshold_of(highest)
+        lasting = max(before, ours) if is_followed and before is not None else ours
+        is_from_id = upstream is None or upstream.sample_rand is None
+        rv = (
+            None if is_from_id or random_value(state) is not None else randomness(0, None, upstream)
+        )
+        return with_threshold(state, lasting, rv)
 
 
 class DelegatingSampler(Sampler):
@@ -169,9 +302,10 @@ class DelegatingSampler(Sampler):
             elif is_excluded(parent_context):
                 sampled = False
             else:
-                sampled = policy.keepers(
-                    trace_id, parent if parent.is_valid else None, parent_context
-                )
+                remote = parent if parent.is_valid else None
+                decided = policy.decide(trace_id, remote, parent_context, name, kind, attributes)
+                policy.hand_over(trace_id, decided)
+                sampled, state = decided.is_sampled, decided.trace_state
         except Exception as error:
             GUARD.caught("process.sampler", error)
             sampled = False

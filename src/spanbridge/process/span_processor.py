@@ -14,7 +14,7 @@ from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
-from spanbridge.process.sampling import NOBODY, SamplingPolicy
+from spanbridge.process.sampling import NOBODY, NOT_KEPT, HeadDecision, SamplingPolicy
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
 from spanbridge.runtime.bound import NOTHING, Block, put_on
@@ -61,15 +61,17 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             if parent is not None and not parent.is_remote:
                 local = self._traces.join(span, context, parent)
             if local is None:
-                keepers = NOBODY
-                if context.trace_flags & 1:
-                    keepers = policy.keepers(context.trace_id, parent, parent_context)
+                decided = policy.take_over(context.trace_id)
+                if decided is None:  # by somebody else's sampler, or not at all
+                    decided = self._decided(policy, span, parent_context)
+                keepers = decided.keepers
                 local = LocalTrace(
                     context.trace_id,
                     context.span_id,
                     keepers,
                     upstream_of(parent_context, context.trace_id),
                     parent.trace_state if parent is not None else None,
+                    decided.rates,
                 )
                 if not keepers and is_excluded(parent_context):
                     local.is_by_rate = False
@@ -80,6 +82,17 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 put_on(span, bound.missing_in(span.attributes or {}))
         except Exception as error:
             GUARD.caught("process.on_start", error)
+
+    @staticmethod
+    def _decided(
+        policy: SamplingPolicy, span: ReadableSpan, parent_context: Context | None
+    ) -> HeadDecision:
+        context = span.get_span_context()
+        if context is None or not context.trace_flags & 1:
+            return NOT_KEPT
+        return policy.decide(
+            context.trace_id, span.parent, parent_context, span.name, span.kind, span.attributes
+        )
 
     def hold(
         self, context: SpanContext, attributes: Mapping[str, Value], is_overriding: bool
@@ -136,7 +149,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         context = span.get_span_context()
         if self.policy is None or context is None or not context.trace_flags.sampled:
             return NOBODY
-        return self.policy.keepers(context.trace_id, None, None)
+        return self.policy.decide(context.trace_id, None, None, span.name, span.kind).keepers
 
 
 def current_local_trace(traces: LocalTraces, context: Context | None) -> LocalTrace | None:

@@ -41,6 +41,15 @@ class Upstream(NamedTuple):
             return None
         return value if 0.0 <= value < 1.0 else None
 
+    @property
+    def sample_rate(self) -> float | None:
+        """The rate at which the head of the trace decided, if it sent a valid one."""
+        try:
+            value = float(self.dsc["sample_rate"])
+        except (KeyError, ValueError):
+            return None
+        return value if 0.0 < value <= 1.0 else None
+
 
 def with_upstream(context: Context, upstream: Upstream) -> Context:
     """A copy of ``context`` that carries ``upstream``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from spanbridge.model.rule import (
@@ -14,8 +13,8 @@ from spanbridge.model.rule import (
     Noticed,
     Rule,
 )
-from spanbridge.rules.conditions import Meets, Predicate, compile_condition, compile_tests
 from spanbridge.rules.facts import EventFacts, ExceptionFacts, Facts, LogFacts, SpanFacts
+from spanbridge.rules.matching import Matching, by_name, matching
 from spanbridge.rules.templates import Template, compile_template
 from spanbridge.settings.builtin_rules import BUILTIN_RULES
 
@@ -27,25 +26,22 @@ if TYPE_CHECKING:
 _EXCEPTION: Final = "exception"
 """Events of this name are exceptions, whatever rules on events say."""
 
-MAX_CACHED_NAMES: Final = 512
-"""Names of spans and of events for which is remembered which rules may apply."""
-
 
 class _Compiled(NamedTuple):
-    rule: Rule
-    names: tuple[Meets, ...]
-    """What the name must meet: that of the span for rules on spans, the event's for events."""
-    conditions: tuple[Predicate, ...]
-    """What else must hold."""
+    matching: Matching
     fingerprint: tuple[Template, ...]
     title: Template | None
     tags: tuple[tuple[str, Template], ...]
 
+    @property
+    def rule(self) -> Rule:
+        return self.matching.rule
+
     def is_for(self, name: str) -> bool:
-        return all(meets(name) for meets in self.names)
+        return self.matching.is_for(name)
 
     def applies(self, facts: Facts) -> bool:
-        return all(condition(facts) for condition in self.conditions)
+        return self.matching.applies(facts)
 
 
 _Applying: TypeAlias = Sequence[_Compiled]
@@ -67,8 +63,8 @@ class Rules:
         spans = [one for one in compiled if one.rule.on == "span"]
         events = [one for one in compiled if one.rule.on == "event"]
         self._logs = [one for one in compiled if one.rule.on == "log"]
-        self._for_span = _by_name(spans)
-        self._for_event = _by_name(events)
+        self._for_span = by_name(spans)
+        self._for_event = by_name(events)
         self.has_modes = bool(self._modes)
         """Whether any rule says which exceptions are issues."""
         self._watches_spans = bool(spans or events)
@@ -146,25 +142,12 @@ def make_rules(settings: Settings, is_withheld: Callable[[str], bool]) -> Rules:
 
 
 def _compile(rule: Rule, is_withheld: Callable[[str], bool]) -> _Compiled:
-    naming = rule.on if rule.on in ("span", "event") else ""
     return _Compiled(
-        rule,
-        tuple([compile_tests(c.tests) for c in rule.match if c.key == naming]),
-        tuple([compile_condition(c) for c in rule.match if c.key != naming]),
+        matching(rule),
         tuple([compile_template(part, is_withheld) for part in rule.fingerprint or ()]),
         compile_template(rule.title, is_withheld) if rule.title is not None else None,
         tuple([(key, compile_template(text, is_withheld)) for key, text in rule.tags]),
     )
-
-
-def _by_name(rules: _Applying) -> Callable[[str], _Applying]:
-    """The rules that may apply to a name, worked out once for each: there are few."""
-
-    @lru_cache(maxsize=MAX_CACHED_NAMES)
-    def select(name: str) -> _Applying:
-        return tuple([one for one in rules if one.is_for(name)])
-
-    return select
 
 
 def _applying(rules: _Applying, facts: Facts) -> _Applying:

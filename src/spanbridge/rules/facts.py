@@ -1,4 +1,4 @@
-"""What rules can ask of an exception, a span, an event or a log record. Nothing is copied."""
+"""What rules can ask of an exception, a span, an event, a log or a trace. Nothing is copied."""
 
 from __future__ import annotations
 
@@ -134,6 +134,61 @@ class SpanFacts:
         """How long it took, in seconds."""
         return (self._span.end_ns - self._span.start_ns) / 1e9
 
+    @property
+    def scope(self) -> Fact:
+        """The library that made it: the name of its instrumentation scope."""
+        return self._span.scope.name
+
+    @property
+    def local_root(self) -> Fact:
+        """Whether nothing of this process is above it."""
+        return self._span.is_local_root
+
+
+class IssueFacts:
+    """The span that an issue arose in, with the attributes of all that is near."""
+
+    __slots__ = ("_around", "_span")
+
+    def __init__(self, around: Circumstances) -> None:
+        self._around = around
+        self._span = SpanFacts(around.span) if around.span is not None else None
+
+    def attribute(self, name: str) -> AttributeValue:
+        """The attribute of what told of it, else of the nearest span that has it."""
+        around = self._around
+        return _nearest((*around.told, *(span.attributes for span in around.spans)), name)
+
+    @property
+    def span(self) -> Fact:
+        """The span's name."""
+        return self._span.span if self._span is not None else None
+
+    @property
+    def kind(self) -> Fact:
+        """Its kind."""
+        return self._span.kind if self._span is not None else None
+
+    @property
+    def status(self) -> Fact:
+        """Its status."""
+        return self._span.status if self._span is not None else None
+
+    @property
+    def duration_s(self) -> Fact:
+        """How long it took, in seconds."""
+        return self._span.duration_s if self._span is not None else None
+
+    @property
+    def scope(self) -> Fact:
+        """The library that made it."""
+        return self._span.scope if self._span is not None else None
+
+    @property
+    def local_root(self) -> Fact:
+        """Whether nothing of this process is above it."""
+        return self._span.local_root if self._span is not None else None
+
 
 class EventFacts:
     """An event on a span, or a log record that is an event."""
@@ -160,6 +215,11 @@ class EventFacts:
     def kind(self) -> Fact:
         """Its span's kind."""
         return self._span.kind if self._span is not None else None
+
+    @property
+    def scope(self) -> Fact:
+        """The library that made its span."""
+        return self._span.scope.name if self._span is not None else None
 
 
 class LogFacts:
@@ -194,6 +254,21 @@ class LogFacts:
         """The lowest number of its severity: 17 for each of ERROR, ERROR2, ERROR3, ERROR4."""
         severity = self._log.severity
         return (severity - 1) // 4 * 4 + 1 if severity > 0 else None
+
+
+class TraceFacts:
+    """A trace as far as it is known when its local root starts."""
+
+    __slots__ = ("_attributes", "kind", "root")
+
+    def __init__(self, root: str, kind: str, attributes: Mapping[str, AttributeValue]) -> None:
+        self.root = root
+        self.kind = kind
+        self._attributes = attributes
+
+    def attribute(self, name: str) -> AttributeValue:
+        """What the root was given at its start."""
+        return self._attributes.get(name)
 
 
 def exception_names(

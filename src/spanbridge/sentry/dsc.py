@@ -41,7 +41,8 @@ class DscSource(msgspec.Struct):
     ``sample_rate`` is this destination's own rate between 0 and 1. ``decides_alone`` says whether
     nothing but that rate decides on a trace that starts here. With a sampler of somebody else in
     front it does not, and a rate that is not the true one would make Sentry extrapolate wrongly.
-    ``follows_remote`` says whether a caller's decision is honoured.
+    ``follows_remote`` says whether a caller's decision is honoured. ``has_traces`` says whether
+    traces go there at all: where only errors do, the decision is left to the next service.
     """
 
     destination: str
@@ -52,6 +53,7 @@ class DscSource(msgspec.Struct):
     org_id: str | None = None
     decides_alone: bool = True
     follows_remote: bool = True
+    has_traces: bool = True
 
     def of(self, local: LocalTrace, transaction: str | None = None) -> DynamicSamplingContext:
         """The context of a local trace, frozen from the first call on.
@@ -72,6 +74,26 @@ class DscSource(msgspec.Struct):
             made = self._own(local, transaction or name_so_far(local))
         return local.dsc.setdefault(self.destination, made)
 
+    def of_envelope(
+        self, local: LocalTrace, transaction: str | None = None
+    ) -> DynamicSamplingContext:
+        """The context for an envelope with spans of a local trace; see :meth:`of`.
+
+        What was kept because of what happened in it was kept for certain, so it counts once. The
+        next services were told something else before, and go on hearing it.
+        """
+        frozen = self.of(local, transaction)
+        if self.destination not in local.kept_by_rule:
+            return frozen
+        return msgspec.structs.replace(frozen, sample_rate="1", sampled="true")
+
+    def is_sampled(self, local: LocalTrace) -> bool | None:
+        """Sentry's decision on a local trace, for the next service; ``None`` leaves it to that."""
+        if self.has_traces:
+            return self.destination in local.keepers
+        upstream = local.upstream
+        return upstream.is_sampled if upstream is not None else None
+
     def for_next_service(self, local: LocalTrace) -> Mapping[str, str]:
         """The items that go out with a request. From here on every service sees the same ones."""
         frozen = self.of(local)
@@ -83,14 +105,15 @@ class DscSource(msgspec.Struct):
 
     def _own(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
         is_kept = self.destination in local.keepers
-        is_by_rate = self.decides_alone and local.is_by_rate
+        is_by_rate = self.decides_alone and self.has_traces and local.is_by_rate
         rate, rand = self._rate_and_rand(local, is_kept) if is_by_rate else (None, None)
+        sampled = ("true" if is_kept else "false") if self.has_traces else None
         return DynamicSamplingContext(
             trace_id=f"{local.trace_id:032x}",
             public_key=self.public_key,
             sample_rate=rate,
             sample_rand=rand,
-            sampled="true" if is_kept else "false",
+            sampled=sampled,
             release=self.release,
             environment=self.environment,
             transaction=transaction,
@@ -100,7 +123,8 @@ class DscSource(msgspec.Struct):
     def _rate_and_rand(self, local: LocalTrace, is_kept: bool) -> tuple[str | None, str]:
         is_called = self.follows_remote and local.upstream is None and local.trace_state is not None
         remote = remote_rate(local.trace_state) if is_called else None
-        rate = _decimal(self.sample_rate if remote is None else min(self.sample_rate, remote))
+        own = local.rates.get(self.destination, self.sample_rate)
+        rate = _decimal(own if remote is None else min(own, remote))
         r = randomness(local.trace_id, local.trace_state, local.upstream)
         rand = sample_rand(r, float(rate), is_kept)
         # A caller without Sentry decided before us. If nobody knows at which rate, or its decision
@@ -124,9 +148,10 @@ class DscSource(msgspec.Struct):
         """
         dsc, rand = upstream.dsc, upstream.sample_rand
         is_ours = upstream.is_sampled is None or not self.follows_remote
-        if not is_ours or not self.decides_alone or rand is None:
+        if not is_ours or not self.decides_alone or not self.has_traces or rand is None:
             return dsc
-        rate, is_kept = _decimal(self.sample_rate), self.destination in local.keepers
+        own = local.rates.get(self.destination, self.sample_rate)
+        rate, is_kept = _decimal(own), self.destination in local.keepers
         if (rand < float(rate)) != is_kept:  # W3C's caller decided
             return dsc
         return {**dsc, "sample_rate": rate, "sampled": "true" if is_kept else "false"}

@@ -42,13 +42,13 @@ class Outgoing:
     """What the propagator writes for the current span.
 
     Args:
-        is_sampled: Sentry's own decision for the trace.
+        is_sampled: Sentry's own decision for the trace; ``None`` leaves it to the next service.
         dsc: The items of the trace's dynamic sampling context, those of the head unchanged.
     """
 
     __slots__ = ("dsc", "is_sampled")
 
-    def __init__(self, is_sampled: bool, dsc: Mapping[str, str]) -> None:
+    def __init__(self, is_sampled: bool | None, dsc: Mapping[str, str]) -> None:
         self.is_sampled = is_sampled
         self.dsc = dsc
 

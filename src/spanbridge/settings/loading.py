@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from spanbridge.errors import ConfigurationError
+from spanbridge.model.rule import Rule
 from spanbridge.settings.choosing import Chosen, choose, is_name, kind_of, known_names
 from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
@@ -67,6 +68,7 @@ def load(
     reading.sources_by_key["environment"] = environment.source
     _detect_what_is_missing(values, reading, sources.environ)
     reading.check_captured(values["capture_content"], chosen)
+    reading.check_rules(values["rules"], chosen)
     check_names(sources, chosen, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
@@ -144,25 +146,37 @@ class _Reading:
             value = partly.usable
             for part in partly.parts:
                 line = line_of_table(found.origin, found.section, key, part.number)
-                self._findings.note(found.error_of_part(part, line))
+                problem = found.error_of_part(part, line)
+                self._findings.note(problem, is_privacy=part.is_privacy)
         self.sources_by_key[key] = found.source
         self._settings_by_key[key] = found.setting
         return value
 
     def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
         """Note names in ``capture_content`` that no destination has."""
+        for problem in self._unknown("capture_content", captured, chosen):
+            self._findings.note(problem, is_privacy=True)
+
+    def check_rules(self, rules: Collection[Rule], chosen: Collection[Chosen]) -> None:
+        """Note names in the rules' ``to`` that no destination has."""
+        for rule in rules:
+            for problem in self._unknown("rules", rule.to, chosen, f"to of {rule.place}, "):
+                self._findings.note(problem, is_privacy=bool(rule.drop))
+
+    def _unknown(
+        self, setting: str, names: Collection[str], chosen: Collection[Chosen], place: str = ""
+    ) -> Iterator[ConfigurationError]:
         known = dict.fromkeys(
             (*known_names(self._sources), *(one.name for one in chosen if is_name(one.name)))
         )
-        for name in captured:
+        for name in names:
             if name not in known:
-                problem = ConfigurationError(
-                    self._settings_by_key["capture_content"],
+                yield ConfigurationError(
+                    f"{place}{self._settings_by_key[setting]}",
                     show(name),
                     "there is no such destination",
                     f"{did_you_mean(name, known)}Use {', '.join(known)}.",
                 )
-                self._findings.note(problem, is_privacy=True)
 
     def destinations(
         self, chosen: Collection[Chosen], captured: Collection[str]

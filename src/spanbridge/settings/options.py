@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from spanbridge.model.rule import Condition
 from spanbridge.settings import otlp_variables as otel
 from spanbridge.settings.address import (
     DSN,
@@ -24,6 +25,7 @@ from spanbridge.settings.address import (
     mask_url,
     spotlight_in,
 )
+from spanbridge.settings.conditions import MATCH
 from spanbridge.settings.declaration import Option, Variable, masked_repr, option, options_of
 from spanbridge.settings.masking import Secret, mask_whole
 from spanbridge.settings.reading import (
@@ -34,12 +36,14 @@ from spanbridge.settings.reading import (
     ORGANISATION_ID,
     PATH,
     RATE,
+    TRACES_PER_S,
     Unusable,
     one_of,
 )
 
 Kind: TypeAlias = Literal["sentry", "otlp", "console", "file", "spotlight"]
 SentryWire: TypeAlias = Literal["transactions", "spans"]
+SentryMode: TypeAlias = Literal["full", "errors"]
 SpanEventsAs: TypeAlias = Literal["logs", "attributes"]
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 
@@ -80,6 +84,20 @@ class CommonOptions:
     )
     queue_max_bytes: int = option(
         64 * 1024 * 1024, "Memory they may take while they wait.", COUNT, unit="bytes"
+    )
+
+    match: tuple[Condition, ...] = option(
+        (),
+        "What a span has to be to go here. Others are left out, and what is below them moves up "
+        "to the nearest span that goes. Issues go by the span they arose in.",
+        MATCH,
+    )
+    max_traces_per_s: float | None = option(
+        None,
+        "The most traces a process sends here in a second; beyond it the share of traces is "
+        "lowered. Errors, and traces that a caller decided on, are not limited. Unset: no limit.",
+        TRACES_PER_S,
+        unit="per second",
     )
 
     __repr__ = masked_repr
@@ -123,6 +141,11 @@ class SentryOptions(CommonOptions):
         has_file_variant=True,
         is_address=True,
         is_shorthand=True,
+    )
+    mode: SentryMode = option(
+        "full",
+        "What is sent: everything, or errors alone, where traces go elsewhere.",
+        one_of("full", "errors"),
     )
     wire: SentryWire = option(
         "transactions",

@@ -45,6 +45,7 @@ class FaultyPart:
         problem: What is wrong, as the end of a sentence that starts with the value.
         fix: What to do, as a sentence.
         number: Position of the part, from 1.
+        is_privacy: Whether it is in doubt what may leave the process without it.
     """
 
     place: str
@@ -52,6 +53,7 @@ class FaultyPart:
     problem: str
     fix: str
     number: int
+    is_privacy: bool = False
 
 
 class PartlyUnusable(ValueError):
@@ -154,6 +156,17 @@ def rate_of(raw: object) -> float:
 
 
 RATE: Final = Reader("number from 0 to 1", rate_of)
+
+
+def traces_per_s_of(raw: object) -> float:
+    """A number of traces per second, more than zero."""
+    number = _number_of(raw)
+    if 0 < number <= 1_000_000:
+        return number
+    raise Unusable("it does not lie between 0 and 1000000", "Use 50, or 0.1 for one in 10 s.")
+
+
+TRACES_PER_S: Final = Reader("number above 0", traces_per_s_of)
 
 
 def duration_of(raw: object) -> float:

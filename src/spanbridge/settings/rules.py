@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
 from spanbridge.model.failure import Level
-from spanbridge.model.log import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_INFO, SEVERITY_WARN
-from spanbridge.model.rule import (
-    ATTRIBUTE_PREFIX,
-    FACTS,
-    Condition,
-    IssueMode,
-    Operator,
-    Rule,
-    Subject,
-    Test,
+from spanbridge.model.rule import ATTRIBUTE_PREFIX, FACTS, IssueMode, Rule, Subject
+from spanbridge.settings.conditions import (
+    Fault,
+    conditions,
+    flattened,
+    json_of,
+    table_of,
+    unknown_key,
 )
-from spanbridge.model.span import SpanKind, SpanStatus
 from spanbridge.settings.masking import show
 from spanbridge.settings.reading import (
     FaultyPart,
@@ -29,47 +24,37 @@ from spanbridge.settings.reading import (
     Reader,
     Unusable,
     did_you_mean,
+    names_of,
     one_of,
+    rate_of,
     text_of,
 )
 
 T = TypeVar("T")
 
-SEVERITIES: Final[Mapping[str, int]] = {
-    "trace": 1,
-    "debug": 5,
-    "info": SEVERITY_INFO,
-    "warn": SEVERITY_WARN,
-    "error": SEVERITY_ERROR,
-    "fatal": SEVERITY_FATAL,
-}
-"""The words for severities and the lowest number of each."""
-
-MAX_DEPTH: Final = 32
-"""Tables within tables that stand for one dotted name."""
-
 _SUBJECTS: Final = one_of(*get_args(Subject))
 _MODES: Final[Reader[IssueMode]] = one_of(*get_args(IssueMode))
 _LEVELS: Final[Reader[Level]] = one_of(*get_args(Level))
-_KINDS: Final[Reader[SpanKind]] = one_of(*get_args(SpanKind))
-_STATUSES: Final[Reader[SpanStatus]] = one_of(*get_args(SpanStatus))
-_SEVERITY_WORDS: Final = one_of(*SEVERITIES)
 
-_KEYS: Final = ("name", "on", "match", "issue", "level", "fingerprint", "title", "tag")
-_COMPARISON: Final = re.compile(r"(<=|>=|!=|<|>|=)\s*(.*)", re.DOTALL)
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_ISSUE_KEYS: Final = ("issue", "level", "fingerprint", "title", "tag")
+_TRACE_KEYS: Final = ("to", "drop", "sample", "keep")
+_KEYS: Final = ("name", "on", "match", *_ISSUE_KEYS, *_TRACE_KEYS)
+_SUBJECTS_OF: Final[Mapping[str, tuple[Subject, ...]]] = {
+    **dict.fromkeys(_ISSUE_KEYS, ("exception", "span", "event", "log")),
+    "title": ("span", "event", "log"),
+    "drop": ("span", "event"),
+    "sample": ("trace",),
+    "keep": ("exception", "span", "event", "log"),
+}
+"""What the effects can be about."""
+_WHY_NOT: Final = {
+    "title": "an exception's title is its type and message",
+    "sample": "spans are kept or left out with their whole trace",
+}
+_UNKNOWN_WHEN_KEPT: Final = frozenset({"chain", "root", "logger", "handled"})
+"""Facts of an exception that nobody knows yet when the trace it happened in is judged."""
 _PLACEHOLDER: Final = re.compile(r"\{\{.*?\}\}|\{([^{}]*)\}")
 _TAG_KEY: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,200}")
-
-
-class _Fault(Exception):
-    """One key of a rule cannot be used."""
-
-    def __init__(self, key: str, value: object, unusable: Unusable) -> None:
-        super().__init__(key)
-        self.key = key
-        self.value = value
-        self.unusable = unusable
 
 
 def rules_of(raw: object) -> tuple[Rule, ...]:
@@ -79,7 +64,7 @@ def rules_of(raw: object) -> tuple[Rule, ...]:
         Unusable: It is no list.
         PartlyUnusable: Some rules cannot be used; it has the others.
     """
-    tables = _json_of(raw) if isinstance(raw, str) else raw
+    tables = json_of(raw, '[{"on": "exception", "issue": "none"}]') if isinstance(raw, str) else raw
     if isinstance(tables, str | bytes | Mapping) or not isinstance(tables, Sequence):
         raise Unusable(
             "it is not a list of tables", "Write [[rules]] tables, or a list of dictionaries."
@@ -87,8 +72,8 @@ def rules_of(raw: object) -> tuple[Rule, ...]:
     rules, faults = [], []
     for number, table in enumerate(tables, 1):
         try:
-            rules.append(rule_of(table))
-        except _Fault as fault:
+            rules.append(rule_of(table, number))
+        except Fault as fault:
             faults.append(_faulty_part(number, table, fault))
     if faults:
         raise PartlyUnusable(faults, tuple(rules))
@@ -98,29 +83,25 @@ def rules_of(raw: object) -> tuple[Rule, ...]:
 RULES: Final = Reader("[tables](../guides/rules.md); in a variable as JSON", rules_of)
 
 
-def rule_of(table: object) -> Rule:
-    """One rule."""
+def rule_of(table: object, number: int = 0) -> Rule:
+    """One rule, and its position among others, from 1."""
     if not isinstance(table, Mapping):
-        raise _Fault("", table, Unusable("it is not a table", "Write key = value lines."))
+        raise Fault("", table, Unusable("it is not a table", "Write key = value lines."))
     # YAML reads the key ``on`` as true.
     table = {"on" if key is True else key: value for key, value in table.items()}
     for key in table:
         if key not in _KEYS:
             fix = f"{did_you_mean(str(key), _KEYS)}Use {', '.join(_KEYS)}."
-            raise _unknown(str(key), table[key], fix)
+            raise unknown_key(str(key), table[key], fix)
     subject = _read("on", table, _SUBJECTS.convert)
     if subject is None:
         raise _missing("on", f"Say what it is about: {', '.join(get_args(Subject))}.")
-    match = tuple(_conditions(subject, _read("match", table, _table_of) or {}))
+    match = tuple(conditions(subject, _read("match", table, table_of) or {}))
+    _check_effects(subject, table)
     is_exception = subject == "exception"
-    if is_exception and "title" in table:
-        raise _Fault(
-            "title",
-            table["title"],
-            Unusable("an exception's title is its type and message", "Remove it."),
-        )
     rule = Rule(
         name=_read("name", table, text_of) or "",
+        number=number,
         on=subject,
         match=match,
         mode=_read("issue", table, _mode_of) if is_exception else None,
@@ -128,15 +109,28 @@ def rule_of(table: object) -> Rule:
         level=_read("level", table, _LEVELS.convert),
         fingerprint=_read("fingerprint", table, partial(_fingerprint_of, subject)),
         title=_read("title", table, partial(_template_of, subject)),
-        tags=tuple(_tags(subject, _read("tag", table, _table_of) or {})),
+        tags=tuple(_tags(subject, _read("tag", table, table_of) or {})),
+        to=_read("to", table, names_of) or (),
+        drop=_read("drop", table, _flag_of),
+        sample=_read("sample", table, rate_of),
+        keep=_read("keep", table, _flag_of),
     )
-    _check_the_whole(rule)
+    _check_the_whole(rule, table)
     return rule
 
 
-def _check_the_whole(rule: Rule) -> None:
-    if rule.mode == "all" and any(condition.key == "handled" for condition in rule.match):
-        raise _Fault(
+def _check_effects(subject: Subject, table: Mapping[Any, object]) -> None:
+    for key, subjects in _SUBJECTS_OF.items():
+        if table.get(key) is not None and subject not in subjects:
+            problem = _WHY_NOT.get(key, f"it says nothing about on = {subject!r}")
+            others = " or ".join(map(repr, subjects))
+            raise Fault(key, table[key], Unusable(problem, f"Use it with {others}, or remove it."))
+
+
+def _check_the_whole(rule: Rule, table: Mapping[Any, object]) -> None:
+    asked = {condition.key for condition in rule.match}
+    if rule.mode == "all" and "handled" in asked:
+        raise Fault(
             "issue",
             rule.mode,
             Unusable(
@@ -144,14 +138,40 @@ def _check_the_whole(rule: Rule) -> None:
                 "Use unhandled or none, or remove handled from match.",
             ),
         )
+    if rule.keep is not None and rule.on == "exception" and asked & _UNKNOWN_WHEN_KEPT:
+        unknown = sorted(asked & _UNKNOWN_WHEN_KEPT)[0]
+        raise Fault(
+            f"match.{unknown}",
+            table["match"],
+            Unusable(
+                "nobody knows it when the trace is kept or left out",
+                "Use type, message, span, kind or attributes.",
+            ),
+        )
     if rule.is_issue and not rule.match:
         raise _missing("match", f"Without it every {rule.on} would be an issue.")
-    effects = (rule.mode, rule.is_issue, rule.level, rule.fingerprint, rule.title)
-    if not rule.tags and all(effect is None for effect in effects):
-        raise _Fault(
+    if rule.drop and not rule.match and not rule.to:
+        raise _missing("match", f"Without it every {rule.on} would be left out.")
+    _check_it_has_an_effect(rule, table)
+
+
+def _check_it_has_an_effect(rule: Rule, table: Mapping[Any, object]) -> None:
+    about_issues = (rule.mode, rule.is_issue, rule.level, rule.fingerprint, rule.title)
+    about_traces = (rule.drop, rule.sample, rule.keep)
+    if all(effect is None for effect in (*about_issues, *about_traces)) and not rule.tags:
+        effects = [key for key in _SUBJECTS_OF if rule.on in _SUBJECTS_OF[key]]
+        raise Fault(
             "",
             _named(rule),
-            Unusable("it has no effect", "Give it issue, level, fingerprint, title or tag."),
+            Unusable("it has no effect", f"Give it {' or '.join(effects)}."),
+        )
+    if rule.to and all(effect is None for effect in about_traces):
+        raise Fault(
+            "to",
+            table["to"],
+            Unusable(
+                "an issue is the same wherever it goes", "Remove it, or give the rule drop or keep."
+            ),
         )
 
 
@@ -166,21 +186,11 @@ def _read(key: str, table: Mapping[Any, object], convert: Callable[[object], T])
     try:
         return convert(value)
     except Unusable as unusable:
-        raise _Fault(key, value, unusable) from None
+        raise Fault(key, value, unusable) from None
 
 
-def _unknown(key: str, value: object, fix: str) -> _Fault:
-    return _Fault(key, value, Unusable("there is no such key", fix))
-
-
-def _missing(key: str, fix: str) -> _Fault:
-    return _Fault(key, None, Unusable("it is missing", fix))
-
-
-def _table_of(raw: object) -> Mapping[Any, object]:
-    if isinstance(raw, Mapping):
-        return raw
-    raise Unusable("it is not a table", "Write { key = value }.")
+def _missing(key: str, fix: str) -> Fault:
+    return Fault(key, None, Unusable("it is missing", fix))
 
 
 def _mode_of(raw: object) -> IssueMode:
@@ -193,97 +203,6 @@ def _flag_of(raw: object) -> bool:
     if isinstance(raw, bool):
         return raw
     raise Unusable("it is neither true nor false", "Use true or false.")
-
-
-# ---------------------------------------------------------------------------------- conditions
-
-
-def _conditions(subject: Subject, table: Mapping[Any, object]) -> Iterator[Condition]:
-    for key, value in _flattened(table, ""):
-        place = f"match.{key}"
-        _check_key(place, key, value, subject)
-        alternatives = value if isinstance(value, list | tuple) else (value,)
-        if not alternatives:
-            raise _Fault(place, value, Unusable("it is empty", "Give a value."))
-        try:
-            yield Condition(key, tuple([_test_of(key, one) for one in alternatives]))
-        except Unusable as unusable:
-            raise _Fault(place, value, unusable) from None
-
-
-def _flattened(table: Mapping[Any, object], prefix: str) -> Iterator[tuple[str, object]]:
-    """TOML reads ``gen_ai.agent.name = "x"`` without quotes as tables within tables."""
-    for key, value in table.items():
-        if isinstance(value, Mapping) and prefix.count(".") > MAX_DEPTH:
-            raise _Fault(prefix, value, Unusable("it is nested too deeply", "Flatten it."))
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _check_key(place: str, key: str, value: object, subject: Subject) -> None:
-    if "." in key or key in FACTS[subject]:
-        return
-    facts = FACTS[subject]
-    others = [other for other in get_args(Subject) if key in FACTS[other]]
-    if others:
-        fix = f"It belongs to on = {' or '.join(map(repr, others))}; use {', '.join(facts)}."
-    else:
-        fix = f"Use {', '.join(facts)}; write an attribute without a dot as '{ATTRIBUTE_PREFIX}…'."
-    raise _unknown(place, value, did_you_mean(key, facts) + fix)
-
-
-def _test_of(key: str, raw: object) -> Test:
-    if key == "handled" and not isinstance(raw, bool):
-        raise Unusable("it is neither true nor false", "Use true or false.")
-    if isinstance(raw, bool):
-        return Test("=", raw)
-    if isinstance(raw, int | float) and key != "severity":
-        return Test("=", _finite(raw))
-    if not isinstance(raw, str):
-        raise Unusable(
-            f"{show(raw)} is no text, number, true or false", "Give one of them, or a list."
-        )
-    operator, operand = _split(raw)
-    words = {"severity": _SEVERITY_WORDS, "kind": _KINDS, "status": _STATUSES}.get(key)
-    if words is not None:
-        return _word_test(key, operator, words.convert(operand))
-    if operator in ("<", "<=", ">", ">="):
-        if not _NUMBER.fullmatch(operand):
-            raise Unusable(
-                f"after {operator!r} there must be a number", f"Write '= {raw}' for the text."
-            )
-        return Test(operator, _finite(float(operand)))
-    if operator in ("=", "!=") and _NUMBER.fullmatch(operand):
-        return Test(operator, _finite(float(operand)))
-    if operator == "!=":
-        return Test("unlike", operand)
-    return Test(operator, operand)
-
-
-def _split(text: str) -> tuple[Operator, str]:
-    """The comparison a text starts with, and the rest; a pattern if it starts with none."""
-    found = _COMPARISON.fullmatch(text.strip())
-    operators: Mapping[str, Operator] = {name: name for name in get_args(Operator)}
-    operator, operand = (operators[found[1]], found[2]) if found else ("like", text_of(text))
-    if not operand:
-        raise Unusable("nothing follows the comparison", "Give a number or a text.")
-    return operator, operand
-
-
-def _word_test(key: str, operator: Operator, word: str) -> Test:
-    if key == "severity":
-        return Test("=" if operator == "like" else operator, SEVERITIES[word])
-    if operator not in ("like", "=", "!="):
-        raise Unusable(f"words of {key} have no order", "Name it, or use '!='.")
-    return Test("unlike" if operator == "!=" else "=", word)
-
-
-def _finite(number: float) -> float:
-    if math.isfinite(number):
-        return number
-    raise Unusable("it is not a finite number", "Give a number, for example 0.5.")
 
 
 # ----------------------------------------------------------------------------------- templates
@@ -311,10 +230,10 @@ def _template_of(subject: Subject, raw: object) -> str:
 
 
 def _tags(subject: Subject, table: Mapping[Any, object]) -> Iterator[tuple[str, str]]:
-    for key, value in _flattened(table, ""):
+    for key, value in flattened(table):
         place = f"tag.{key}"
         if not _TAG_KEY.fullmatch(key):
-            raise _Fault(
+            raise Fault(
                 place,
                 value,
                 Unusable(
@@ -324,23 +243,17 @@ def _tags(subject: Subject, table: Mapping[Any, object]) -> Iterator[tuple[str, 
         try:
             yield key, _template_of(subject, value)
         except Unusable as unusable:
-            raise _Fault(place, value, unusable) from None
+            raise Fault(place, value, unusable) from None
 
 
 # -------------------------------------------------------------------------------------- faults
 
 
-def _json_of(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Unusable(
-            "it is no valid JSON", 'Write [{"on": "exception", "issue": "none"}], for example.'
-        ) from None
-
-
-def _faulty_part(number: int, table: object, fault: _Fault) -> FaultyPart:
+def _faulty_part(number: int, table: object, fault: Fault) -> FaultyPart:
     name = table.get("name") if isinstance(table, Mapping) else None
     label = f"rule {number}" + (f" {show(name)}" if isinstance(name, str) else "")
     place = f"{fault.key} of {label}" if fault.key else label
-    return FaultyPart(place, fault.value, fault.unusable.problem, fault.unusable.fix, number)
+    # Without a rule that leaves something out, that would leave.
+    is_privacy = isinstance(table, Mapping) and table.get("drop") not in (None, False)
+    unusable = fault.unusable
+    return FaultyPart(place, fault.value, unusable.problem, unusable.fix, number, is_privacy)

@@ -13,6 +13,7 @@ from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.file import FileDestination
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue
+from spanbridge.model.outcome import Outcome
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.runtime.guard import Guard
@@ -130,9 +131,12 @@ def test_a_folder_that_vanished_is_a_counted_loss(
     assert guard.counts == {"file: FileNotFoundError": 1}
 
 
-def test_what_is_left_out_is_counted_as_sampled_out(tmp_path: Path) -> None:
+def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     to = destination(tmp_path / "told.jsonl")
-    to.sampled_out(5, 2)
+    to.leave_out(Outcome.SAMPLED_OUT, 5, 2)
+    to.leave_out(Outcome.FILTERED, 1, reason="match")
 
-    assert to.ledger.snapshot().outcomes == {"span": {"sampled_out": 5}}
+    snapshot = to.ledger.snapshot()
+    assert snapshot.outcomes == {"span": {"sampled_out": 5, "filtered": 1}}
+    assert snapshot.reasons == {"filtered: match": 1}
     assert to.close(1)

@@ -35,7 +35,7 @@ def remote(trace_id: int, *, sampled: bool, state: str = "") -> SpanContext:
 def test_uuid4_trace_ids_at_rate_a_tenth_keep_a_tenth() -> None:
     policy = SamplingPolicy({"sentry": 0.1})
 
-    kept = sum(bool(policy.keepers(uuid.uuid4().int, None, EMPTY)) for _ in range(20_000))
+    kept = sum(bool(policy.decide(uuid.uuid4().int, None, EMPTY).keepers) for _ in range(20_000))
 
     assert 0.09 < kept / 20_000 < 0.11
 
@@ -45,13 +45,13 @@ def test_a_higher_rate_keeps_all_that_a_lower_one_keeps(
     trace_id: int, first: float, second: float
 ) -> None:
     low, high = sorted((first, second))
-    kept = SamplingPolicy({"low": low, "high": high}).keepers(trace_id, None, EMPTY)
+    kept = SamplingPolicy({"low": low, "high": high}).decide(trace_id, None, EMPTY).keepers
     assert "low" not in kept or "high" in kept
 
 
 @given(st.integers(1, 2**128 - 1), st.floats(0, 1))
 def test_sample_rand_and_the_decision_agree(trace_id: int, rate: float) -> None:
-    kept = bool(SamplingPolicy({"sentry": rate}).keepers(trace_id, None, EMPTY))
+    kept = bool(SamplingPolicy({"sentry": rate}).decide(trace_id, None, EMPTY).keepers)
     rand = float(sample_rand(randomness(trace_id, None, None), rate, kept))
     assert 0 <= rand < 1
     if kept or rate <= 0.999999:  # above, six decimals have no room left
@@ -63,7 +63,7 @@ def test_the_random_number_of_the_trace_head_is_used_by_everybody_after() -> Non
     upstream = Upstream(None, {"sample_rand": "0.250000"}, trace_id)
     context = with_upstream(EMPTY, upstream)
     policy = SamplingPolicy({"a": 0.2, "b": 0.3})
-    assert policy.keepers(trace_id, remote(trace_id, sampled=True), context) == {"b"}
+    assert policy.decide(trace_id, remote(trace_id, sampled=True), context).keepers == {"b"}
 
 
 def test_tracestate_randomness_is_used_if_there_is_one() -> None:
@@ -82,13 +82,13 @@ def test_the_callers_decision_holds_for_its_own_trace_only() -> None:
     context = with_upstream(EMPTY, Upstream(False, {"sample_rand": "0.999999"}, 7))
     policy = SamplingPolicy({"sentry": 0.5}, sentry=["sentry"])
 
-    assert policy.keepers(2**56 - 1, None, context) == {"sentry"}
+    assert policy.decide(2**56 - 1, None, context).keepers == {"sentry"}
 
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_a_remote_w3c_decision_binds(sampled: bool) -> None:
     policy = SamplingPolicy({"sentry": 1.0, "otlp": 1.0}, sentry=["sentry"])
-    kept = policy.keepers(7, remote(7, sampled=sampled), EMPTY)
+    kept = policy.decide(7, remote(7, sampled=sampled), EMPTY).keepers
     assert kept == ({"sentry", "otlp"} if sampled else frozenset())
 
 
@@ -106,7 +106,7 @@ def test_each_kind_of_destination_follows_its_own_upstream_decision(
 ) -> None:
     policy = SamplingPolicy({"sentry": 0.5, "otlp": 1.0}, sentry=["sentry"])
     context = with_upstream(EMPTY, Upstream(sentry, {}, 2**56))
-    assert policy.keepers(2**56, remote(2**56, sampled=w3c), context) == kept
+    assert policy.decide(2**56, remote(2**56, sampled=w3c), context).keepers == kept
 
 
 def test_the_sampler_follows_the_settings_of_the_day() -> None:

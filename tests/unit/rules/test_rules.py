@@ -18,6 +18,7 @@ from spanbridge.rules.facts import (
     ExceptionFacts,
     LogFacts,
     SpanFacts,
+    TraceFacts,
     exception_names,
 )
 from spanbridge.settings import load
@@ -193,6 +194,7 @@ def test_all_that_can_be_asked_can_be_read() -> None:
         "span": SpanFacts(span),
         "event": EventFacts(SpanEvent("e", 1), "e", span),
         "log": LogFacts(msgspec.structs.replace(LOG, event_name="e")),
+        "trace": TraceFacts("GET /", "server", {}),
     }
 
     assert set(known) == set(FACTS)

@@ -58,7 +58,7 @@ def test_the_number_agrees_with_the_decision_it_led_to() -> None:
     policy = SamplingPolicy({"sentry": 0.25})
     for last_byte in range(256):
         trace_id = (last_byte << 48) | 0xFFFF_FFFF_FFFF
-        keepers = policy.keepers(trace_id, None, Context())
+        keepers = policy.decide(trace_id, None, Context()).keepers
         assert_agree(SOURCE.of(LocalTrace(trace_id, 1, keepers), None))
 
 
@@ -77,7 +77,7 @@ def assert_agree(context: DynamicSamplingContext) -> None:
 def test_the_number_agrees_with_the_decision_at_every_rate(r: int, rate: float) -> None:
     for near in (r, 2**56 - int(rate * 2**56), 2**56 - 1 - int(rate * 2**56)):
         trace_id = min(max(near, 0), 2**56 - 1) | 1 << 100
-        keepers = SamplingPolicy({"sentry": rate}).keepers(trace_id, None, Context())
+        keepers = SamplingPolicy({"sentry": rate}).decide(trace_id, None, Context()).keepers
         source = DscSource("sentry", "key", rate, None, None)
         assert_agree(source.of(LocalTrace(trace_id, 1, keepers), None))
 
@@ -88,7 +88,7 @@ def test_the_number_is_the_one_of_the_tracestate_if_the_decision_was(rv: str) ->
         trace_id = (1 << 100) | low_bits
         state = TraceState([("ot", f"rv:{rv}")])
         parent = SpanContext(trace_id, 1, is_remote=True, trace_flags=YES, trace_state=state)
-        keepers = SamplingPolicy({"sentry": 0.25}).keepers(trace_id, parent, Context())
+        keepers = SamplingPolicy({"sentry": 0.25}).decide(trace_id, parent, Context()).keepers
 
         context = SOURCE.of(LocalTrace(trace_id, 1, keepers, None, state), None)
 
@@ -157,7 +157,7 @@ def called(tracestate: str = "", rate: float = 1.0) -> DynamicSamplingContext:
     """The context where a service without Sentry called, with the flag "sampled"."""
     state = TraceState([("ot", tracestate)] if tracestate else [])
     parent = SpanContext(TRACE_ID, 1, is_remote=True, trace_flags=YES, trace_state=state)
-    keepers = SamplingPolicy({"sentry": rate}).keepers(TRACE_ID, parent, Context())
+    keepers = SamplingPolicy({"sentry": rate}).decide(TRACE_ID, parent, Context()).keepers
     source = msgspec.structs.replace(SOURCE, sample_rate=rate)
     return source.of(LocalTrace(TRACE_ID, 1, keepers, None, state))
 
@@ -190,7 +190,7 @@ def test_where_callers_are_ignored_the_own_rate_is_the_true_one(flags: int) -> N
     state = TraceState([("ot", "th:8")])
     parent = SpanContext(TRACE_ID, 1, True, TraceFlags(flags), state)
     policy = SamplingPolicy({"sentry": 1.0}, follows_remote=False)
-    keepers = policy.keepers(TRACE_ID, parent, Context())
+    keepers = policy.decide(TRACE_ID, parent, Context()).keepers
     source = msgspec.structs.replace(SOURCE, sample_rate=1.0, follows_remote=False)
 
     context = source.of(LocalTrace(TRACE_ID, 1, keepers, None, state))
@@ -200,7 +200,7 @@ def test_where_callers_are_ignored_the_own_rate_is_the_true_one(flags: int) -> N
 
 def test_a_caller_that_left_out_the_trace_is_not_contradicted() -> None:
     parent = SpanContext(TRACE_ID, 1, is_remote=True)
-    keepers = SamplingPolicy({"sentry": 0.999}).keepers(TRACE_ID, parent, Context())
+    keepers = SamplingPolicy({"sentry": 0.999}).decide(TRACE_ID, parent, Context()).keepers
     source = msgspec.structs.replace(SOURCE, sample_rate=0.999)
 
     context = source.of(LocalTrace(TRACE_ID, 1, keepers, None, parent.trace_state))

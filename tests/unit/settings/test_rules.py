@@ -90,19 +90,19 @@ def test_an_environment_may_have_rules_of_its_own(write_file: WriteFile) -> None
 
 
 def test_rules_in_a_variable_are_json() -> None:
-    assert load({}, {"SPANBRIDGE_RULES": json.dumps([NOISE])}).rules == (rule_of(NOISE),)
+    assert load({}, {"SPANBRIDGE_RULES": json.dumps([NOISE])}).rules == (rule_of(NOISE, 1),)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
         ({"when": 1}, "when of rule 1, configure(rules=...) is 1: there is no such key. "
-         "Use name, on, match, issue, level, fingerprint, title, tag."),
+         "Use name, on, match, issue, level, fingerprint, title, tag, to, drop, sample, keep."),
         ({"fingerprnt": "x"}, "fingerprnt of rule 1, configure(rules=...) is 'x': there is no "
          "such key. Did you mean 'fingerprint'? Use name, on, match, issue, level, fingerprint, "
-         "title, tag."),
+         "title, tag, to, drop, sample, keep."),
         ({"on": "exeption"}, "on of rule 1, configure(rules=...) is 'exeption': it is not a known "
-         "choice. Did you mean 'exception'? Use exception, span, event, log."),
+         "choice. Did you mean 'exception'? Use exception, span, event, log, trace."),
         ({"name": "noise", "match": {"typ": "X"}}, "match.typ of rule 1 'noise', "
          "configure(rules=...) is 'X': there is no such key. Did you mean 'type'? Use type, "
          "chain, message, span, root, kind, logger, handled; write an attribute without a dot as "
@@ -130,7 +130,7 @@ def test_rules_in_a_variable_are_json() -> None:
         ({"level": "critical"}, "level of rule 1, configure(rules=...) is 'critical': it is not a "
          "known choice. Use fatal, error, warning, info, debug."),
         ({"title": "x"}, "title of rule 1, configure(rules=...) is 'x': an exception's title is "
-         "its type and message. Remove it."),
+         "its type and message. Use it with 'span' or 'event' or 'log', or remove it."),
         ({"fingerprint": ["{agent}"]}, "fingerprint of rule 1, configure(rules=...) is "
          "['{agent}']: nothing is known as 'agent'. Use type, chain, message, span, root, kind, "
          "logger, handled, or an attribute such as {http.route}; write one without a dot as "
@@ -138,11 +138,33 @@ def test_rules_in_a_variable_are_json() -> None:
         ({"tag": {"a b": "x"}}, "tag.a b of rule 1, configure(rules=...) is 'x': a tag's name has "
          "other characters. Use letters, digits and . _ : - only."),
         ({"on": None}, "on of rule 1, configure(rules=...) is not set: it is missing. Say what it "
-         "is about: exception, span, event, log."),
+         "is about: exception, span, event, log, trace."),
         ({"issue": None}, "rule 1, configure(rules=...) is 'on exception': it has no effect. "
-         "Give it issue, level, fingerprint, title or tag."),
+         "Give it issue or level or fingerprint or tag or keep."),
         ({"on": "span", "match": {}, "issue": True}, "match of rule 1, configure(rules=...) is "
          "not set: it is missing. Without it every span would be an issue."),
+        ({"on": "span", "match": {}, "issue": None, "drop": True}, "match of rule 1, "
+         "configure(rules=...) is not set: it is missing. Without it every span would be left "
+         "out."),
+        ({"drop": True}, "drop of rule 1, configure(rules=...) is True: it says nothing about on = "
+         "'exception'. Use it with 'span' or 'event', or remove it."),
+        ({"on": "span", "match": {}, "issue": None, "sample": 0.5}, "sample of rule 1, "
+         "configure(rules=...) is 0.5: spans are kept or left out with their whole trace. Use it "
+         "with 'trace', or remove it."),
+        ({"on": "trace", "match": {}, "issue": None, "sample": 2}, "sample of rule 1, "
+         "configure(rules=...) is 2: it does not lie between 0 and 1. Use 1 to keep every trace, "
+         "0.1 for 10 %."),
+        ({"on": "trace", "match": {"span": "x"}, "issue": None, "sample": 1}, "match.span of rule "
+         "1, configure(rules=...) is 'x': there is no such key. It belongs to on = 'exception' or "
+         "'span' or 'event'; use root, kind."),
+        ({"to": ["sentry"]}, "to of rule 1, configure(rules=...) is ['sentry']: an issue is the "
+         "same wherever it goes. Remove it, or give the rule drop or keep."),
+        ({"keep": True, "match": {"handled": True}}, "match.handled of rule 1, "
+         "configure(rules=...) is {'handled': True}: nobody knows it when the trace is kept or "
+         "left out. Use type, message, span, kind or attributes."),
+        ({"keep": True, "to": "sentri"}, "to of rule 1, configure(rules=...) is 'sentri': there is "
+         "no such destination. Did you mean 'sentry'? Use sentry, otlp, console, file, "
+         "spotlight."),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(

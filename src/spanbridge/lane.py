@@ -1,0 +1,273 @@
+"""The way to one destination, past what the rules and its ``match`` say of spans and issues.
+
+It belongs to the pipeline's worker, which calls it and nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from spanbridge.assemble.assembler import Assembler
+from spanbridge.conventions.upstream import SENTRY_EVENT_ID
+from spanbridge.destinations.shape import Finished
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.record.bound import read_open_span
+from spanbridge.rules.selection import MATCH, Selection
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from spanbridge.assemble.assembler import Released
+    from spanbridge.destinations.shape import Destination
+    from spanbridge.model.failure import Issue
+    from spanbridge.model.log import LogRecord
+    from spanbridge.model.rule import Circumstances
+    from spanbridge.model.span import SpanRecord
+    from spanbridge.model.trace import Segment
+    from spanbridge.process.local_trace import LocalTrace
+    from spanbridge.runtime.status import DestinationStatus
+    from spanbridge.settings import DestinationOptions, Settings
+
+UNDECIDED: Final = "trace undecided"
+"""Why spans are evicted that waited for the end of their trace longer than there is room."""
+_MAX_STEPS: Final = 10_000
+"""Left-out spans in a row above one that goes; only a faulty generator of ids makes more."""
+
+
+class _Gone(NamedTuple):
+    """A span that does not go there."""
+
+    above: str | None
+    is_local_root: bool
+    why: str
+
+
+class _Count:
+    __slots__ = ("roots", "spans")
+
+    def __init__(self) -> None:
+        self.spans = 0
+        self.roots = 0
+
+
+class Lane:
+    """Leads finished spans and issues to a destination, as far as it wants them.
+
+    Usually spans go straight on. Where a rule or the destination's ``match`` may leave out single
+    spans, or keep a trace because of what happens in it, they wait for the end of their local
+    trace: only then it is known what becomes of them, and of the spans above them.
+
+    Args:
+        destination: Where it leads.
+        options: The destination's settings.
+        settings: The whole settings, for the rules.
+    """
+
+    def __init__(
+        self, destination: Destination, options: DestinationOptions, settings: Settings
+    ) -> None:
+        self.destination = destination
+        self.name = destination.name
+        self.policy = destination.policy
+        self._selection = Selection(options.name, options.match, settings.rules)
+        self.judges_traces = self._selection.keeps_traces and destination.takes_spans
+        """Whether it has to see the spans also of traces that its rate leaves out."""
+        self._is_held = self.judges_traces or self._selection.drops_spans
+        self._options = options
+        self._max_hold_s = settings.max_hold_s
+        self.start_empty()
+
+    def start_empty(self) -> None:
+        """Forget everything, as in a forked child: what is held belongs to the parent."""
+        self._batch: list[Finished] = []
+        self._left_out: dict[tuple[Outcome, str], _Count] = {}
+        self._held = Assembler(
+            self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
+        )
+        self._gone: WeakKeyDictionary[LocalTrace, dict[str, _Gone]] = WeakKeyDictionary()
+
+    # ------------------------------------------------------------------------------------- spans
+
+    def leave_out(self, local: LocalTrace, is_root: bool) -> None:
+        """Note a span that does not go there, as its trace does not."""
+        fate = (Outcome.SAMPLED_OUT, "")
+        if not self.destination.takes_spans:
+            fate = (Outcome.FILTERED, "errors only")
+        elif not local.is_by_rate:
+            fate = (Outcome.FILTERED, "excluded")
+        count = self._left_out.setdefault(fate, _Count())
+        count.spans += 1
+        count.roots += is_root
+
+    def add(self, local: LocalTrace, scrubbed: SpanRecord, raw: SpanRecord) -> None:
+        """Take a finished span.
+
+        Args:
+            local: The local trace it belongs to.
+            scrubbed: The span as it may leave.
+            raw: The same as it was; rules ask for what the privacy policy takes out.
+        """
+        if self._is_held or self._selection.drops_events:
+            scrubbed = self._judged(local, scrubbed, raw)
+        self._batch.append(Finished(local, scrubbed))
+
+    def _judged(self, local: LocalTrace, scrubbed: SpanRecord, raw: SpanRecord) -> SpanRecord:
+        selection = self._selection
+        if self.judges_traces and selection.keeping(raw) is not None:
+            self._keep(local)
+        if selection.drops_spans and (why := selection.dropping(raw)) is not None:
+            gone = _Gone(raw.parent_span_id, raw.is_local_root, why)
+            self._gone.setdefault(local, {})[raw.span_id] = gone
+            # It only marks the place until the trace is put together.
+            return msgspec.structs.replace(scrubbed, attributes={}, events=(), links=())
+        if selection.drops_events and (positions := selection.dropped_events(raw)):
+            kept = [e for position, e in enumerate(scrubbed.events) if position not in positions]
+            return msgspec.structs.replace(scrubbed, events=tuple(kept))
+        return scrubbed
+
+    def note_log(self, local: LocalTrace, log: LogRecord) -> None:
+        """Ask whether a log record keeps the local trace it belongs to."""
+        if self.judges_traces and self._selection.keeping_by_log(log) is not None:
+            self._keep(local)
+
+    def _keep(self, local: LocalTrace) -> None:
+        local.kept_by_rule |= {self.name}
+
+    def pass_on(self, event_ids: Mapping[str, str], now_s: float) -> None:
+        """Hand over what one round of the worker brought.
+
+        Args:
+            event_ids: Ids of issues' events by failing span, to be put on the spans.
+            now_s: Monotonic time.
+        """
+        for (outcome, why), count in self._left_out.items():
+            self.destination.leave_out(outcome, count.spans, count.roots, why)
+        self._left_out.clear()
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        if event_ids:
+            batch = [_named(finished, event_ids) for finished in batch]
+        if not self._is_held:
+            self.destination.accept_spans(batch, now_s)
+            return
+        for local, span in batch:
+            self._held.add(local, span, now_s)
+
+    def advance(self, now_s: float) -> None:
+        """Let go what is known by now, and let the destination send what is due."""
+        if self._is_held:
+            self._let_go(self._held.ready(now_s), now_s)
+        self.destination.advance(now_s)
+
+    def release(self, now_s: float, *, is_last: bool = False) -> None:
+        """Send all that is held back, without waiting for roots.
+
+        What a flush finds undecided stays undecided: a trace that is left out now could not be
+        kept any more by what happens later. Only the last call settles it.
+        """
+        if self._is_held and (is_last or not self.judges_traces):
+            self._let_go(self._held.release_all(now_s), now_s)
+        self.destination.release(now_s)
+
+    def lose(self, local: LocalTrace, now_s: float) -> None:
+        """The root of ``local`` will never end."""
+        if self._is_held:
+            self._let_go(self._held.lose(local), now_s)
+        self.destination.lose(local)
+
+    def _let_go(self, released: Iterable[Released], now_s: float) -> None:
+        for local, segment in released:
+            if self.name in local.keepers or self.name in local.kept_by_rule:
+                self._let_go_wanted(local, segment, now_s)
+            elif local.root_id in local.open:
+                self.destination.leave_out(
+                    Outcome.EVICTED, 1 + len(segment.children), reason=UNDECIDED
+                )
+            else:
+                roots = not segment.is_follow_up
+                self.destination.leave_out(Outcome.SAMPLED_OUT, 1 + len(segment.children), roots)
+
+    def _let_go_wanted(self, local: LocalTrace, segment: Segment, now_s: float) -> None:
+        spans = (segment.root, *segment.children)
+        gone = self._gone.get(local, {})
+        try:
+            going = [Finished(local, self._moved(local, s)) for s in spans if s.span_id not in gone]
+        except Exception as error:  # a span that is still open may hold anything
+            self.fail(Outcome.FAILED, "rules", len(spans))
+            GUARD.caught("lane.move", error)
+            return
+        self._count_gone([gone[span.span_id] for span in spans if span.span_id in gone])
+        if going:
+            self.destination.accept_spans(going, now_s)
+        if segment.root.span_id in gone and not segment.is_follow_up:
+            self.destination.lose(local)  # nobody has to wait for it
+
+    def _count_gone(self, gone: list[_Gone]) -> None:
+        for why in dict.fromkeys(one.why for one in gone):
+            alike = [one for one in gone if one.why == why]
+            roots = sum(one.is_local_root for one in alike)
+            self.destination.leave_out(Outcome.FILTERED, len(alike), roots, why)
+
+    def _moved(self, local: LocalTrace, span: SpanRecord) -> SpanRecord:
+        """The span below the nearest one above it that goes there too."""
+        above, is_local_root = span.parent_span_id, span.is_local_root
+        for _ in range(_MAX_STEPS):
+            if above is None or is_local_root or (gone := self._gone_at(local, above)) is None:
+                break
+            above, is_local_root = gone.above, gone.is_local_root
+        if above == span.parent_span_id:
+            return span
+        return msgspec.structs.replace(span, parent_span_id=above, is_local_root=is_local_root)
+
+    def _gone_at(self, local: LocalTrace, span_id: str) -> _Gone | None:
+        known = self._gone.get(local, {}).get(span_id)
+        if known is not None or (live := local.open_span(int(span_id, 16))) is None:
+            return known
+        so_far = read_open_span(live, local)
+        why = self._selection.dropping(so_far)
+        return None if why is None else _Gone(so_far.parent_span_id, so_far.is_local_root, why)
+
+    # ------------------------------------------------------------------------------------ issues
+
+    def wants_issue(self, around: Circumstances) -> bool:
+        """Whether an issue goes there; one that does not is counted."""
+        if self.may_hold(around):
+            return True
+        self.destination.give_up(Signal.ERROR, Outcome.FILTERED, 1, MATCH)
+        return False
+
+    def may_hold(self, around: Circumstances) -> bool:
+        """Whether an issue that is under decision would go there."""
+        return not self._selection.has_match or self._selection.wants_issue(around)
+
+    def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
+        """Hand over a decided failure, and put its event's id on a span that is held."""
+        if self._is_held:
+            self._held.add_attribute(local, issue.span_id, SENTRY_EVENT_ID, issue.event_id)
+        self.destination.accept_issue(issue, local)
+
+    def status(self) -> DestinationStatus:
+        """How the destination fares, with what waits on the way to it."""
+        status = self.destination.status()
+        waiting = self._held.held + len(self._batch)
+        if not waiting:
+            return status
+        return msgspec.structs.replace(status, queued=status.queued + waiting)
+
+    def fail(self, outcome: Outcome, reason: str, count: int = 1) -> None:
+        """Count spans that are lost before they get here."""
+        if self.destination.takes_spans:
+            self.destination.give_up(Signal.SPAN, outcome, count, reason)
+
+
+def _named(finished: Finished, event_ids: Mapping[str, str]) -> Finished:
+    local, span = finished
+    if (event_id := event_ids.get(span.span_id)) is None:
+        return finished
+    named = msgspec.structs.replace(span, attributes={**span.attributes, SENTRY_EVENT_ID: event_id})
+    return Finished(local, named)

@@ -1,0 +1,87 @@
+"""OpenTelemetry's own member of the W3C tracestate: the threshold and the random number.
+
+Source: OpenTelemetry, "TraceState: Probability Sampling".
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.trace import TraceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RANGE: Final = 1 << 56
+"""Random numbers and thresholds lie in [0, RANGE)."""
+_RV: Final = re.compile(r"rv:([0-9a-f]{14})")
+_TH: Final = re.compile(r"th:([0-9a-f]{1,14})")
+_OT: Final = "ot"
+
+
+def threshold_of(rate: float) -> int:
+    """The least random number that a rate between 0 and 1 keeps; ``RANGE`` for a rate of 0."""
+    # The same product as for an incoming `sample_rand`, so that a number equal to the rate is left
+    # out, as Sentry's SDKs do.
+    return RANGE - int(rate * RANGE)
+
+
+def random_value(state: TraceState | None) -> int | None:
+    """The trace's random number, if the tracestate tells it: ``ot=rv``."""
+    found = _hex_of(_RV, state)
+    return None if found is None else int(found, 16)
+
+
+def threshold(state: TraceState | None) -> int | None:
+    """The threshold by which the caller sampled, if the tracestate tells it: ``ot=th``."""
+    found = _hex_of(_TH, state)
+    return None if found is None else int(found.ljust(14, "0"), 16)
+
+
+def with_threshold(
+    state: TraceState, threshold: int | None, random_value: int | None = None
+) -> TraceState:
+    """The tracestate with what this service has to tell; all other members stay.
+
+    Args:
+        state: As it came in, or empty.
+        threshold: By which the trace was sampled; ``None`` removes what stands there, as for a
+            trace that was not sampled.
+        random_value: To be told if it cannot be read from the trace's id.
+    """
+    if not state:
+        return _new(threshold, random_value)
+    kept = [m for m in _members(state) if not m.startswith("th:")]
+    if random_value is not None:
+        kept = [member for member in kept if not member.startswith("rv:")]
+    said = ";".join([*kept, *_said(threshold, random_value)])
+    if said == state.get(_OT, ""):
+        return state
+    return state.update(_OT, said) if said else state.delete(_OT)
+
+
+@lru_cache(maxsize=64)
+def _new(threshold: int | None, random_value: int | None) -> TraceState:
+    said = ";".join(_said(threshold, random_value))
+    return TraceState([(_OT, said)]) if said else TraceState()
+
+
+def _said(threshold: int | None, random_value: int | None) -> Iterator[str]:
+    if threshold is not None:
+        yield f"th:{f'{threshold:014x}'.rstrip('0') or '0'}"
+    if random_value is not None:
+        yield f"rv:{random_value:014x}"
+
+
+def _hex_of(pattern: re.Pattern[str], state: TraceState | None) -> str | None:
+    for member in _members(state):
+        if (match := pattern.fullmatch(member)) is not None:
+            return match[1]
+    return None
+
+
+def _members(state: TraceState | None) -> list[str]:
+    members = state.get(_OT) if state else None
+    return members.split(";") if members else []

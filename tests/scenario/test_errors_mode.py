@@ -1,0 +1,78 @@
+"""Sentry gets the errors, another destination the traces, under the same ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spanbridge.receiver import Receiver
+from spanbridge.settings import SentryOptions, load
+from tests.support.bridged import Bridged, bridged
+
+
+def work(under_test: Bridged, requests: int, failing: set[int]) -> list[dict[str, str]]:
+    """Requests, some of which fail; the headers each would send on."""
+    sent = []
+    for number in range(requests):
+        carrier: dict[str, str] = {}
+        try:
+            with under_test.tracer.start_as_current_span(f"GET /{number % 5}") as span:
+                span.add_event("noted")
+                under_test.bridge.propagator.inject(carrier)
+                with under_test.tracer.start_as_current_span("step"):
+                    if number in failing:
+                        raise LookupError(f"request {number}")
+        except LookupError:
+            pass
+        sent.append(carrier)
+    return sent
+
+
+def test_sentry_gets_errors_alone_and_they_point_to_the_traces_elsewhere(
+    receiver: Receiver,
+) -> None:
+    destinations: dict[str, Any] = {
+        "sentry": {"dsn": receiver.dsn, "mode": "errors"},
+        "otlp": {"endpoint": receiver.otlp_endpoint + "/v1/traces"},
+    }
+    with bridged(destinations=destinations) as under_test:
+        headers = work(under_test, 100, {10, 20, 30})
+        under_test.flush()
+        receiver.wait_for(lambda r: len(r.spans) == 200)
+
+    assert [item.kind for item in receiver.items()] == ["event"] * 3
+    spans = {span.span_id: span for span in receiver.spans}
+    for issue in receiver.issues:
+        trace = issue.payload["contexts"]["trace"]
+        span = spans[trace["span_id"]]
+        assert (trace["trace_id"], trace["sampled"]) == (span.trace_id, True)
+        assert span.attributes["sentry.event_id"] == issue.payload["event_id"]
+    assert under_test.ledger("sentry").outcomes == {
+        "span": {"filtered": 200},
+        "error": {"delivered": 3, "merged": 3},
+    }
+    assert under_test.ledger("sentry").reasons["filtered: errors only"] == 200
+    assert under_test.ledger("otlp").outcomes == {"span": {"delivered": 200}}
+    for carrier in headers:
+        assert carrier["sentry-trace"].count("-") == 1  # the next service decides
+        assert "sentry-sampled" not in carrier["baggage"]
+        assert "sentry-sample_rate" not in carrier["baggage"]
+    assert receiver.violations == []
+
+
+def test_without_any_traces_w3c_forbids_nothing_to_the_next_service(receiver: Receiver) -> None:
+    with bridged(destinations={"sentry": {"dsn": receiver.dsn, "mode": "errors"}}) as under_test:
+        with under_test.tracer.start_as_current_span("GET /") as span:
+            assert span.get_span_context().trace_flags.sampled
+        work(under_test, 3, {1})
+        under_test.flush()
+
+    assert [item.kind for item in receiver.items()] == ["event"]
+    assert under_test.ledger("sentry").is_closed
+
+
+def test_the_mode_is_a_setting_like_any_other() -> None:
+    variables = {"SENTRY_DSN": "http://key@127.0.0.1/1", "SPANBRIDGE_SENTRY_MODE": "errors"}
+    settings = load({}, variables)
+
+    assert [o.mode for o in settings.destinations if isinstance(o, SentryOptions)] == ["errors"]
+    assert settings.source_of("destinations.sentry.mode") == "SPANBRIDGE_SENTRY_MODE"

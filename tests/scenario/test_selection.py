@@ -1,0 +1,446 @@
+"""Each destination gets what it wants: filters, rules that leave out, rules that keep."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode, set_span_in_context
+
+from spanbridge.process.ceiling import Ceiling
+from spanbridge.receiver import Receiver
+from tests.support.arrived import ArrivedSpan, spans_that_arrived
+from tests.support.bridged import Bridged, bridged
+
+GENAI = "opentelemetry.instrumentation.openai_v2"
+HTTP = "opentelemetry.instrumentation.fastapi"
+DB = "opentelemetry.instrumentation.sqlalchemy"
+
+
+class Files:
+    """A bridge that writes to files, one for each destination."""
+
+    def __init__(self, under_test: Bridged, folder: Path) -> None:
+        self.under_test = under_test
+        self._folder = folder
+
+    def span(self, scope: str, name: str, **attributes: Any) -> Any:
+        tracer = self.under_test.provider.get_tracer(scope)
+        named = {key.replace("_", "."): value for key, value in attributes.items()}
+        return tracer.start_as_current_span(name, attributes=named)
+
+    def raw(self, name: str) -> str:
+        path = self._folder / f"{name}.jsonl"
+        return path.read_text() if path.exists() else ""
+
+    def lines(self, name: str, kind: str = "span") -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.raw(name).splitlines()]
+        return [line for line in lines if line["type"] == kind]
+
+    def tree(self, name: str) -> dict[str, str | None]:
+        """The name of each span's parent, by the span's name."""
+        spans = self.lines(name)
+        names = {span["span_id"]: span["name"] for span in spans}
+        return {s["name"]: names.get(s["parent_span_id"], s["parent_span_id"]) for s in spans}
+
+    def outcomes(self, name: str, signal: str = "span") -> dict[str, int]:
+        snapshot = self.under_test.ledger(name)
+        assert snapshot.is_closed
+        return snapshot.outcomes.get(signal, {})
+
+
+@contextmanager
+def files(
+    folder: Path, options: Mapping[str, Mapping[str, object]], **more: Any
+) -> Iterator[Files]:
+    destinations = {
+        name: {"kind": "file", "path": str(folder / f"{name}.jsonl"), **given}
+        for name, given in options.items()
+    }
+    with bridged(destinations=destinations, **more) as under_test:
+        yield Files(under_test, folder)
+
+
+def request(of: Files, tenant: str) -> None:
+    with (
+        of.span(HTTP, "POST /ask", tenant_id=tenant),
+        of.span(HTTP, "check", tenant_id=tenant),
+        of.span(GENAI, "chat gpt-5", tenant_id=tenant),
+    ):
+        with of.span(DB, "SELECT", tenant_id=tenant), of.span(GENAI, "embed", tenant_id=tenant):
+            pass
+
+
+def test_each_destination_gets_what_matches_and_parents_are_rewritten(tmp_path: Path) -> None:
+    wanted = {
+        "all": {},
+        "llm": {"match": {"scope": "*openai*"}},
+        "acme": {"match": {"tenant.id": "acme"}},
+        "none": {"match": {"scope": "nobody"}},
+    }
+    with files(tmp_path, wanted) as of:
+        request(of, "acme")
+        request(of, "globex")
+        of.under_test.flush()
+
+        assert len(of.lines("all")) == 10
+        assert of.tree("llm") == {"chat gpt-5": None, "embed": "chat gpt-5"}
+        assert len(of.lines("llm")) == 4
+        assert {s["is_local_root"] for s in of.lines("llm") if s["name"] == "chat gpt-5"} == {True}
+        assert of.tree("acme") == {
+            "POST /ask": None,
+            "check": "POST /ask",
+            "chat gpt-5": "check",
+            "SELECT": "chat gpt-5",
+            "embed": "SELECT",
+        }
+        assert "globex" not in of.raw("acme")
+        assert of.raw("none") == ""
+        assert of.outcomes("all") == {"delivered": 10}
+        assert of.outcomes("llm") == {"delivered": 4, "filtered": 6}
+        assert of.outcomes("acme") == {"delivered": 5, "filtered": 5}
+        assert of.outcomes("none") == {"filtered": 10}
+        assert of.under_test.ledger("llm").reasons == {"filtered: match": 6}
+
+
+def test_the_parent_of_another_process_stays_above(tmp_path: Path) -> None:
+    remote = trace.SpanContext(7, 9, is_remote=True, trace_flags=trace.TraceFlags(1))
+    context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
+    with files(tmp_path, {"llm": {"match": {"scope": GENAI}}}) as of:
+        http = of.under_test.provider.get_tracer(HTTP)
+        with http.start_as_current_span("POST /ask", context), of.span(GENAI, "chat"):
+            pass
+        of.under_test.flush()
+
+        [chat] = of.lines("llm")
+        assert (chat["parent_span_id"], chat["is_local_root"]) == (f"{9:016x}", True)
+
+
+def test_a_parent_that_is_still_open_is_judged_by_what_it_is_so_far(tmp_path: Path) -> None:
+    with files(tmp_path, {"llm": {"match": {"scope": GENAI}}}) as of:
+        with of.span(GENAI, "agent"), of.span(HTTP, "call"):
+            with of.span(GENAI, "chat"):
+                pass
+            of.under_test.flush()
+            [chat] = of.lines("llm")
+        of.under_test.flush()
+
+        [_, agent] = of.lines("llm")
+        assert chat["parent_span_id"] == agent["span_id"]
+
+
+def test_rules_leave_out_spans_and_events_where_they_say(tmp_path: Path) -> None:
+    rules = [
+        {"on": "span", "match": {"span": "http *"}, "drop": True, "to": ["lean"]},
+        {"on": "span", "match": {"span": "http *", "status": "error"}, "drop": False},
+        {"on": "event", "match": {"event": "debug.*"}, "drop": True, "to": "lean"},
+    ]
+    with files(tmp_path, {"lean": {}, "full": {}}, rules=rules) as of:
+        with of.span(HTTP, "GET /") as root:
+            root.add_event("debug.state")
+            root.add_event("decided")
+            with of.span(HTTP, "http send"), of.span(DB, "SELECT"):
+                pass
+            with of.span(HTTP, "http receive") as failing:
+                failing.set_status(Status(StatusCode.ERROR))
+        of.under_test.flush()
+
+        assert of.tree("lean") == {"GET /": None, "SELECT": "GET /", "http receive": "GET /"}
+        assert of.tree("full")["SELECT"] == "http send"
+        events = {
+            n: [e["name"] for s in of.lines(n) for e in s["events"]] for n in ("lean", "full")
+        }
+        assert events == {"lean": ["decided"], "full": ["debug.state", "decided"]}
+        assert of.under_test.ledger("lean").reasons == {"filtered: rule 1": 1}
+
+
+def test_issues_go_where_their_span_goes(tmp_path: Path) -> None:
+    wanted = {
+        "acme": {"match": {"tenant.id": "acme"}},
+        "globex": {"match": {"tenant.id": "globex"}},
+    }
+    with files(tmp_path, wanted) as of:
+        for tenant in ("acme", "globex", "acme"):
+            with pytest.raises(ValueError), of.span(HTTP, "POST /ask", tenant_id=tenant):  # noqa: PT011
+                with of.span(DB, "SELECT", tenant_id=tenant):
+                    raise ValueError(f"{tenant}-17")
+        of.under_test.flush()
+
+        assert len(of.lines("acme", "issue")) == 2
+        assert len(of.lines("globex", "issue")) == 1
+        assert "-".join(("acme", "17")) not in of.raw("globex")
+        outcomes = of.outcomes("acme", "error")
+        assert (outcomes["delivered"], outcomes["filtered"]) == (2, 1)
+
+
+def test_a_rule_that_fails_lets_nothing_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("spanbridge.runtime.guard.GUARD._reraise", False)
+    monkeypatch.setattr("spanbridge.rules.selection.Selection.dropping", fail)
+    with files(tmp_path, {"acme": {"match": {"tenant.id": "acme"}}, "all": {}}) as of:
+        with of.span(HTTP, "POST /ask"):
+            pass
+        of.under_test.flush()
+
+        assert of.raw("acme") == ""
+        assert of.outcomes("acme") == {"withheld": 1}
+        assert of.outcomes("all") == {"delivered": 1}
+
+
+# --------------------------------------------------------------- traces kept by what happens
+
+KEEP: list[dict[str, object]] = [
+    {"name": "errors", "on": "span", "match": {"status": "error"}, "keep": True, "to": "few"},
+    {"name": "slow", "on": "span", "match": {"local_root": True, "duration_s": "> 5"}, "keep": True,
+     "to": "few"},
+    {"name": "flagged", "on": "event", "match": {"event": "governance.decision"}, "keep": True,
+     "to": "few"},
+    {"name": "timeouts", "on": "exception", "match": {"type": "*TimeoutError"}, "keep": True,
+     "to": "few"},
+]  # fmt: skip
+
+
+def local_trace(of: Files, name: str, *, slow: bool = False, event: str = "", fail: bool = False,
+                error: Exception | None = None) -> None:  # fmt: skip
+    tracer = of.under_test.tracer
+    end_ns = time.time_ns()
+    start_ns = end_ns - (6_000_000_000 if slow else 1_000_000)
+    root = tracer.start_span(name, start_time=start_ns)
+    context = set_span_in_context(root)
+    for number in range(3):
+        child = tracer.start_span(f"step {number}", context)
+        if event and number == 1:
+            child.add_event(event)
+        if error is not None and number == 2:
+            child.record_exception(error)
+        if fail and number == 2:
+            child.set_status(Status(StatusCode.ERROR))
+        child.end()
+    root.end(end_ns)
+
+
+def test_what_failed_was_slow_or_flagged_is_kept_whole_at_a_low_rate(tmp_path: Path) -> None:
+    with files(tmp_path, {"few": {"sample_rate": 0.0}, "all": {}}, rules=KEEP, issues="none") as of:
+        for number in range(200):
+            local_trace(of, "ordinary")
+            if number % 20 == 0:
+                local_trace(of, "failing", fail=True)
+                local_trace(of, "slow", slow=True)
+                local_trace(of, "flagged", event="governance.decision")
+                local_trace(of, "late", error=TimeoutError("no answer"))
+        of.under_test.flush()
+
+        spans = of.lines("few")
+        whole: dict[str, list[dict[str, Any]]] = {}
+        for span in spans:
+            whole.setdefault(span["trace_id"], []).append(span)
+        assert len(whole) == 40
+        assert {len(trace) for trace in whole.values()} == {4}
+        roots = [span["name"] for span in spans if span["parent_span_id"] is None]
+        assert sorted(roots) == sorted(["failing", "slow", "flagged", "late"] * 10)
+        assert of.outcomes("few") == {"delivered": 160, "sampled_out": 800}
+        assert of.outcomes("all") == {"delivered": 960}
+
+
+def test_what_is_kept_for_certain_counts_once_and_the_rest_by_its_rate(receiver: Receiver) -> None:
+    sentry = {"dsn": receiver.dsn, "sample_rate": 0.25}
+    rules = [{"on": "span", "match": {"status": "error"}, "keep": True}]
+    with bridged(destinations={"sentry": sentry}, rules=rules, issues="none") as under_test:
+        of = Files(under_test, Path())
+        for _ in range(100):
+            local_trace(of, "ordinary")
+            local_trace(of, "failing", fail=True)
+        under_test.flush()
+        receiver.wait_for(
+            lambda r: (
+                len([t for t in r.transactions if t.payload["transaction"] == "failing"]) == 100
+            )
+        )
+
+    rates: dict[str, set[str]] = {"ordinary": set(), "failing": set()}
+    weights = {"ordinary": 0.0, "failing": 0.0}
+    for item in receiver.transactions:
+        head, name = item.envelope_header["trace"], item.payload["transaction"]
+        rates[name].add(head["sample_rate"])
+        weights[name] += 1 / float(head["sample_rate"])
+        assert head["sampled"] == "true"
+        assert float(head["sample_rand"]) < float(head["sample_rate"])
+    assert rates == {"ordinary": {"0.25"}, "failing": {"1"}}
+    assert weights["failing"] == 100
+    assert 40 <= weights["ordinary"] <= 180  # 25 of 100 are expected, each counting four
+    assert receiver.violations == []
+
+
+@pytest.mark.parametrize("wire", ["transactions", "spans"])
+def test_a_kept_trace_is_the_same_tree_on_both_wires(receiver: Receiver, wire: str) -> None:
+    sentry = {"dsn": receiver.dsn, "sample_rate": 0.0, "wire": wire}
+    rules = [{"on": "event", "match": {"event": "flag"}, "keep": True}]
+    with bridged(destinations={"sentry": sentry}, rules=rules) as under_test:
+        local_trace(Files(under_test, Path()), "kept", event="flag")
+        local_trace(Files(under_test, Path()), "left out")
+        under_test.flush()
+
+    spans: list[ArrivedSpan] = spans_that_arrived(receiver, wire)
+    names = {span.span_id: span.name for span in spans}
+    assert {(span.name, names.get(span.parent_span_id or "")) for span in spans} == {
+        ("kept", None),
+        ("step 0", "kept"),
+        ("step 1", "kept"),
+        ("step 2", "kept"),
+    }
+    assert receiver.violations == []
+
+
+def test_a_flush_leaves_open_what_is_open_and_the_end_settles_it(tmp_path: Path) -> None:
+    with files(tmp_path, {"few": {"sample_rate": 0.0}}, rules=KEEP, issues="none") as of:
+        with of.span(HTTP, "POST /ask") as root:
+            with of.span(DB, "SELECT"):
+                pass
+            of.under_test.flush()
+            assert of.raw("few") == ""
+            assert of.under_test.bridge.statuses()["few"].queued == 1
+            root.set_status(Status(StatusCode.ERROR))
+        of.under_test.flush()
+        assert of.tree("few") == {"POST /ask": None, "SELECT": "POST /ask"}
+
+        undecided = of.span(HTTP, "GET /")
+        undecided.__enter__()
+        with of.span(DB, "SELECT"):
+            pass
+        of.under_test.bridge.close(5.0)
+        assert of.outcomes("few") == {"delivered": 2, "evicted": 1}
+        assert of.under_test.ledger("few").reasons == {"evicted: trace undecided": 1}
+        undecided.__exit__(None, None, None)
+
+
+def test_the_room_for_undecided_traces_is_bounded_and_overflow_is_counted(tmp_path: Path) -> None:
+    few = {"sample_rate": 0.0, "queue_max_bytes": 200_000}
+    with files(tmp_path, {"few": few}, rules=KEEP, issues="none") as of:
+        with of.span(HTTP, "long run") as root:
+            for _ in range(500):
+                with of.span(DB, "SELECT", text_of="x" * 1000):
+                    pass
+            of.under_test.flush()
+            queued = of.under_test.bridge.statuses()["few"].queued
+            assert queued < 150
+            root.set_status(Status(StatusCode.ERROR))
+        of.under_test.flush()
+
+        outcomes = of.outcomes("few")
+        assert outcomes["evicted"] + outcomes["delivered"] == 501
+        assert outcomes["delivered"] >= 1
+        assert of.under_test.ledger("few").reasons == {
+            "evicted: trace undecided": outcomes["evicted"]
+        }
+
+
+def test_what_ends_after_a_kept_root_goes_with_it(tmp_path: Path) -> None:
+    with files(tmp_path, {"few": {"sample_rate": 0.0}}, rules=KEEP, issues="none") as of:
+        tracer = of.under_test.tracer
+        root = tracer.start_span("POST /ask")
+        late = tracer.start_span("in the background", set_span_in_context(root))
+        root.set_status(Status(StatusCode.ERROR))
+        root.end()
+        of.under_test.flush()
+        late.end()
+        of.under_test.flush()
+
+        assert of.tree("few") == {"POST /ask": None, "in the background": "POST /ask"}
+
+
+def test_a_log_record_keeps_the_trace_it_was_written_in(tmp_path: Path) -> None:
+    rules = [{"on": "log", "match": {"severity": ">= warn"}, "keep": True}]
+    with files(tmp_path, {"few": {"sample_rate": 0.0}}, rules=rules) as of:
+        with of.under_test.chained():
+            with of.span(HTTP, "calm"):
+                logging.getLogger("shop").info("all is well")
+            with of.span(HTTP, "worried"):
+                logging.getLogger("shop").warning("stock is low")
+        of.under_test.flush()
+
+        assert list(of.tree("few")) == ["worried"]
+
+
+# ------------------------------------------------------------------------- rates by rule
+
+
+def test_rules_give_traces_rates_by_route_agent_and_kind(tmp_path: Path) -> None:
+    rules = [
+        {"on": "trace", "match": {"root": "GET /health*"}, "sample": 0},
+        {"on": "trace", "match": {"http.route": "/pay"}, "sample": 1, "to": ["few"]},
+        {"on": "trace", "match": {"gen_ai.agent.name": ["judge", "planner"]}, "sample": 1},
+    ]
+    with files(tmp_path, {"few": {"sample_rate": 0.0}, "all": {}}, rules=rules) as of:
+        for _ in range(10):
+            with of.span(HTTP, "GET /health/live"):
+                pass
+            with of.span(HTTP, "POST /pay", http_route="/pay"):
+                pass
+            with of.under_test.tracer.start_as_current_span(
+                "invoke_agent judge", attributes={"gen_ai.agent.name": "judge"}
+            ):
+                pass
+            with of.span(HTTP, "GET /"):
+                pass
+        of.under_test.flush()
+
+        assert {s["name"] for s in of.lines("few")} == {"POST /pay", "invoke_agent judge"}
+        assert of.outcomes("few") == {"delivered": 20, "sampled_out": 20}
+        assert of.outcomes("all") == {"delivered": 30, "sampled_out": 10}
+
+
+def test_the_rate_of_a_rule_is_what_sentry_and_the_next_service_hear(receiver: Receiver) -> None:
+    sentry = {"dsn": receiver.dsn, "sample_rate": 1.0}
+    rules = [{"on": "trace", "match": {"root": "poll"}, "sample": 0.5}]
+    with bridged(destinations={"sentry": sentry}, rules=rules) as under_test:
+        for _ in range(60):
+            carrier: dict[str, str] = {}
+            with under_test.tracer.start_as_current_span("poll") as span:
+                under_test.bridge.propagator.inject(carrier)
+                state = span.get_span_context().trace_state.get("ot")
+            is_kept = carrier["sentry-trace"].endswith("-1")
+            assert "sentry-sample_rate=0.5" in carrier["baggage"]
+            assert (state == "th:8") is is_kept
+            trace_id = span.get_span_context().trace_id
+            assert is_kept is ((trace_id & ((1 << 56) - 1)) >= 1 << 55)
+            assert span.get_span_context().trace_flags.sampled is is_kept
+            assert isinstance(trace.get_current_span(), trace.NonRecordingSpan)
+        under_test.flush()
+
+    assert 10 <= len(receiver.transactions) <= 50
+    assert {t.envelope_header["trace"]["sample_rate"] for t in receiver.transactions} == {"0.5"}
+
+
+def test_a_ceiling_lowers_the_rate_and_says_so(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = itertools.count(0, 1 / 400)  # asked twice a trace: 200 traces a second
+    monkeypatch.setattr("spanbridge.sampling.Ceiling", partial(Ceiling, clock=now_s.__next__))
+    sentry = {"dsn": receiver.dsn, "sample_rate": 1.0, "max_traces_per_s": 20}
+    with bridged(destinations={"sentry": sentry}) as under_test:
+        for _ in range(1600):
+            with under_test.tracer.start_as_current_span("poll"):
+                pass
+        under_test.flush()
+
+    heads = [item.envelope_header["trace"] for item in receiver.transactions]
+    lasting = [float(head["sample_rate"]) for head in heads if head["sample_rate"] != "1"]
+    assert 40 <= len(lasting) <= 60  # three seconds after the first one
+    assert sum(1 / rate for rate in lasting) == pytest.approx(1200, rel=0.25)
+    assert all(float(head["sample_rand"]) < float(head["sample_rate"]) for head in heads)
+    outcomes = under_test.ledger("sentry").outcomes["span"]
+    assert outcomes["delivered"] + outcomes["sampled_out"] == 1600
+    assert receiver.violations == []

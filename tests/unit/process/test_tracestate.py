@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
+
+from spanbridge.process.tracestate import (
+    RANGE,
+    random_value,
+    threshold,
+    threshold_of,
+    with_threshold,
+)
+
+HALF = RANGE // 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "written"),
+    [(1.0, "th:0"), (0.5, "th:8"), (0.25, "th:c"), (0.125, "th:e")],
+)
+def test_a_rate_is_written_as_the_specification_has_it(rate: float, written: str) -> None:
+    assert with_threshold(TraceState(), threshold_of(rate)).get("ot") == written
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "after"),
+    [
+        ([], (None, None), None),
+        ([("ot", "th:8;rv:00000000000001")], (None, None), "rv:00000000000001"),
+        ([("ot", "th:8")], (None, None), None),
+        ([("ot", "p:1;th:8")], (HALF + HALF // 2, None), "p:1;th:c"),
+        ([("ot", "rv:00000000000001")], (HALF, None), "rv:00000000000001;th:8"),
+        ([], (HALF, 255), "th:8;rv:000000000000ff"),
+    ],
+)
+def test_only_what_is_ours_changes(
+    before: list[tuple[str, str]], told: tuple[int | None, int | None], after: str | None
+) -> None:
+    state = TraceState([*before, ("vendor", "x")])
+
+    changed = with_threshold(state, *told)
+
+    assert (changed.get("ot"), changed.get("vendor")) == (after, "x")
+    assert with_threshold(changed, *told) is changed
+
+
+@given(st.integers(0, RANGE - 1), st.integers(0, RANGE - 1))
+def test_what_is_written_can_be_read(th: int, rv: int) -> None:
+    state = with_threshold(TraceState(), th, rv)
+
+    assert (threshold(state), random_value(state)) == (th, rv)
+
+
+@pytest.mark.parametrize("member", ["th:", "th:xyz", "th:000000000000001", "rv:1", "", ";;"])
+def test_what_is_not_valid_is_not_read(member: str) -> None:
+    state = TraceState([("ot", member or "a:b")])
+
+    assert (threshold(state), random_value(state)) == (None, None)
