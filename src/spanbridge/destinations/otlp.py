@@ -26,6 +26,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from spanbridge.destinations.otlp_weight import with_own_threshold
 from spanbridge.destinations.outbox import NotDeliveredError
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
@@ -67,7 +68,8 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Queue finished spans."""
         self.ledger.accept(Signal.SPAN, len(batch))
-        self._outbox.put([finished.span for finished in batch])
+        name, rate = self.name, self._sample_rate
+        self._outbox.put([with_own_threshold(span, local, name, rate) for local, span in batch])
 
     def after_fork(self) -> None:
         """A fresh exporter, since the parent's connection is shared."""
