@@ -77,6 +77,10 @@ class Rules:
                 return one.rule.mode
         return None
 
+    def matching_exception(self, facts: ExceptionFacts) -> Sequence[Rule]:
+        """The rules that apply to the exception, weakest first."""
+        return [one.rule for one in self._exceptions if one.applies(facts)]
+
     def effects(self, facts: ExceptionFacts) -> Effects:
         """How the exception's issue presents itself."""
         if not self._exceptions:

@@ -1,0 +1,88 @@
+"""The ``spanbridge explain`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spanbridge.errors import SpanbridgeError
+from spanbridge.explain import explain as explained
+from spanbridge.recording import read_recording
+from spanbridge.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spanbridge.explain import Explanation
+
+
+def explain(
+    recording: Annotated[
+        Path, typer.Argument(help="What the destination `file` wrote.", exists=True, dir_okay=False)
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file to try; default: SPANBRIDGE_CONFIG.")
+    ] = None,
+    trace: Annotated[str, typer.Option(help="Only the trace with this id, or its start.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a trace.")] = False,
+) -> None:
+    """Show what the settings make of a recorded trace: which rule did what at which destination.
+
+    Nothing is sent. The settings are those a program started here would have.
+    """
+    console = Console(highlight=False)
+    try:
+        settings = load({"config": str(config) if config else None, "on_config_error": "raise"})
+        if not settings.destinations:
+            _fail(
+                "no destination is chosen; set SENTRY_DSN or SPANBRIDGE_DESTINATIONS, for example"
+            )
+        spans = [span for span in read_recording(recording) if span.trace_id.startswith(trace)]
+    except SpanbridgeError as problem:
+        _fail(str(problem))
+    if not spans:
+        _fail(f"{recording} holds no span" + (f" of the trace {trace}" if trace else ""))
+    for one in explained(settings, spans):
+        if as_json:
+            typer.echo(msgspec.json.encode(one).decode())
+        else:
+            for part in _parts(one):
+                console.print(part)
+
+
+def _fail(problem: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(problem, markup=False)
+    raise typer.Exit(1)
+
+
+def _parts(one: Explanation) -> Iterator[object]:
+    yield Text(
+        f"trace {one.trace_id}  {one.root}  {one.spans} spans  number {one.random:.4f}",
+        style="bold",
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("destination", "rate", "trace", "because", "spans", "left out"):
+        table.add_column(heading, overflow="fold")
+    for fate in one.fates:
+        left_out = ", ".join(f"{span.name} ({span.why})" for span in fate.left_out)
+        cells = (
+            fate.destination,
+            f"{fate.rate:g} ({fate.rate_from})",
+            "goes" if fate.is_kept else "left out",
+            fate.why,
+            str(fate.going),
+            left_out,
+        )
+        table.add_row(*map(Text, cells))
+    yield table
+    for issue in one.issues:
+        rules = f"; rules: {', '.join(issue.rules)}" if issue.rules else ""
+        where = f"; to {', '.join(issue.destinations)}" if issue.destinations else ""
+        yield Text(f"  {issue.title} in {issue.span!r}: {issue.verdict}{rules}{where}")
+    yield Text("")

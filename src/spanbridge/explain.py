@@ -1,0 +1,211 @@
+"""What the settings make of a recorded trace, destination by destination, and by which rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from opentelemetry.trace import TraceState
+
+from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from spanbridge.model.rule import Circumstances
+from spanbridge.privacy.keys import is_withheld
+from spanbridge.process.sampling import randomness
+from spanbridge.process.tracestate import RANGE, threshold_of
+from spanbridge.rules.engine import Rules, make_rules
+from spanbridge.rules.facts import ExceptionFacts
+from spanbridge.rules.head import HeadRules
+from spanbridge.rules.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spanbridge.model.span import SpanEvent, SpanRecord
+    from spanbridge.settings import DestinationOptions, Settings
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A span, or an event on one, that does not go to a destination."""
+
+    name: str
+    why: str
+    """A rule, or ``match``."""
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """What becomes of the spans of one local trace at one destination."""
+
+    destination: str
+    rate: float
+    rate_from: str
+    """The rule or the setting that gave the rate."""
+    is_kept: bool
+    """Whether the trace goes there."""
+    why: str
+    """What decided on that."""
+    left_out: tuple[LeftOut, ...]
+    going: int
+    """How many spans go."""
+
+
+class FoundIssue(msgspec.Struct, frozen=True):
+    """Something that is an issue, or may be one."""
+
+    title: str
+    span: str
+    verdict: str
+    rules: tuple[str, ...]
+    """The rules that apply, weakest first."""
+    destinations: tuple[str, ...]
+    """Where it goes."""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """One local trace."""
+
+    trace_id: str
+    root: str
+    """Name of the local root."""
+    spans: int
+    random: float
+    """Its number between 0 and 1: a rate keeps it if this is below the rate."""
+    fates: tuple[Fate, ...]
+    issues: tuple[FoundIssue, ...]
+
+
+def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explanation]:
+    """What becomes of recorded spans.
+
+    A recording is known at its end: rates by rule are given as if the local root had started with
+    all attributes it ended with, and what a caller decided is known only as far as the flag tells.
+
+    Args:
+        settings: The settings to try.
+        spans: Finished spans of any number of traces.
+    """
+    head = HeadRules(settings.rules)
+    rules = make_rules(settings, is_withheld)
+    selections = {o.name: Selection(o.name, o.match, settings.rules) for o in settings.destinations}
+    for root, members in _local_traces(spans):
+        state = TraceState.from_header([root.trace_state]) if root.trace_state else None
+        r = randomness(int(root.trace_id, 16), state, None)
+        trace = _Trace(settings, head, root, members, r)
+        fates = [trace.fate(options, selections[options.name]) for options in settings.destinations]
+        issues = tuple(_issues(settings, rules, selections, root, members))
+        yield Explanation(
+            root.trace_id, root.name, len(members), 1 - (r + 1) / RANGE, tuple(fates), issues
+        )
+
+
+class _Trace(NamedTuple):
+    settings: Settings
+    head: HeadRules
+    root: SpanRecord
+    spans: Sequence[SpanRecord]
+    r: int
+
+    def fate(self, options: DestinationOptions, selection: Selection) -> Fate:
+        rate, rate_from = self._rate(options)
+        is_kept, why = self._verdict(options, selection, rate)
+        left_out: list[LeftOut] = []
+        going = 0
+        for span in self.spans if is_kept else ():
+            if (dropped_by := selection.dropping(span)) is not None:
+                left_out.append(LeftOut(span.name, dropped_by))
+                continue
+            going += 1
+            positions = selection.dropped_events(span)
+            left_out += [LeftOut(span.events[one].name, "a rule on events") for one in positions]
+        return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going)
+
+    def _rate(self, options: DestinationOptions) -> tuple[float, str]:
+        root = self.root
+        found = [
+            rule
+            for rule in self.head.matching(root.name, root.kind, root.attributes)
+            if rule.is_for(options.name)
+        ]
+        if found and (sample := found[-1].sample) is not None:
+            return sample, found[-1].label
+        source = self.settings.source_of(f"destinations.{options.name}.sample_rate")
+        return options.sample_rate, source
+
+    def _verdict(
+        self, options: DestinationOptions, selection: Selection, rate: float
+    ) -> tuple[bool, str]:
+        if getattr(options, "mode", "full") == "errors":
+            return False, "only errors go there"
+        for span in self.spans if selection.keeps_traces else ():
+            if (rule := selection.keeping(span)) is not None:
+                return True, f"{rule}, because of {span.name!r}"
+        is_called = self.root.parent_span_id is not None
+        if is_called and not self.root.is_sampled and self.settings.remote_decision == "honour":
+            return False, "the caller left it out"
+        is_kept = self.r >= threshold_of(rate)
+        return is_kept, "its number is below the rate" if is_kept else "its number is not below"
+
+
+def _local_traces(
+    spans: Iterable[SpanRecord],
+) -> Iterator[tuple[SpanRecord, Sequence[SpanRecord]]]:
+    """The spans by local root, in the order in which roots started."""
+    by_id = {(span.trace_id, span.span_id): span for span in spans}
+    members: dict[tuple[str, str], list[SpanRecord]] = {}
+    for span in by_id.values():
+        top, seen = span, {span.span_id}
+        while not top.is_local_root and top.parent_span_id not in seen:
+            above = by_id.get((top.trace_id, top.parent_span_id or ""))
+            if above is None:
+                break
+            top = above
+            seen.add(top.span_id)
+        members.setdefault((top.trace_id, top.span_id), []).append(span)
+    for key in sorted(members, key=lambda key: by_id[key].start_ns):
+        yield by_id[key], sorted(members[key], key=lambda span: span.start_ns)
+
+
+def _issues(
+    settings: Settings,
+    rules: Rules,
+    selections: dict[str, Selection],
+    root: SpanRecord,
+    spans: Sequence[SpanRecord],
+) -> Iterator[FoundIssue]:
+    told: set[object] = set()
+    for span in reversed(spans):  # an exception is told of by each span it left, innermost first
+        for event in span.events:
+            said = event.attributes
+            if event.name == "exception" and (
+                (one := (said.get(EXCEPTION_TYPE), said.get(EXCEPTION_MESSAGE))) not in told
+            ):
+                told.add(one)
+                yield _exception(settings, rules, selections, root, span, event)
+        for noticed in rules.noticed_in_span(span):
+            where = _wanting(selections, noticed.circumstances)
+            yield FoundIssue(noticed.title, span.name, "an issue", (noticed.rule,), where)
+
+
+def _exception(
+    settings: Settings,
+    rules: Rules,
+    selections: dict[str, Selection],
+    root: SpanRecord,
+    span: SpanRecord,
+    event: SpanEvent,
+) -> FoundIssue:
+    around = Circumstances(event=event, span=span, root=root)
+    name = str(event.attributes.get(EXCEPTION_TYPE, ""))
+    message = str(event.attributes.get(EXCEPTION_MESSAGE, ""))
+    facts = ExceptionFacts(around, (name,), message)
+    verdict = {
+        "none": "no issue",
+        "all": "an issue",
+        "unhandled": "an issue unless it was recovered from",
+    }[rules.issue_mode(facts) or settings.issues]
+    applying = tuple([rule.label for rule in rules.matching_exception(facts)])
+    where = () if verdict == "no issue" else _wanting(selections, around)
+    return FoundIssue(f"{name}: {message}", span.name, verdict, applying, where)
+
+
+def _wanting(selections: dict[str, Selection], around: Circumstances) -> tuple[str, ...]:
+    return tuple([name for name, selection in selections.items() if selection.wants_issue(around)])

@@ -1,0 +1,177 @@
+"""What ``explain`` says of a recording is what happened."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.trace import Status, StatusCode
+
+from spanbridge.explain import explain
+from spanbridge.recording import RecordingError, read_recording
+from spanbridge.settings import load
+from tests.support.bridged import bridged
+from tests.support.program import clean_environment
+
+RULES: list[dict[str, object]] = [
+    {"name": "probes", "on": "trace", "match": {"root": "GET /health"}, "sample": 0, "to": "few"},
+    {"name": "failures", "on": "span", "match": {"status": "error"}, "keep": True, "to": "few"},
+    {"name": "no queries", "on": "span", "match": {"db.system.name": "*"}, "drop": True,
+     "to": ["lean", "few"]},
+    {"name": "no noise", "on": "event", "match": {"event": "noise"}, "drop": True, "to": "lean"},
+]  # fmt: skip
+
+
+def destinations(folder: Path) -> dict[str, dict[str, object]]:
+    options: dict[str, dict[str, object]] = {
+        "everything": {},
+        "few": {"sample_rate": 0.3},
+        "lean": {"sample_rate": 0.7},
+        "llm": {"match": {"scope": "*genai*"}},
+    }
+    return {
+        name: {"kind": "file", "path": str(folder / f"{name}.jsonl"), **given}
+        for name, given in options.items()
+    }
+
+
+def work(provider: Any, choose: random.Random) -> None:
+    """A trace of any shape."""
+    scopes = ["web", "db", "my.genai.client"]
+
+    def grow(depth: int) -> None:
+        for _ in range(choose.randint(0, 3 if depth < 3 else 0)):
+            scope = choose.choice(scopes)
+            attributes = {"db.system.name": "postgresql"} if scope == "db" else {}
+            tracer = provider.get_tracer(scope)
+            with tracer.start_as_current_span(f"{scope} {depth}", attributes=attributes) as span:
+                if choose.random() < 0.1:
+                    span.set_status(Status(StatusCode.ERROR))
+                if choose.random() < 0.2:
+                    span.add_event("noise")
+                grow(depth + 1)
+
+    root = choose.choice(["GET /health", "POST /ask"])
+    with provider.get_tracer("web").start_as_current_span(root):
+        grow(0)
+
+
+def arrived(folder: Path, name: str) -> Counter[str]:
+    path = folder / f"{name}.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter(line["trace_id"] for line in map(json.loads, lines) if line["type"] == "span")
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_what_is_explained_is_what_happened(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("recorded")
+    given_settings = {"destinations": destinations(folder), "rules": RULES, "issues": "none"}
+    choose = random.Random(seed)
+    with bridged(**given_settings) as under_test:
+        for _ in range(20):
+            work(under_test.provider, choose)
+        under_test.flush()
+
+    recorded = list(read_recording(folder / "everything.jsonl"))
+    explanations = list(explain(load(given_settings, {}), recorded))
+
+    assert len(explanations) == 20
+    for name in destinations(folder):
+        fates = {
+            one.trace_id: fate
+            for one in explanations
+            for fate in one.fates
+            if fate.destination == name
+        }
+        going = Counter({trace_id: fate.going for trace_id, fate in fates.items() if fate.going})
+        assert going == arrived(folder, name), name
+    said = {fate.why for one in explanations for fate in one.fates}
+    assert any("failures, because of" in why for why in said)
+
+
+def test_it_names_the_rules_and_the_places(tmp_path: Path) -> None:
+    rules = [
+        {"name": "crawler", "on": "exception", "match": {"span": "crawl"}, "issue": "none"},
+        {"name": "flag", "on": "event", "match": {"event": "flag"}, "issue": True},
+    ]
+    given_settings = {"destinations": destinations(tmp_path), "rules": rules}
+    with bridged(**given_settings) as under_test:
+        tracer = under_test.tracer
+        for name in ("crawl", "index"):
+            with (
+                pytest.raises(ValueError, match="no"),
+                tracer.start_as_current_span("run"),
+                tracer.start_as_current_span(name) as span,
+            ):
+                span.add_event("flag")
+                raise ValueError("no")
+        under_test.flush()
+
+    recorded = list(read_recording(tmp_path / "everything.jsonl"))
+    crawl, index = explain(load(given_settings, {}), recorded)
+
+    assert [(i.title, i.span, i.verdict, i.rules) for i in crawl.issues] == [
+        ("ValueError: no", "crawl", "no issue", ("crawler",)),
+        ("flag", "crawl", "an issue", ("flag",)),
+    ]
+    assert [(i.title, i.verdict, i.rules) for i in index.issues] == [
+        ("ValueError: no", "an issue unless it was recovered from", ()),
+        ("flag", "an issue", ("flag",)),
+    ]
+    assert index.issues[0].destinations == ("everything", "few", "lean")
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"type": "span"}', '{"type":"span","trace_id":7}'])
+def test_a_file_that_is_no_recording_is_said_with_the_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "telemetry.jsonl"
+    path.write_text('{"type":"issue"}\n' + line + "\n")
+
+    with pytest.raises(RecordingError, match=r"^line 2 of .*telemetry\.jsonl is no record: "):
+        list(read_recording(path))
+
+
+def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("spanbridge")), "explain", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=clean_environment(COLUMNS="200", **variables),
+        check=False,
+    )
+
+
+def test_the_command_shows_it_and_sends_nothing(tmp_path: Path) -> None:
+    with bridged(destinations=destinations(tmp_path), rules=RULES) as under_test:
+        work(under_test.provider, random.Random(7))
+        under_test.flush()
+    config = tmp_path / "tried.toml"
+    config.write_text(
+        '[destinations.sentry]\ndsn = "http://key@127.0.0.1:9/1"\nsample_rate = 0.25\n'
+        '[[rules]]\nname = "no queries"\non = "span"\nmatch = { scope = "db" }\ndrop = true\n'
+    )
+
+    shown = command(tmp_path, "everything.jsonl", "--config", "tried.toml")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "0.25 (sample_rate in [destinations.sentry] of tried.toml)" in shown.stdout
+    as_json = command(tmp_path, "everything.jsonl", "--config", "tried.toml", "--json")
+    [explanation] = map(json.loads, as_json.stdout.splitlines())
+    assert [fate["destination"] for fate in explanation["fates"]] == ["sentry"]
+
+    nothing = command(tmp_path, "everything.jsonl", "--trace", "00", "--config", "tried.toml")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr == "everything.jsonl holds no span of the trace 00\n"
+    bad = command(tmp_path, "everything.jsonl", SPANBRIDGE_RULES="[{}]", SENTRY_DSN="http://k@h/1")
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("on of rule 1, SPANBRIDGE_RULES is not set: it is missing.")
