@@ -22,6 +22,7 @@ from bench.rounds import ArmFailed, Stage, run
 _PLANS: dict[str, tuple[Stage, ...]] = {
     "tiny": (
         Stage("cost", rounds=2, amount=1),
+        Stage("unsampled", rounds=2, amount=1),
         Stage("flat_out", rounds=2, amount=0.1),
         Stage("errors", rounds=2, amount=1),
         Stage("fastapi", rounds=2, amount=5),
@@ -29,6 +30,7 @@ _PLANS: dict[str, tuple[Stage, ...]] = {
     ),
     "quick": (
         Stage("cost", rounds=7, amount=1, warm_up=1),
+        Stage("unsampled", rounds=5, amount=1, warm_up=1),
         Stage("flat_out", rounds=3, amount=0.3, warm_up=0.1),
         Stage("errors", rounds=3, amount=1, warm_up=1),
         Stage("fastapi", rounds=5, amount=30, warm_up=10),
@@ -36,6 +38,7 @@ _PLANS: dict[str, tuple[Stage, ...]] = {
     ),
     "full": (
         Stage("cost", rounds=31, amount=2, warm_up=1),
+        Stage("unsampled", rounds=11, amount=2, warm_up=1),
         Stage("flat_out", rounds=5, amount=1.0, warm_up=0.2),
         Stage("errors", rounds=11, amount=1, warm_up=1),
         Stage("fastapi", rounds=15, amount=60, warm_up=20),

@@ -63,6 +63,10 @@ class Measurements:
         """Bursts of traces, each followed by a flush: nothing is dropped by any default queue."""
         return self._bursts(bursts, self._arm.trace, SPANS_PER_TRACE)
 
+    def unsampled(self, bursts: int) -> Sample:
+        """The same as :meth:`cost` where no destination keeps any trace."""
+        return self.cost(bursts)
+
     def errors(self, bursts: int) -> Sample:
         """Bursts of failing calls, each followed by a flush."""
         return self._bursts(bursts, self._arm.error, 1)

@@ -86,6 +86,10 @@ def _cpu_us_per_trace(seen: Observation) -> float | None:
     return _per_delivered(seen, seen.delivered.spans, SPANS_PER_TRACE)
 
 
+def _cpu_us_per_unsampled_trace(seen: Observation) -> float | None:
+    return seen.sample.cpu_ns / 1e3 * SPANS_PER_TRACE / seen.sample.produced
+
+
 def _cpu_us_per_error(seen: Observation) -> float | None:
     return _per_delivered(seen, seen.delivered.errors, 1)
 
@@ -122,6 +126,8 @@ def _ended_spans_lost(seen: Observation) -> float | None:
 MEASURES: Sequence[Measure] = (
     Measure("app-thread time per span", "cost", "µs", _app_us_per_span, "bare", Goal(1.10)),
     Measure("CPU per delivered trace", "cost", "µs", _cpu_us_per_trace, "otlp", Goal(0.75)),
+    Measure("app-thread time per unsampled span", "unsampled", "µs", _app_us_per_span, "sentry"),
+    Measure("CPU per unsampled trace", "unsampled", "µs", _cpu_us_per_unsampled_trace, "sentry"),
     Measure("CPU per delivered error", "errors", "µs", _cpu_us_per_error, "sentry", Goal(0.4)),
     Measure("FastAPI p50", "fastapi", "µs", _p50_us, "bare", Goal(1.05)),
     Measure(

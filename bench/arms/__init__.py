@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from bench.workload import SpanSpec
 
-Experiment: TypeAlias = Literal["cost", "flat_out", "errors", "fastapi", "memory"]
+Experiment: TypeAlias = Literal["cost", "unsampled", "flat_out", "errors", "fastapi", "memory"]
 
-Setup: TypeAlias = Literal["traces", "errors", "fastapi", "memory"]
+Setup: TypeAlias = Literal["traces", "unsampled", "errors", "fastapi", "memory"]
 
 SETUP: dict[Experiment, Setup] = {
     "cost": "traces",
     "flat_out": "traces",
+    "unsampled": "unsampled",
     "errors": "errors",
     "fastapi": "fastapi",
     "memory": "memory",
@@ -28,11 +29,12 @@ SETUP: dict[Experiment, Setup] = {
 """Experiments that share a setup share a process; memory is measured in a fresh one."""
 
 PARTICIPATION: dict[str, tuple[Experiment, ...]] = {
-    "bare": ("cost", "errors", "fastapi", "memory"),
+    "bare": ("cost", "unsampled", "errors", "fastapi", "memory"),
     "otlp": ("cost", "flat_out", "fastapi", "memory"),
-    "sentry": ("cost", "flat_out", "errors", "fastapi", "memory"),
+    "sentry": ("cost", "unsampled", "flat_out", "errors", "fastapi", "memory"),
     "sentry_streamed": ("cost", "flat_out", "errors", "fastapi"),
-    "spanbridge": ("cost", "flat_out", "errors", "fastapi", "memory"),
+    "spanbridge": ("cost", "unsampled", "flat_out", "errors", "fastapi", "memory"),
+    "spanbridge_rules": ("cost", "unsampled"),
     "spanbridge_spans": ("cost", "flat_out"),
     "spanbridge_otlp": ("cost", "flat_out"),
 }

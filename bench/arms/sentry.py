@@ -29,7 +29,7 @@ def initialise(target: Target, setup: Setup, **options: Any) -> None:
     sentry_sdk.init(
         dsn=target.dsn,
         release="bench@1",
-        traces_sample_rate=0.0 if setup == "errors" else 1.0,
+        traces_sample_rate=0.0 if setup in ("errors", "unsampled") else 1.0,
         # It takes uploads to a port that is not the default one for the application's requests.
         disabled_integrations=[] if target.on_default_port else [StdlibIntegration()],
         **options,

@@ -17,7 +17,7 @@ def start(target: Target, setup: Setup) -> Arm:
         SPANBRIDGE_DESTINATIONS="sentry",
         SENTRY_DSN=target.dsn,
         # Errors are measured in unsampled traces, and with locals, as the native arm sends them.
-        SENTRY_TRACES_SAMPLE_RATE="0.0" if setup == "errors" else "1.0",
+        SENTRY_TRACES_SAMPLE_RATE="0.0" if setup in ("errors", "unsampled") else "1.0",
         SPANBRIDGE_INCLUDE_LOCALS="on" if setup == "errors" else "off",
     )
 
