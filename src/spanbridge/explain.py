@@ -16,6 +16,7 @@ from spanbridge.rules.engine import Rules, make_rules
 from spanbridge.rules.facts import ExceptionFacts
 from spanbridge.rules.head import HeadRules
 from spanbridge.rules.selection import Selection
+from spanbridge.sentry.convert.op import op_at_start, op_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,9 +84,12 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         settings: The settings to try.
         spans: Finished spans of any number of traces.
     """
-    head = HeadRules(settings.rules)
-    rules = make_rules(settings, is_withheld)
-    selections = {o.name: Selection(o.name, o.match, settings.rules) for o in settings.destinations}
+    head = HeadRules(settings.rules, op_at_start)
+    rules = make_rules(settings, is_withheld, op_of)
+    selections = {
+        one.name: Selection(one.name, one.match, settings.rules, op_of)
+        for one in settings.destinations
+    }
     for root, members in _local_traces(spans):
         state = TraceState.from_header([root.trace_state]) if root.trace_state else None
         r = randomness(int(root.trace_id, 16), state, None)

@@ -32,6 +32,7 @@ from spanbridge.record.span import has_events, read_span
 from spanbridge.rules.engine import make_rules
 from spanbridge.rules.facts import ExceptionFacts, exception_names
 from spanbridge.runtime.guard import GUARD
+from spanbridge.sentry.convert.op import op_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,7 +77,7 @@ class Issues:
             self._levels.setdefault(lane.policy, []).append(lane)
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
-        self._rules = make_rules(settings, is_withheld)
+        self._rules = make_rules(settings, is_withheld, op_of)
         self.start_empty()
 
     def start_empty(self) -> None:

@@ -17,6 +17,7 @@ from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.record.bound import read_open_span
 from spanbridge.rules.selection import MATCH, Selection
 from spanbridge.runtime.guard import GUARD
+from spanbridge.sentry.convert.op import op_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,7 +74,7 @@ class Lane:
         self.destination = destination
         self.name = destination.name
         self.policy = destination.policy
-        self._selection = Selection(options.name, options.match, settings.rules)
+        self._selection = Selection(options.name, options.match, settings.rules, op_of)
         self.judges_traces = self._selection.keeps_traces and destination.takes_spans
         """Whether it has to see the spans also of traces that its rate leaves out."""
         self._is_held = self.judges_traces or self._selection.drops_spans

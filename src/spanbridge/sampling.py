@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.rules.head import HeadRules
+from spanbridge.sentry.convert.op import op_at_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanbridge.destinations.shape import Destination
+    from spanbridge.model.span import SpanKind
     from spanbridge.settings import Settings
 
 
@@ -19,9 +21,9 @@ def make_sampling(destinations: Iterable[Destination], settings: Settings) -> Sa
     """The rates of the destinations that take traces, with what rules and ceilings make of them."""
     made = {destination.name for destination in destinations if destination.takes_spans}
     options = [options for options in settings.destinations if options.name in made]
-    head = HeadRules(settings.rules)
+    head = HeadRules(settings.rules, op_at_start)
 
-    def rates_of(root: str, kind: str, attributes: Mapping[str, Any]) -> Mapping[str, float]:
+    def rates_of(root: str, kind: SpanKind, attributes: Mapping[str, Any]) -> Mapping[str, float]:
         rates: dict[str, float] = {}
         for rule in head.matching(root, kind, attributes):
             concerned = rule.to or made

@@ -402,6 +402,26 @@ def test_rules_give_traces_rates_by_route_agent_and_kind(tmp_path: Path) -> None
         assert of.outcomes("all") == {"delivered": 30, "sampled_out": 10}
 
 
+def test_rules_ask_for_sentrys_operation(tmp_path: Path) -> None:
+    rules = [
+        {"on": "trace", "match": {"op": "http.server"}, "sample": 0},
+        {"on": "span", "match": {"op": "db*"}, "drop": True, "to": "all"},
+    ]
+    with files(tmp_path, {"all": {}, "db": {"match": {"op": "db*"}}}, rules=rules) as of:
+        tracer = of.under_test.tracer
+        with tracer.start_as_current_span(
+            "GET /", kind=trace.SpanKind.SERVER, attributes={"http.request.method": "GET"}
+        ):
+            pass
+        with tracer.start_as_current_span("job"), of.span(DB, "SELECT", db_system_name="mysql"):
+            pass
+        of.under_test.flush()
+
+        assert of.tree("all") == {"job": None}
+        assert of.tree("db") == {"SELECT": None}
+        assert of.outcomes("all") == {"delivered": 1, "filtered": 1, "sampled_out": 1}
+
+
 def test_the_rate_of_a_rule_is_what_sentry_and_the_next_service_hear(receiver: Receiver) -> None:
     sentry = {"dsn": receiver.dsn, "sample_rate": 1.0}
     rules = [{"on": "trace", "match": {"root": "poll"}, "sample": 0.5}]

@@ -22,10 +22,10 @@ Operator: TypeAlias = Literal["like", "unlike", "=", "!=", "<", "<=", ">", ">="]
 FACTS: Final[Mapping[Subject, tuple[str, ...]]] = MappingProxyType(
     {
         "exception": ("type", "chain", "message", "span", "root", "kind", "logger", "handled"),
-        "span": ("span", "kind", "status", "duration_s", "scope", "local_root"),
+        "span": ("span", "op", "kind", "status", "duration_s", "scope", "local_root"),
         "event": ("event", "span", "kind", "scope"),
         "log": ("logger", "severity", "message", "event"),
-        "trace": ("root", "kind"),
+        "trace": ("root", "op", "kind"),
     }
 )
 """What can be asked of each subject beside its attributes. No name has a dot."""

@@ -32,6 +32,7 @@ from spanbridge.runtime.excluded import is_excluded
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
+    from spanbridge.model.span import SpanKind as KindWord
     from spanbridge.process.ceiling import Ceiling
 
 _MASK: Final = RANGE - 1
@@ -40,6 +41,13 @@ NOBODY: Final[frozenset[str]] = frozenset()
 NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 _NO_STATE: Final = TraceState()
+_KINDS: Final[Mapping[SpanKind, KindWord]] = {
+    SpanKind.INTERNAL: "internal",
+    SpanKind.SERVER: "server",
+    SpanKind.CLIENT: "client",
+    SpanKind.PRODUCER: "producer",
+    SpanKind.CONSUMER: "consumer",
+}
 
 
 def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream | None) -> int:
@@ -88,7 +96,7 @@ def sample_rand(r: int, rate: float, is_kept: bool) -> str:
     return f"{millionths / _MILLION:.6f}"
 
 
-RatesOf: TypeAlias = Callable[[str, str, Mapping[str, Any]], Mapping[str, float]]
+RatesOf: TypeAlias = "Callable[[str, KindWord, Mapping[str, Any]], Mapping[str, float]]"
 """Rates by destination that rules give a trace, of its root's name, kind and attributes."""
 
 
@@ -213,9 +221,8 @@ class SamplingPolicy:
     ) -> Mapping[str, float]:
         rates = NO_RATES
         if self._rates_of is not None:
-            rates = self._rates_of(
-                name, kind.name.lower() if kind else "internal", attributes or NO_ATTRIBUTES
-            )
+            word = _KINDS[kind or SpanKind.INTERNAL]
+            rates = self._rates_of(name, word, attributes or NO_ATTRIBUTES)
         for destination, ceiling in self._ceilings.items():
             usual = rates.get(destination, self._rates[destination])
             if (lowered := ceiling.rate(usual)) < usual:

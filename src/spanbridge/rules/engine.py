@@ -21,6 +21,7 @@ from spanbridge.settings.builtin_rules import BUILTIN_RULES
 if TYPE_CHECKING:
     from spanbridge.model.log import LogRecord
     from spanbridge.model.span import SpanEvent, SpanRecord
+    from spanbridge.rules.facts import OpOf
     from spanbridge.settings import Settings
 
 _EXCEPTION: Final = "exception"
@@ -54,9 +55,13 @@ class Rules:
         rules: Weakest first.
         is_withheld: Whether the privacy policy keeps back an attribute of this name; such a value
             fills no fingerprint, title or tag.
+        op_of: Tells Sentry's operation of a span.
     """
 
-    def __init__(self, rules: Iterable[Rule], is_withheld: Callable[[str], bool]) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], is_withheld: Callable[[str], bool], op_of: OpOf
+    ) -> None:
+        self._op_of = op_of
         compiled = [_compile(rule, is_withheld) for rule in rules]
         self._exceptions = [one for one in compiled if one.rule.on == "exception"]
         self._modes = [one for one in self._exceptions if one.rule.mode is not None]
@@ -102,7 +107,7 @@ class Rules:
         if not (rules or span.events):
             return ()
         noticed = []
-        if rules and (applying := _applying(rules, facts := SpanFacts(span))):
+        if rules and (applying := _applying(rules, facts := SpanFacts(span, self._op_of))):
             title = span.status_message or span.name
             noticed.append(_noticed(applying, facts, title, span.end_ns, Circumstances(span=span)))
         for event in span.events:
@@ -136,13 +141,13 @@ class Rules:
         return [_noticed(applying, facts, name, event.time_ns, around)] if applying else ()
 
 
-def make_rules(settings: Settings, is_withheld: Callable[[str], bool]) -> Rules:
+def make_rules(settings: Settings, is_withheld: Callable[[str], bool], op_of: OpOf) -> Rules:
     """The rules that ``settings`` ask for: the built-in ones first, so that the user's win.
 
     Where nothing is to become an issue (``issues`` is ``none``) the built-in ones rest.
     """
     names = settings.builtin_rules if settings.issues != "none" else ()
-    return Rules((*(BUILTIN_RULES[name] for name in names), *settings.rules), is_withheld)
+    return Rules((*(BUILTIN_RULES[name] for name in names), *settings.rules), is_withheld, op_of)
 
 
 def _compile(rule: Rule, is_withheld: Callable[[str], bool]) -> _Compiled:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from spanbridge.model.rule import Circumstances
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from spanbridge.model.failure import CapturedException, ExceptionRecord
     from spanbridge.model.log import LogRecord
-    from spanbridge.model.span import AttributeValue, SpanEvent, SpanRecord
+    from spanbridge.model.span import AttributeValue, SpanEvent, SpanKind, SpanRecord
 
 Fact: TypeAlias = "AttributeValue"
 """``None`` if it is not known; several values are a tuple."""
+OpOf: TypeAlias = "Callable[[SpanRecord], str]"
+OpAtStart: TypeAlias = "Callable[[str, SpanKind, Mapping[str, Any]], str]"
+"""Tells Sentry's operation of a span that starts, by its name, kind and attributes."""
 
 
 class Facts(Protocol):
@@ -103,12 +106,18 @@ class ExceptionFacts:
 
 
 class SpanFacts:
-    """A finished span."""
+    """A finished span.
 
-    __slots__ = ("_span",)
+    Args:
+        span: The span.
+        op_of: Tells Sentry's operation of a span.
+    """
 
-    def __init__(self, span: SpanRecord) -> None:
+    __slots__ = ("_op_of", "_span")
+
+    def __init__(self, span: SpanRecord, op_of: OpOf) -> None:
         self._span = span
+        self._op_of = op_of
 
     def attribute(self, name: str) -> AttributeValue:
         """The span's attribute."""
@@ -118,6 +127,11 @@ class SpanFacts:
     def span(self) -> Fact:
         """Its name."""
         return self._span.name
+
+    @property
+    def op(self) -> Fact:
+        """Sentry's operation."""
+        return self._op_of(self._span)
 
     @property
     def kind(self) -> Fact:
@@ -150,9 +164,9 @@ class IssueFacts:
 
     __slots__ = ("_around", "_span")
 
-    def __init__(self, around: Circumstances) -> None:
+    def __init__(self, around: Circumstances, op_of: OpOf) -> None:
         self._around = around
-        self._span = SpanFacts(around.span) if around.span is not None else None
+        self._span = SpanFacts(around.span, op_of) if around.span is not None else None
 
     def attribute(self, name: str) -> AttributeValue:
         """The attribute of what told of it, else of the nearest span that has it."""
@@ -163,6 +177,11 @@ class IssueFacts:
     def span(self) -> Fact:
         """The span's name."""
         return self._span.span if self._span is not None else None
+
+    @property
+    def op(self) -> Fact:
+        """Sentry's operation of it."""
+        return self._span.op if self._span is not None else None
 
     @property
     def kind(self) -> Fact:
@@ -259,12 +278,24 @@ class LogFacts:
 class TraceFacts:
     """A trace as far as it is known when its local root starts."""
 
-    __slots__ = ("_attributes", "kind", "root")
+    __slots__ = ("_attributes", "_op_at_start", "kind", "root")
 
-    def __init__(self, root: str, kind: str, attributes: Mapping[str, AttributeValue]) -> None:
+    def __init__(
+        self,
+        root: str,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue],
+        op_at_start: OpAtStart,
+    ) -> None:
         self.root = root
         self.kind = kind
         self._attributes = attributes
+        self._op_at_start = op_at_start
+
+    @property
+    def op(self) -> Fact:
+        """Sentry's operation of the root."""
+        return self._op_at_start(self.root, self.kind, self._attributes)
 
     def attribute(self, name: str) -> AttributeValue:
         """What the root was given at its start."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spanbridge.model.rule import Rule
-    from spanbridge.model.span import AttributeValue
+    from spanbridge.model.span import AttributeValue, SpanKind
+    from spanbridge.rules.facts import OpAtStart
 
 
 class HeadRules:
@@ -19,15 +20,17 @@ class HeadRules:
 
     Args:
         rules: Weakest first; those about anything else are left aside.
+        op_at_start: Tells Sentry's operation of a root that starts.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], op_at_start: OpAtStart) -> None:
         compiled = [matching(rule) for rule in rules if rule.sample is not None]
         self.is_empty = not compiled
+        self._op_at_start = op_at_start
         self._by_root = by_name(compiled)
 
     def matching(
-        self, root: str, kind: str, attributes: Mapping[str, AttributeValue]
+        self, root: str, kind: SpanKind, attributes: Mapping[str, AttributeValue]
     ) -> Sequence[Rule]:
         """The rules that apply to a trace, weakest first.
 
@@ -38,5 +41,5 @@ class HeadRules:
         """
         if not (rules := self._by_root(root)):
             return ()
-        facts = TraceFacts(root, kind, attributes)
+        facts = TraceFacts(root, kind, attributes, self._op_at_start)
         return [one.rule for one in rules if one.applies(facts)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spanbridge.model.log import LogRecord
     from spanbridge.model.rule import Condition, Rule, Subject
     from spanbridge.model.span import SpanEvent, SpanRecord
-    from spanbridge.rules.facts import Facts
+    from spanbridge.rules.facts import Facts, OpOf
 
 MATCH: Final = "match"
 """What is said to have left out a span that does not meet the destination's own conditions."""
@@ -30,9 +30,17 @@ class Selection:
         destination: Its name.
         match: What a span has to be to go there; empty: everything.
         rules: Weakest first; those about other destinations are left aside.
+        op_of: Tells Sentry's operation of a span.
     """
 
-    def __init__(self, destination: str, match: Sequence[Condition], rules: Iterable[Rule]) -> None:
+    def __init__(
+        self,
+        destination: str,
+        match: Sequence[Condition],
+        rules: Iterable[Rule],
+        op_of: OpOf,
+    ) -> None:
+        self._op_of = op_of
         mine = [rule for rule in rules if rule.is_for(destination)]
         self._match = [compile_condition(condition) for condition in match]
         self._span_drops = _named(mine, "span", "drop")
@@ -51,7 +59,7 @@ class Selection:
 
     def dropping(self, span: SpanRecord) -> str | None:
         """What leaves out the span: a rule's label or :data:`MATCH`; ``None`` if it goes."""
-        facts = SpanFacts(span)
+        facts = SpanFacts(span, self._op_of)
         if not self._meets_match(facts):
             return MATCH
         last = _last(self._span_drops(span.name), facts)
@@ -59,7 +67,7 @@ class Selection:
 
     def wants_issue(self, around: Circumstances) -> bool:
         """Whether an issue goes there, by the span it arose in and what told of it."""
-        return self._meets_match(IssueFacts(around))
+        return self._meets_match(IssueFacts(around, self._op_of))
 
     def _meets_match(self, facts: Facts) -> bool:
         return all(holds(facts) for holds in self._match)
@@ -78,7 +86,7 @@ class Selection:
 
     def keeping(self, span: SpanRecord) -> str | None:
         """The rule by which the span, or an event on it, keeps its local trace; else ``None``."""
-        last = _last(self._span_keeps(span.name), SpanFacts(span))
+        last = _last(self._span_keeps(span.name), SpanFacts(span, self._op_of))
         if last is not None and last.keep:
             return last.label
         for event in span.events:

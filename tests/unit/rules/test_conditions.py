@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spanbridge.rules.engine import Rules
+from spanbridge.sentry.convert.op import op_of
 from spanbridge.settings.rules import rule_of
 from tests.support.spans import record
 
@@ -16,7 +17,8 @@ def matches(value: Any, wanted: Any) -> bool:
     """Whether a span whose attribute has ``value`` meets ``wanted``."""
     rule = rule_of({"on": "span", "match": {"a.b": wanted}, "issue": True})
     attributes = {} if value is None else {"a.b": value}
-    return bool(Rules([rule], lambda _: False).noticed_in_span(record(1, attributes=attributes)))
+    rules = Rules([rule], lambda _: False, op_of)
+    return bool(rules.noticed_in_span(record(1, attributes=attributes)))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_a_list_is_asked_value_by_value(wanted: object, is_met: bool) -> None:
 
 def test_all_conditions_must_hold() -> None:
     rule = rule_of({"on": "span", "match": {"span": "a*", "kind": "client"}, "issue": True})
-    rules = Rules([rule], lambda _: False)
+    rules = Rules([rule], lambda _: False, op_of)
 
     assert rules.noticed_in_span(record(1, name="ab", kind="client"))
     assert not rules.noticed_in_span(record(1, name="ab", kind="server"))

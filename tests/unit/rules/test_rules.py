@@ -21,6 +21,7 @@ from spanbridge.rules.facts import (
     TraceFacts,
     exception_names,
 )
+from spanbridge.sentry.convert.op import op_at_start, op_of
 from spanbridge.settings import load
 from spanbridge.settings.rules import rule_of
 from tests.support.spans import exception_event, record
@@ -36,7 +37,7 @@ LOG = LogRecord(
 
 
 def rules(*tables: dict[str, Any]) -> Rules:
-    return Rules(map(rule_of, tables), is_denied)
+    return Rules(map(rule_of, tables), is_denied, op_of)
 
 
 def facts(
@@ -191,10 +192,10 @@ def test_all_that_can_be_asked_can_be_read() -> None:
     span = record(1, kind="client", status="ok")
     known = {
         "exception": facts("a.B", handled=True, log=LOG, span=span, root=span),
-        "span": SpanFacts(span),
+        "span": SpanFacts(span, op_of),
         "event": EventFacts(SpanEvent("e", 1), "e", span),
         "log": LogFacts(msgspec.structs.replace(LOG, event_name="e")),
-        "trace": TraceFacts("GET /", "server", {}),
+        "trace": TraceFacts("GET /", "server", {}, op_at_start),
     }
 
     assert set(known) == set(FACTS)
@@ -289,7 +290,7 @@ def test_a_log_record_is_an_issue_by_rule(severity: int, wanted: str, is_met: bo
 
 
 def test_a_log_record_without_a_rule_is_none() -> None:
-    assert make_rules(load({}, {}), is_denied).noticed_in_log(LOG) == ()
+    assert make_rules(load({}, {}), is_denied, op_of).noticed_in_log(LOG) == ()
 
 
 # ------------------------------------------------------------------------------ built-in rules
@@ -330,7 +331,7 @@ def consensus(**attributes: Any) -> Any:
 
 
 def titles(span: Any, **settings: Any) -> list[str]:
-    return [n.title for n in make_rules(load(settings, {}), is_denied).noticed_in_span(span)]
+    return [n.title for n in make_rules(load(settings, {}), is_denied, op_of).noticed_in_span(span)]
 
 
 @pytest.mark.parametrize(
@@ -386,7 +387,7 @@ def test_built_in_rules_can_be_switched_off_by_name_or_altered_by_a_rule() -> No
     assert titles(span, issues="none") == []
     assert titles(span, rules=[{**event, "issue": False}]) == []
     [noticed] = make_rules(
-        load({"rules": [{**event, "level": level}]}, {}), is_denied
+        load({"rules": [{**event, "level": level}]}, {}), is_denied, op_of
     ).noticed_in_span(span)
     assert (noticed.rule, noticed.effects.level) == ("violation", level)
 
@@ -394,7 +395,7 @@ def test_built_in_rules_can_be_switched_off_by_name_or_altered_by_a_rule() -> No
 def test_an_event_that_comes_as_a_log_record_is_the_same() -> None:
     log = msgspec.structs.replace(LOG, event_name=VIOLATION.name, attributes=VIOLATION.attributes)
 
-    [noticed] = make_rules(load({}, {}), is_denied).noticed_in_log(log)
+    [noticed] = make_rules(load({}, {}), is_denied, op_of).noticed_in_log(log)
 
     assert noticed.title == "The decision was not published."
     assert (noticed.trace_id, noticed.span_id) == (log.trace_id, log.span_id)

@@ -16,6 +16,7 @@ from spanbridge.model.span import SpanEvent
 from spanbridge.privacy.keys import is_denied
 from spanbridge.rules.engine import Rules
 from spanbridge.rules.facts import ExceptionFacts
+from spanbridge.sentry.convert.op import op_of
 from spanbridge.settings import load
 from spanbridge.settings.builtin_rules import BUILTIN_RULES, DEFAULT_BUILTIN_RULES
 from spanbridge.settings.rules import rule_of
@@ -156,7 +157,7 @@ def test_rules_in_a_variable_are_json() -> None:
          "0.1 for 10 %."),
         ({"on": "trace", "match": {"span": "x"}, "issue": None, "sample": 1}, "match.span of rule "
          "1, configure(rules=...) is 'x': there is no such key. It belongs to on = 'exception' or "
-         "'span' or 'event'; use root, kind."),
+         "'span' or 'event'; use root, op, kind."),
         ({"to": ["sentry"]}, "to of rule 1, configure(rules=...) is ['sentry']: an issue is the "
          "same wherever it goes. Remove it, or give the rule drop or keep."),
         ({"keep": True, "match": {"handled": True}}, "match.handled of rule 1, "
@@ -302,7 +303,7 @@ def test_tables_in_tables_have_a_bound(refuse: Refuse) -> None:
 def test_any_table_gives_valid_rules_or_one_error(raw: Any) -> None:
     tree = load({"rules": raw, "on_config_error": "warn"}, {})
 
-    use(Rules(tree.rules, is_denied))
+    use(Rules(tree.rules, is_denied, op_of))
     assert tree == load({"rules": raw, "on_config_error": "warn"}, {})
     for problem in tree.problems:
         assert len(str(problem).splitlines()) == 1
