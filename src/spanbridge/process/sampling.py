@@ -254,24 +254,41 @@ class SamplingPolicy:
         """
         if not kept:
             return with_threshold(state, None) if state else state
-        highest = max([rates.get(name, usual) for name, usual in self._rates.items()])
         before = threshold(state)
         is_followed = parent is not None and self._follows_remote
-        if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
-            if (theirs := upstream.sample_rate) is None:
-                return with_threshold(state, None)
-            highest = max([highest, theirs])
-        elif is_followed and before is None and upstream is None:
+        decided = upstream if upstream is not None and upstream.is_sampled is not None else None
+        if not self._follows_remote:
+            decided = None
+        if is_followed and before is None and upstream is None:
             return state  # sampled by a caller at a rate it did not tell
-        if highest >= 1:
+        if (rate := self._rate_of_flag(kept, rates, decided)) is None:
+            return with_threshold(state, None)
+        if rate >= 1:
             return state
-        ours = threshold_of(highest)
-        lasting = max(before, ours) if is_followed and before is not None else ours
-        is_from_id = upstream is None or upstream.sample_rand is None
-        rv = (
-            None if is_from_id or random_value(state) is not None else randomness(0, None, upstream)
-        )
-        return with_threshold(state, lasting, rv)
+        own = threshold_of(rate)
+        lasting = max(before, own) if is_followed and before is not None else own
+        is_in_id = upstream is None or upstream.sample_rand is None
+        is_told = is_in_id or random_value(state) is not None
+        return with_threshold(state, lasting, None if is_told else randomness(0, None, upstream))
+
+    def _rate_of_flag(
+        self, kept: frozenset[str], rates: Mapping[str, float], decided: Upstream | None
+    ) -> float | None:
+        """The highest rate of those that decided; ``None`` if a caller did not tell its own.
+
+        Args:
+            kept: The destinations that keep the trace.
+            rates: What rules and ceilings made of the rates.
+            decided: The caller that decided for the destinations of Sentry's, if one did.
+        """
+        own = {name: rates.get(name, usual) for name, usual in self._rates.items()}
+        if decided is None:
+            return max(own.values())
+        others = [rate for name, rate in own.items() if name not in self._sentry]
+        if kept.isdisjoint(self._sentry):
+            return max(others)
+        theirs = decided.sample_rate
+        return None if theirs is None else max([*others, theirs])
 
 
 class DelegatingSampler(Sampler):

@@ -109,6 +109,56 @@ def test_each_kind_of_destination_follows_its_own_upstream_decision(
     assert policy.decide(2**56, remote(2**56, sampled=w3c), context).keepers == kept
 
 
+@pytest.mark.parametrize(
+    ("rates", "upstream", "told"),
+    [
+        ({"otlp": 0.5}, None, "th:8"),
+        ({"sentry": 0.25, "otlp": 0.5}, None, "th:8"),
+        ({"sentry": 0.25, "otlp": 1.0}, None, None),
+        # The caller's rate decided for Sentry, not ours.
+        ({"sentry": 1.0, "otlp": 0.25}, Upstream(True, {"sample_rate": "0.5"}, 2**56 - 1), "th:8"),
+        ({"sentry": 1.0, "otlp": 0.5}, Upstream(True, {"sample_rate": "0.25"}, 2**56 - 1), "th:8"),
+        ({"sentry": 1.0, "otlp": 0.25}, Upstream(True, {}, 2**56 - 1), None),
+        ({"sentry": 1.0, "otlp": 0.5}, Upstream(False, {"sample_rate": "1"}, 2**56 - 1), "th:8"),
+        ({"sentry": 0.5}, Upstream(None, {"sample_rand": "0.25"}, 2**56 - 1), "rv+th:8"),
+    ],
+)
+def test_the_tracestate_tells_the_rate_of_the_flag(
+    rates: dict[str, float], upstream: Upstream | None, told: str | None
+) -> None:
+    policy = SamplingPolicy(rates, sentry=["sentry"])
+    context = EMPTY if upstream is None else with_upstream(EMPTY, upstream)
+
+    decided = policy.decide(2**56 - 1, None, context)
+
+    assert decided.keepers
+    said = decided.trace_state.get("ot")
+    if told == "rv+th:8":
+        assert said is not None
+        assert said.startswith("th:8;rv:")
+        assert int(said[8:], 16) == randomness(0, None, upstream)
+    else:
+        assert said == told
+
+
+def test_a_decision_is_taken_over_once_and_by_its_own_trace_only() -> None:
+    policy = SamplingPolicy({"sentry": 0.5})
+    decided = policy.decide(2**56 - 1, None, EMPTY)
+    policy.hand_over(7, decided)
+
+    assert policy.take_over(8) is None
+    assert policy.take_over(7) is decided
+    assert policy.take_over(7) is None
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_where_nobody_keeps_traces_only_a_caller_forbids_them(sampled: bool) -> None:
+    policy = SamplingPolicy({})
+
+    assert policy.decide(7, None, EMPTY).is_sampled
+    assert policy.decide(7, remote(7, sampled=sampled), EMPTY).is_sampled is sampled
+
+
 def test_the_sampler_follows_the_settings_of_the_day() -> None:
     sampler = DelegatingSampler()
     assert sampler.should_sample(EMPTY, 1, "a").decision is Decision.DROP
