@@ -36,8 +36,9 @@ class Telemetry:
     def configure(self, settings: Settings) -> None:
         """Take ``settings``: nothing to do if they equal the current ones.
 
-        Different settings exchange the destinations; what is queued for the old ones is delivered
-        first, within their shutdown deadline.
+        Different settings exchange the destinations at once. The old ones go on in the background
+        to deliver what they have, within their shutdown deadline; :meth:`flush` and
+        :meth:`shutdown` wait for them too.
         """
         with self._lock:
             if settings == self._settings and not self._is_closed:
@@ -123,6 +124,7 @@ class Telemetry:
             destinations=destinations,
             problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
+            former=bridge.former_ledgers() if bridge is not None else {},
         )
 
 
@@ -146,9 +148,9 @@ def configure(
 
     Everything may come from the environment instead, so most programs pass nothing. Arguments are
     the strongest source: defaults < environment profile < settings file < environment variables
-    < arguments. Equal settings again change nothing; different ones exchange the destinations, and
-    what is queued for the old ones is delivered first. Without any destination this costs no
-    thread, no socket and no request time.
+    < arguments. Equal settings again change nothing; different ones exchange the destinations at
+    once, and the old ones deliver what they have in the background. Without any destination this
+    costs no thread, no socket and no request time.
 
     Args:
         destinations: Names of the destinations, as a comma list or a sequence, or a mapping from

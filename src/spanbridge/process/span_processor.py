@@ -74,12 +74,21 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 if not keepers and is_excluded(parent_context):
                     local.is_by_rate = False
                 self._traces.open(span, local)
+                if (now := self.policy) is not policy and now is not None:  # exchanged meanwhile
+                    _readmit(local, policy, now)
             block = get_value(BOUND, parent_context)
             if isinstance(block, Block) and (bound := block.bound).attributes:
                 local.bound[context.span_id] = bound
                 put_on(span, bound.missing_in(span.attributes or {}))
         except Exception as error:
             GUARD.caught("process.on_start", error)
+
+    def follow(self, policy: SamplingPolicy) -> None:
+        """Let another policy decide, also on who gets the rest of what is under way."""
+        before, self.policy = self.policy, policy
+        if before is not None:
+            for local in self._traces.living():
+                _readmit(local, before, policy)
 
     def hold(
         self, context: SpanContext, attributes: Mapping[str, Value], is_overriding: bool
@@ -137,6 +146,12 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         if self.policy is None or context is None or not context.trace_flags.sampled:
             return NOBODY
         return self.policy.keepers(context.trace_id, None, None)
+
+
+def _readmit(local: LocalTrace, before: SamplingPolicy, policy: SamplingPolicy) -> None:
+    local.keepers = policy.goes_on_with(
+        local.keepers, before, local.trace_id, local.trace_state, local.upstream
+    )
 
 
 def current_local_trace(traces: LocalTraces, context: Context | None) -> LocalTrace | None:
