@@ -165,7 +165,7 @@ def _named_by(listed: Found, findings: Findings) -> Iterator[Chosen]:
         names = listed.read(DESTINATIONS)
     except ConfigurationError as problem:
         # An unreadable list chooses nothing: sending to places nobody named would be worse.
-        findings.note(problem)
+        findings.note(problem, left_out="a destination")
         return
     assert isinstance(names, tuple)
     yield from (Chosen(name, listed.setting, show(name)) for name in names)

@@ -70,14 +70,14 @@ def load(
     check_names(sources, chosen, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
-    if values["on_config_error"] == "raise" and findings.problems:
-        raise findings.problems[0]
+    if values["on_config_error"] == "raise" and findings.certain:
+        raise findings.certain[0]
     values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)
     if not all(options.is_local for options in values["destinations"]):
         _take_back_what_was_not_asked_for(values, reading)
     return Settings(
         **values,
-        problems=findings.with_consequences(),
+        problems=findings.with_consequences(is_anything_left=bool(values["destinations"])),
         sources=MappingProxyType(reading.sources_by_key),
     )
 

@@ -21,6 +21,7 @@ from spanbridge.settings.address import (
     host_of,
     is_loopback,
     mask_dsn,
+    mask_spotlight,
     mask_url,
     spotlight_in,
 )
@@ -196,7 +197,7 @@ class SpotlightOptions(SentryOptions):
         "a URL.",
         DSN,
         variables=(Variable("SENTRY_SPOTLIGHT", extract=spotlight_in, reader=SPOTLIGHT),),
-        mask=mask_dsn,
+        mask=mask_spotlight,
         is_address=True,
     )
 

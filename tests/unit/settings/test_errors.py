@@ -189,6 +189,36 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
             "Did you mean 'SPANBRIDGE_ISSUES'?",
         ),
         (
+            {"SPANBRIDGE_WIRE": "spans"},
+            "SPANBRIDGE_WIRE is 'spans': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
+        ),
+        (
+            {"SPANBRIDGE_WIER": "spans"},
+            "SPANBRIDGE_WIER is 'spans': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
+        ),
+        (
+            {"SPANBRIDGE_DSN": "topsecret"},
+            "SPANBRIDGE_DSN is ***: there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_DSN'?",
+        ),
+        (
+            {"SPANBRIDGE_HEADERS": "api-key=topsecret"},
+            "SPANBRIDGE_HEADERS is ***: there is no such setting. "
+            "Did you mean 'SPANBRIDGE_OTLP_HEADERS'?",
+        ),
+        (
+            {"SPANBRIDGE_WAREHOUSE_SAMPLE_RATE": "0.5"},
+            "SPANBRIDGE_WAREHOUSE_SAMPLE_RATE is '0.5': there is no such setting. If 'warehouse' "
+            "is a destination, say what it is with SPANBRIDGE_WAREHOUSE_KIND.",
+        ),
+        (
+            {"SPANBRIDGE_SENTYR_SAMPLE_RATE": "0.5"},
+            "SPANBRIDGE_SENTYR_SAMPLE_RATE is '0.5': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_SAMPLE_RATE'?",
+        ),
+        (
             {"SPANBRIDGE_WHATEVER_ELSE": "private"},
             "SPANBRIDGE_WHATEVER_ELSE is ***: there is no such setting. "
             "Remove it, or look it up in the reference.",
@@ -218,7 +248,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         ),
         (
             {"SENTRY_SPOTLIGHT": "perhaps"},
-            "SENTRY_SPOTLIGHT is ***: it does not start with http:// or https://. "
+            "SENTRY_SPOTLIGHT is 'perhaps': it does not start with http:// or https://. "
             "Use true, or a URL like http://localhost:8969/stream.",
         ),
         (
@@ -245,6 +275,16 @@ def test_a_faulty_variable_is_one_line_with_the_fix(
             {"sampel_rate": 1.0},
             "configure(sampel_rate=...) is 1.0: there is no such setting. "
             "Did you mean 'sample_rate'?",
+        ),
+        (
+            {"wire": "spans"},
+            "configure(wire=...) is 'spans': there is no such setting. "
+            "It is a setting of a destination: set it under 'destinations.sentry'.",
+        ),
+        (
+            {"span_event": "logs"},
+            "configure(span_event=...) is 'logs': there is no such setting. "
+            "Did you mean 'span_events' under 'destinations.sentry'?",
         ),
         (
             {"destinations": 5},
