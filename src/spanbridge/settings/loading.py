@@ -98,13 +98,13 @@ def _with_file(sources: Sources, findings: Findings) -> Sources:
             return sources
         path = str(found.read(option))
         try:
-            content = read_settings_file(path)
+            content, lines = read_settings_file(path)
         except Unusable as unusable:
             raise found.error(option, unusable) from None
     except ConfigurationError as problem:
         findings.note(problem, is_privacy=True)
         return sources
-    return Sources(sources.arguments, sources.environ, (Table(content, origin=path),))
+    return Sources(sources.arguments, sources.environ, (Table(content, origin=path, lines=lines),))
 
 
 class _Reading:

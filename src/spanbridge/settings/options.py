@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -74,7 +74,7 @@ class CommonOptions:
         RATE,
         variables=(otel.SAMPLER, otel.SAMPLER_ARGUMENT),
     )
-    sample_rate_source: str = "default"
+    sample_rate_source: str = field(default="default", compare=False)
     capture_content: bool = False
     queue_max_items: int = option(
         65_536, "Spans and errors that may wait for this destination.", COUNT, unit="items"

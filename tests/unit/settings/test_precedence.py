@@ -46,9 +46,9 @@ def test_each_stronger_source_wins_and_is_named(write_file: WriteFile) -> None:
 
     assert resolved() == ("unhandled", "default")
     environ |= write_file('issues = "none"')
-    assert resolved() == ("none", "issues in spanbridge.toml")
+    assert resolved() == ("none", "issues in spanbridge.toml line 1")
     write_file(FILE)
-    assert resolved() == ("all", "issues in [environments.staging] of spanbridge.toml")
+    assert resolved() == ("all", "issues in [environments.staging] of spanbridge.toml line 4")
     environ["SPANBRIDGE_ISSUES"] = "unhandled"
     assert resolved() == ("unhandled", "SPANBRIDGE_ISSUES")
     arguments["issues"] = "none"
@@ -66,13 +66,13 @@ def test_each_stronger_source_of_sentrys_rate_wins(write_file: WriteFile) -> Non
     content = ""
     assert resolved() == (0.3, "profile staging")
     for rate, addition, source in (
-        (0.21, "sample_rate = 0.21\n", "sample_rate in F"),
-        (0.22, "[destinations.sentry]\nsample_rate = 0.22\n", "sample_rate in [D] of F"),
-        (0.23, "[environments.staging]\nsample_rate = 0.23\n", "sample_rate in [E] of F"),
+        (0.21, "sample_rate = 0.21\n", "sample_rate in F line 1"),
+        (0.22, "[destinations.sentry]\nsample_rate = 0.22\n", "sample_rate in [D] of F line 3"),
+        (0.23, "[environments.staging]\nsample_rate = 0.23\n", "sample_rate in [E] of F line 5"),
         (
             0.24,
             "[environments.staging.destinations.sentry]\nsample_rate = 0.24\n",
-            "sample_rate in [E.D] of F",
+            "sample_rate in [E.D] of F line 7",
         ),
     ):
         content += addition
