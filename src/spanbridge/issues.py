@@ -27,6 +27,7 @@ from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
 from spanbridge.record.bound import read_open_span
 from spanbridge.record.exception import read_exception_event, read_exceptions
+from spanbridge.record.identity import Identity
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.record.span import has_events, read_span
 from spanbridge.rules.engine import make_rules
@@ -77,6 +78,7 @@ class Issues:
         for destination in self._takers:
             self._levels.setdefault(destination.policy, []).append(destination)
         self._source = SourceReader()
+        self._identity = Identity(settings)
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._rules = make_rules(settings, is_withheld)
         self.start_empty()
@@ -361,8 +363,8 @@ class Issues:
             mechanism=decided.mechanism,
             trace_id=decided.trace_id,
             span_id=decided.span_id,
-            span=decided.span,
-            local_root=root,
+            span=self._identified(decided.span),
+            local_root=self._identified(root),
             root_name=root.name if root is not None else "".join(path[:1]),
             message=_message(decided),
             template=_template(decided),
@@ -380,6 +382,9 @@ class Issues:
             if (said := sighting.annotations) is not None:
                 issue = issue.annotated(said)
         return issue
+
+    def _identified(self, span: SpanRecord | None) -> SpanRecord | None:
+        return self._identity.put_on(span) if span is not None else None
 
     def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
         if decided.noticed is not None:

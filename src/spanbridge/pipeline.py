@@ -19,6 +19,7 @@ from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.record.bound import take_bound
+from spanbridge.record.identity import Identity
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
@@ -70,6 +71,7 @@ class Pipeline:
         }
         """Names of the destinations by privacy level: what is equal is scrubbed once."""
         self._names = frozenset(destination.name for destination in self.destinations)
+        self._identity = Identity(settings)
         self.issues = Issues(settings, traces, self.destinations)
         self.is_closed = False
         """Whether it belongs to the past: nothing new comes, also not in a forked child."""
@@ -276,7 +278,7 @@ class Pipeline:
                 if not keepers and not self.issues.wants(span, local, in_flight):
                     self.issues.note(local, span)
                     continue
-                record = read_span(span)
+                record = self._identity.put_on(read_span(span))
                 if bound is not None:
                     bound.put_into(record.attributes)
                 if seen is not None or record.events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,23 @@ def _log_everything() -> None:
         logger.addHandler(logging.StreamHandler())
 
 
+def _resource_of_provider() -> Mapping[str, object]:
+    """What a tracer provider that somebody set before us says about the program."""
+    if "opentelemetry.sdk.trace" not in sys.modules:  # then nobody has one
+        return {}
+    from opentelemetry import trace
+
+    try:
+        attributes = dict(trace.get_tracer_provider().resource.attributes)  # type: ignore[attr-defined]
+    except Exception:  # a provider of another kind
+        return {}
+    if attributes.get("telemetry.distro.name") == "spanbridge":
+        return {}  # ours says what the settings said before
+    if str(attributes.get("service.name")).startswith("unknown_service"):
+        del attributes["service.name"]  # OpenTelemetry's word for none
+    return attributes
+
+
 TELEMETRY = Telemetry()
 
 
@@ -168,9 +186,8 @@ def configure(
             default in development). Elsewhere the program starts without the faulty part, and
             :func:`status` lists it.
     """
-    TELEMETRY.configure(
-        load({"destinations": destinations, "environment": environment, **settings})
-    )
+    arguments = {"destinations": destinations, "environment": environment, **settings}
+    TELEMETRY.configure(load(arguments, resource=_resource_of_provider()))
     return TELEMETRY
 
 

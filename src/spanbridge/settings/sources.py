@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable
 from spanbridge.settings.masking import Shown, plain, show
+from spanbridge.settings.otlp_variables import RESOURCE_VARIABLE
 from spanbridge.settings.reading import FaultyPart, Reader, Unusable
 from spanbridge.settings.secret_file import secret_file_variable
 
@@ -175,11 +176,13 @@ class Sources:
         arguments: Of ``configure()``.
         environ: The environment variables.
         tables: Of the settings file, strongest first.
+        resource: What a tracer provider that somebody set before says about the program.
     """
 
     arguments: Table
     environ: Mapping[str, str]
     tables: tuple[Table, ...] = ()
+    resource: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def all_tables(self) -> tuple[Table, ...]:
@@ -204,6 +207,10 @@ class Sources:
                 yield found
         for table in self.tables:
             yield from self._in_table(table, place)
+        for variable in reversed(place.variables):
+            if variable.name == RESOURCE_VARIABLE and (value := self.resource.get(variable.part)):
+                label = f"{variable.part} in the tracer provider's resource"
+                yield Found(str(value), label, source=label)
 
     def _in_table(self, table: Table, place: Place) -> Iterator[Found]:
         for path in place.paths:

@@ -180,3 +180,25 @@ def test_a_profile_shows_local_variables_on_this_machine_only() -> None:
     assert at_home.include_locals
     assert not away.include_locals
     assert asked.include_locals
+
+
+def test_a_resource_of_somebody_else_is_stronger_than_a_profile_and_weaker_than_a_file(
+    write_file: WriteFile,
+) -> None:
+    resource = {
+        "service.name": "theirs",
+        "service.version": 2,
+        "deployment.environment.name": "staging",
+        "host.name": "",
+    }
+
+    settings = load({"dsn": DSN}, {}, resource)
+    in_file = load({"dsn": DSN}, write_file('release = "3"\nenvironment = "qa"'), resource)
+
+    assert (settings.service_name, settings.release) == ("theirs", "2")
+    assert (settings.environment, settings.destinations[0].sample_rate) == ("staging", 0.3)
+    assert settings.server_name
+    place = "in the tracer provider's resource"
+    assert settings.source_of("release") == f"service.version {place}"
+    assert settings.environment_source == f"deployment.environment.name {place}"
+    assert (in_file.service_name, in_file.release, in_file.environment) == ("theirs", "3", "qa")
