@@ -91,6 +91,11 @@ class CommonOptions:
         return ""
 
     @property
+    def manner(self) -> str:
+        """How it sends, where there is a choice, as a table may show it."""
+        return ""
+
+    @property
     def is_local(self) -> bool:
         """Whether nothing it sends leaves this machine, as far as its address tells."""
         return True
@@ -174,10 +179,15 @@ class SentryOptions(CommonOptions):
         return self.dsn.netloc if self.dsn else ""
 
     @property
+    def manner(self) -> str:
+        return self.wire
+
+    @property
     def is_local(self) -> bool:
         return self.dsn is not None and is_loopback(self.dsn.host)
 
     def verify(self) -> None:
+        _are_readable(self, "ca_certs", "cert_file", "key_file")
         if self.dsn is None:
             raise Incomplete(
                 "dsn", f"the destination {self.name} needs a DSN", "Set it to your project's DSN"
@@ -271,7 +281,12 @@ class OtlpOptions(CommonOptions):
     def is_local(self) -> bool:
         return is_loopback(urlsplit(self.endpoint).hostname or "")
 
+    @property
+    def manner(self) -> str:
+        return self.protocol
+
     def verify(self) -> None:
+        _are_readable(self, "certificate_file", "client_certificate_file", "client_key_file")
         if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
             raise Unusable(
                 "the OTLP exporter is not installed", "Run: pip install 'spanbridge[otlp]'"
@@ -350,6 +365,18 @@ ENABLED: Final = Option(
 def destination_options(kind: str) -> Mapping[str, Option]:
     """Everything that can be set for a destination of ``kind``, by key."""
     return {KIND.key: KIND, ENABLED.key: ENABLED, **options_of(KINDS[kind])}
+
+
+def _are_readable(options: CommonOptions, *keys: str) -> None:
+    for key in keys:
+        path = getattr(options, key)
+        if path is not None and not os.access(path, os.R_OK):
+            raise Incomplete(
+                key,
+                "there is nothing that can be read",
+                "Correct the path or its permissions",
+                path,
+            )
 
 
 def _is_installed(module: str) -> bool:
