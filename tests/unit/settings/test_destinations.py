@@ -8,8 +8,6 @@ import pytest
 from spanbridge.settings import OtlpOptions, SentryOptions, Settings, SpotlightOptions, load
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.settings.conftest import WriteFile
 
 DSN = "https://key@sentry.example/1"
