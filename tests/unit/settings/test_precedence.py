@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,6 +89,47 @@ def test_each_stronger_source_of_sentrys_rate_wins(write_file: WriteFile) -> Non
     assert resolved() == (0.41, "argument")
     arguments["destinations"] = {"sentry": {"sample_rate": 0.42}}
     assert resolved() == (0.42, "argument")
+
+
+SOURCES = [
+    ("profile staging", "", {}, {}),
+    ("top of the file", "sample_rate = {}", {}, {}),
+    ("table of the file", "[destinations.sentry]\nsample_rate = {}", {}, {}),
+    ("environment's table", "[environments.staging]\nsample_rate = {}", {}, {}),
+    (
+        "environment's table of the destination",
+        "[environments.staging.destinations.sentry]\nsample_rate = {}",
+        {},
+        {},
+    ),
+    ("variable of Sentry", "", {"SENTRY_TRACES_SAMPLE_RATE": "{}"}, {}),
+    ("own variable", "", {"SPANBRIDGE_SENTRY_SAMPLE_RATE": "{}"}, {}),
+    ("short argument", "", {}, {"sample_rate": "RATE"}),
+    ("argument", "", {}, {"destinations": {"sentry": {"sample_rate": "RATE"}}}),
+]  # fmt: skip
+"""Where Sentry's rate can be said, the weakest first."""
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong"),
+    list(itertools.combinations(range(len(SOURCES)), 2)),
+    ids=lambda number: SOURCES[number][0].replace(" ", "_"),
+)
+def test_of_any_two_sources_the_stronger_wins(
+    weak: int, strong: int, write_file: WriteFile
+) -> None:
+    file, environ = "", {"SENTRY_DSN": DSN, "ENVIRONMENT": "staging"}
+    arguments: dict[str, object] = {}
+    for number in (weak, strong):
+        _, content, variables, given = SOURCES[number]
+        rate = f"0.{number + 11}"
+        file += content.format(rate) + "\n"
+        environ |= {name: value.format(rate) for name, value in variables.items()}
+        arguments |= json.loads(json.dumps(given).replace("RATE", rate))
+
+    options = sentry(load(arguments, {**environ, **write_file(file)}))
+
+    assert options.sample_rate == float(f"0.{strong + 11}")
 
 
 @pytest.mark.parametrize(
