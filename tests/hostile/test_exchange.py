@@ -13,15 +13,16 @@ import pytest
 from spanbridge.runtime.ledger import LedgerSnapshot
 from spanbridge.testing import Receiver
 from tests.hostile.test_configure_twice import span_ids
+from tests.support.arrived import spans_that_arrived
 from tests.support.program import Finished, run_program
 
 ENVIRONMENT = {"SENTRY_ENVIRONMENT": "tests", "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "30"}
 
 UNDER_LOAD = """
-import json, sys, threading, time, spanbridge
+import json, os, sys, threading, time, spanbridge
 from opentelemetry import trace
 first, second, otlp, path = sys.argv[1:]
-KEPT = {"sample_rate": 1}
+KEPT = {"sample_rate": 1, "wire": os.environ["WIRE"]}
 CHOICES = [
     {"sentry": {"dsn": first, **KEPT}},
     {"sentry": {"dsn": second, **KEPT}, "file": {"path": path}},
@@ -94,17 +95,26 @@ def once(things: Iterable[str]) -> set[str]:
     return set(counts)
 
 
-def test_twenty_exchanges_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wire", ["transactions", "spans"])
+def test_twenty_exchanges_under_load_lose_nothing_and_double_nothing(
+    wire: str, tmp_path: Path
+) -> None:
     path = tmp_path / "told.jsonl"
     with Receiver() as first, Receiver() as second, Receiver() as otlp:
         done = run_program(
-            UNDER_LOAD, first.dsn, second.dsn, otlp.otlp_endpoint, str(path), **ENVIRONMENT
+            UNDER_LOAD,
+            first.dsn,
+            second.dsn,
+            otlp.otlp_endpoint,
+            str(path),
+            **ENVIRONMENT,
+            WIRE=wire,
         )
         assert (done.exit_code, done.stderr) == (0, "")
         assert [r.violations for r in (first, second, otlp)] == [[], [], []]
         arrived = {
-            "first": once(span_ids(first.transactions).elements()),
-            "second": once(span_ids(second.transactions).elements()),
+            "first": once(span.span_id for span in spans_that_arrived(first, wire)),
+            "second": once(span.span_id for span in spans_that_arrived(second, wire)),
             "otlp": once(span.span_id for span in otlp.spans),
             "file": once(line["span_id"] for line in lines_of(path, "span")),
         }
