@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from spanbridge.leaving import Leaving
 from spanbridge.pipeline import Pipeline
 from spanbridge.process.hooks import Hooks
 from spanbridge.process.local_trace import LocalTraces
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from spanbridge.errors import ConfigurationError
+    from spanbridge.runtime.ledger import LedgerSnapshot
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.sentry.dsc import DscSource
     from spanbridge.settings import Settings
@@ -55,40 +58,54 @@ class Bridge:
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
+        self._leaving = Leaving()
+        self._shutdown_timeout_s = 0.0
         before_child_process_ends(self._close_with_child_process)
 
     def exchange(self, settings: Settings) -> None:
-        """Let new destinations take over; the old ones deliver what they have, then stop."""
+        """Let new destinations take over at once.
+
+        The old ones deliver what they have and stop, in the background: nobody who changes a
+        setting waits for a server that hangs.
+        """
+        self._shutdown_timeout_s = settings.shutdown_timeout_s
         old = self._pipeline
         new = Pipeline(settings, self._traces) if settings.destinations else None
         if new is not None:
             for destination in new.destinations:
                 if (source := destination.dsc_source) is not None:
                     source.decides_alone = self.decides_alone
-            new.start()
+            new.start(works=old is None)
+        if old is not None:
+            old.retire(new)
         self._lead_to(new)
         if old is not None:
-            old.close(old.settings.shutdown_timeout_s)
-            if new is not None:
-                old.intake.bequeath(new.intake)
+            self._leaving.see_off(old)
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that ended so far; false if the deadline passed first."""
+        deadline = time.monotonic() + timeout_s
+        if not self._leaving.wait_for_hand_over(timeout_s):
+            return False
         pipeline = self._pipeline
-        return pipeline is None or pipeline.flush(timeout_s)
+        is_flushed = pipeline is None or pipeline.flush(_until(deadline))
+        return self._leaving.wait(_until(deadline)) and is_flushed
 
     def close(self, timeout_s: float) -> bool:
         """Record nothing any more and deliver what is queued within the deadline.
 
         The figures of what was closed can still be read.
         """
+        deadline = time.monotonic() + timeout_s
         pipeline = self._pipeline
         self._lead_to(None)
         self._pipeline = pipeline
-        if pipeline is None:
-            return True
-        pipeline.intake.close()
-        return pipeline.close(timeout_s)
+        self._leaving.wait_for_hand_over(timeout_s)
+        is_closed = True
+        if pipeline is not None:
+            pipeline.intake.close()
+            is_closed = pipeline.close(_until(deadline))
+        return self._leaving.wait(_until(deadline)) and is_closed
 
     @property
     def is_closed(self) -> bool:
@@ -102,6 +119,10 @@ class Bridge:
             return {}
         return pipeline.statuses()
 
+    def former_ledgers(self) -> dict[str, LedgerSnapshot]:
+        """What became of what earlier settings' destinations were given, by name."""
+        return self._leaving.ledgers()
+
     @property
     def problems(self) -> tuple[ConfigurationError, ...]:
         """Destinations that were left out because what they name cannot be used."""
@@ -109,12 +130,10 @@ class Bridge:
 
     def _flush_with_provider(self) -> None:
         # Spans may still come: only the end of their provider is the end of everything.
-        if self._pipeline is not None:
-            self.flush(self._pipeline.settings.shutdown_timeout_s)
+        self.flush(self._shutdown_timeout_s)
 
     def _close_with_provider(self) -> None:
-        if self._pipeline is not None:
-            self.close(self._pipeline.settings.shutdown_timeout_s)
+        self.close(self._shutdown_timeout_s)
 
     def _close_with_child_process(self) -> None:
         self.hooks.report_end_of_process()
@@ -137,7 +156,8 @@ class Bridge:
         self.stdlib_logging.least_level = LEVELS[_least_log_level(pipeline)]
         self.hooks.is_on = settings.excepthooks
         self.processor.intake = self.reporter.intake = pipeline.intake
-        self.processor.policy = self.sampler.policy = pipeline.sampling
+        self.sampler.policy = pipeline.sampling
+        self.processor.follow(pipeline.sampling)
         RUNNING_SPANS.hold = self.processor.hold
         self.propagator.outgoing = self._outgoing(pipeline)
         self.propagator.allowed_hosts = settings.propagate_to
@@ -159,6 +179,11 @@ class Bridge:
             return Outgoing(source.is_sampled(local), source.for_next_service(local))
 
         return outgoing
+
+
+def _until(deadline: float) -> float:
+    """Seconds until a moment of monotonic time, and a few milliseconds if that has passed."""
+    return max(0.01, deadline - time.monotonic())
 
 
 def _head(pipeline: Pipeline) -> DscSource | None:

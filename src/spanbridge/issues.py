@@ -27,6 +27,7 @@ from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
 from spanbridge.record.bound import read_open_span
 from spanbridge.record.exception import read_exception_event, read_exceptions
+from spanbridge.record.identity import Identity
 from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.record.span import has_events, read_span
 from spanbridge.rules.engine import make_rules
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanbridge.decide.failure import DecidedFailure, Failure
+    from spanbridge.decide.failure import DecidedFailure, Failure, Verdicts
     from spanbridge.lane import Lane
     from spanbridge.model.failure import ExceptionRecord
     from spanbridge.model.log import LogRecord
@@ -76,6 +77,7 @@ class Issues:
         for lane in self._takers:
             self._levels.setdefault(lane.policy, []).append(lane)
         self._source = SourceReader()
+        self._identity = Identity(settings)
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._rules = make_rules(settings, is_withheld, op_of)
         self.start_empty()
@@ -152,16 +154,7 @@ class Issues:
 
     def pass_on(self, now_s: float, *, is_flush: bool = False) -> None:
         """Hand over what is decided. Call it after each fully drained batch."""
-        verdicts = self._policy.verdicts(now_s, is_flush=is_flush)
-        self._count(Outcome.MERGED, verdicts.merged)
-        self._count(Outcome.FILTERED, verdicts.recovered)
-        self._count(Outcome.FILTERED, verdicts.given_up, "too many undecided")
-        for decided in verdicts.reported:
-            self._report(decided, now_s)
-        for decided in verdicts.held:
-            self._hold(decided)
-        for event_id in verdicts.let_go:
-            self._let_go(event_id)
+        self._carry_out(self._policy.verdicts(now_s, is_flush=is_flush), now_s)
         due, merged = self._noticed.due(now_s, is_flush=is_flush)
         self._count(Outcome.MERGED, merged)
         for one in due:
@@ -171,6 +164,39 @@ class Issues:
         for decided, suppressed in self._burst.summaries(now_s, is_flush=is_flush):
             self._send(decided, self._appearance(decided), suppressed)
         self._forget_over()
+
+    def _carry_out(self, verdicts: Verdicts, now_s: float) -> None:
+        self._count(Outcome.MERGED, verdicts.merged)
+        self._count(Outcome.FILTERED, verdicts.recovered)
+        self._count(Outcome.FILTERED, verdicts.given_up, "too many undecided")
+        for decided in verdicts.reported:
+            self._report(decided, now_s)
+        for decided in verdicts.held:
+            self._hold(decided)
+        for event_id in verdicts.let_go:
+            self._let_go(event_id)
+
+    def go_on_from(self, former: Issues, now_s: float) -> bool:
+        """Take over what ``former`` has not decided, before anything is observed here.
+
+        What it has decided it reports to its own destinations, which have the spans too.
+
+        Returns:
+            Whether that was possible: without a destination that takes issues it is not.
+        """
+        if not self._takers:
+            return False
+        former._carry_out(former._policy.ruled(), now_s)
+        for event_id in list(former._held):
+            former._let_go(event_id)  # its own destinations will hold it, if it takes that long
+        settings = self._settings
+        self._policy, self._stories = former._policy, former._stories
+        self._noticed, self._over, self._burst = former._noticed, former._over, former._burst
+        former.start_empty()
+        self._policy.go_on(self._mode_of, settings.issue_decision_s)
+        self._stories.go_on(settings.max_breadcrumbs, settings.max_value_length)
+        self._burst.go_on(settings.issue_budget)
+        return True
 
     def decide_all(self, now_s: float) -> None:
         """Report what is undecided: the process is about to end."""
@@ -351,8 +377,8 @@ class Issues:
             mechanism=decided.mechanism,
             trace_id=decided.trace_id,
             span_id=decided.span_id,
-            span=decided.span,
-            local_root=root,
+            span=self._identified(decided.span),
+            local_root=self._identified(root),
             root_name=root.name if root is not None else "".join(path[:1]),
             message=_message(decided),
             template=_template(decided),
@@ -370,6 +396,9 @@ class Issues:
             if (said := sighting.annotations) is not None:
                 issue = issue.annotated(said)
         return issue
+
+    def _identified(self, span: SpanRecord | None) -> SpanRecord | None:
+        return self._identity.put_on(span) if span is not None else None
 
     def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
         if decided.noticed is not None:

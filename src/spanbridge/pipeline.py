@@ -15,6 +15,7 @@ from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
 from spanbridge.record.bound import take_bound
+from spanbridge.record.identity import Identity
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
@@ -68,8 +69,12 @@ class Pipeline:
         self._everywhere = frozenset(lane.name for lane in self._lanes)
         self._judges = frozenset(lane.name for lane in self._lanes if lane.judges_traces)
         """Of those that may keep a trace because of what happens in it."""
-        self._issues = Issues(settings, traces, self._lanes)
+        self._identity = Identity(settings)
+        self.issues = Issues(settings, traces, self._lanes)
         self.is_closed = False
+        """Whether it belongs to the past: nothing new comes, also not in a forked child."""
+        self._has_left = False
+        self._heir: Pipeline | None = None
         self._start_empty()
 
     def _start_empty(self) -> None:
@@ -78,16 +83,33 @@ class Pipeline:
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Start the threads, now and in every forked child."""
-        self._start_threads()
+    def start(self, *, works: bool = True) -> None:
+        """Start the threads, now and in every forked child.
+
+        Args:
+            works: Whether to begin at once. A predecessor has to take what ended before, and calls
+                :meth:`work` then.
+        """
+        self._start_destinations()
+        if works:
+            self.work()
         after_fork_in_child(self._after_fork)
 
-    def _start_threads(self) -> None:
+    def _start_destinations(self) -> None:
         for destination in self.destinations:
             destination.start()
+
+    def work(self) -> None:
+        """Begin to take what has ended."""
+        if self.is_working:
+            return
         self._thread = threading.Thread(target=self._run, name="spanbridge-worker", daemon=True)
         self._thread.start()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether what has ended is taken, or was."""
+        return self._thread is not None
 
     def _after_fork(self) -> None:
         if self.is_closed:
@@ -95,17 +117,18 @@ class Pipeline:
         self.intake.reset()
         self._traces.forget_lost(time.monotonic(), at_once=True)  # the parent counts them
         self._start_empty()
-        self._issues.start_empty()
+        self.issues.start_empty()
         for lane in self._lanes:
             lane.start_empty()
         for destination in self.destinations:
             destination.after_fork()
-        self._start_threads()
+        self._start_destinations()
+        self.work()
 
     def flush(self, timeout_s: float) -> bool:
         """Let everything that ended so far leave; false if the deadline passed first."""
         deadline = time.monotonic() + timeout_s
-        if not self._hand_over(timeout_s):
+        if not self._pass_on(timeout_s):
             return False
         # A list, not a generator: every destination gets its turn, also after a failure.
         flushed = [
@@ -114,25 +137,53 @@ class Pipeline:
         ]
         return all(flushed)
 
+    def retire(self, heir: Pipeline | None) -> None:
+        """Note that ``heir``, or nobody, takes the place of this one, before anybody is led there.
+
+        What is undecided stays so: what decides it may end elsewhere from now on.
+        """
+        self.is_closed = True
+        self._heir = heir
+
+    def hand_over(self) -> None:
+        """Take what ended so far, and pass on what is undecided and what still comes.
+
+        The heir begins to work then. Without one, everything is decided, and what still comes is
+        refused.
+        """
+        heir = self._heir
+        try:
+            if heir is None:
+                self.intake.close()
+            self._stop_working(self.settings.shutdown_timeout_s)
+        finally:
+            self._heir = None  # a worker that is late decides by itself
+            if heir is not None:
+                self.intake.bequeath(heir.intake)
+                heir.work()
+
     def close(self, timeout_s: float) -> bool:
         """Flush, decide what is undecided, and stop all threads within the deadline."""
-        if self.is_closed:
+        if self._has_left:
             return True
-        self.is_closed = True
+        self._has_left = self.is_closed = True
         deadline = time.monotonic() + timeout_s
-        self._is_stopping = True
-        self._is_urgent.set()
-        self.intake.wake()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s * 0.8)
+        self._stop_working(timeout_s * 0.8)
         closed = [
             destination.close(max(0.05, deadline - time.monotonic()))
             for destination in self.destinations
         ]
         return all(closed)
 
-    def _hand_over(self, timeout_s: float) -> bool:
+    def _stop_working(self, timeout_s: float) -> None:
+        self._is_stopping = True
+        self._is_urgent.set()
+        self.intake.wake()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+
+    def _pass_on(self, timeout_s: float) -> bool:
         """Wait until the worker passed on all that is queued now."""
         thread = self._thread
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
@@ -147,9 +198,7 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self.intake.wait(
-                DECISION_TICK_S if self._issues.is_waiting else TICK_S, self._is_wanted
-            )
+            self.intake.wait(DECISION_TICK_S if self.issues.is_waiting else TICK_S, self._is_wanted)
             if not self._is_wanted():
                 self._is_urgent.wait(GATHER_S)
             # BaseException too: a hook or a ``__repr__`` of the application's that raises
@@ -172,7 +221,8 @@ class Pipeline:
         try:
             now_s = time.monotonic()
             self._drain(now_s, is_flush=bool(requests))
-            self._issues.pass_on(now_s, is_flush=bool(requests))
+            if self._heir is None:
+                self.issues.pass_on(now_s, is_flush=bool(requests))
             if requests:
                 for lane in self._lanes:
                     lane.release(now_s)
@@ -183,7 +233,9 @@ class Pipeline:
     def _last_round(self) -> None:
         now_s = time.monotonic()
         self._drain(now_s, is_flush=True)
-        self._issues.decide_all(now_s)
+        heir = self._heir
+        if heir is None or heir.is_working or not heir.issues.go_on_from(self.issues, now_s):
+            self.issues.decide_all(now_s)
         for lane in self._lanes:
             lane.release(now_s, is_last=True)
         for request in self._flush_requests:
@@ -211,7 +263,7 @@ class Pipeline:
                 self._take_log(item, now_s)
             else:
                 self._take_span(*item, now_s)
-        event_ids = self._issues.event_ids()
+        event_ids = self.issues.event_ids()
         for lane in self._lanes:
             lane.pass_on(event_ids, now_s)
 
@@ -228,15 +280,15 @@ class Pipeline:
             self._leave_out(span, local, readers)
         in_flight = seen if isinstance(seen, InFlight) else None
         try:
-            if not readers and not self._issues.wants(span, local, in_flight):
-                self._issues.note(local, span)
+            if not readers and not self.issues.wants(span, local, in_flight):
+                self.issues.note(local, span)
                 return
-            record = read_span(span)
+            record = self._identity.put_on(read_span(span))
             if bound is not None:
                 bound.put_into(record.attributes)
             if seen is not None or record.events:
                 record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
-            self._issues.observe(local, record, in_flight, now_s)
+            self.issues.observe(local, record, in_flight, now_s)
         except Exception as error:
             self._fail(readers, Outcome.FAILED, "record")
             GUARD.caught("record.span", error)
@@ -266,7 +318,7 @@ class Pipeline:
 
     def _take_log(self, logged: Logged, now_s: float) -> None:
         try:
-            self._issues.observe_log(logged, now_s)
+            self.issues.observe_log(logged, now_s)
             for lane in self._lanes:
                 lane.note_log(logged.local, logged.record)
         except Exception as error:
@@ -295,7 +347,7 @@ class Pipeline:
             self._fail(local.keepers | local.kept_by_rule, Outcome.NEVER_ENDED, "")
             if reference.span_id == local.root_id:
                 self._traces.close(local)
-                self._issues.lose(local)
+                self.issues.lose(local)
                 for lane in self._lanes:
                     lane.lose(local, now_s)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,9 @@ class Telemetry:
     def configure(self, settings: Settings) -> None:
         """Take ``settings``: nothing to do if they equal the current ones.
 
-        Different settings exchange the destinations; what is queued for the old ones is delivered
-        first, within their shutdown deadline.
+        Different settings exchange the destinations at once. The old ones go on in the background
+        to deliver what they have, within their shutdown deadline; :meth:`flush` and
+        :meth:`shutdown` wait for them too.
         """
         with self._lock:
             if settings == self._settings and not self._is_closed:
@@ -123,6 +125,7 @@ class Telemetry:
             destinations=destinations,
             problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
+            former=bridge.former_ledgers() if bridge is not None else {},
         )
 
 
@@ -131,6 +134,23 @@ def _log_everything() -> None:
     logger.setLevel(logging.DEBUG)
     if not logger.handlers:
         logger.addHandler(logging.StreamHandler())
+
+
+def _resource_of_provider() -> Mapping[str, object]:
+    """What a tracer provider that somebody set before us says about the program."""
+    if "opentelemetry.sdk.trace" not in sys.modules:  # then nobody has one
+        return {}
+    from opentelemetry import trace
+
+    try:
+        attributes = dict(trace.get_tracer_provider().resource.attributes)  # type: ignore[attr-defined]
+    except Exception:  # a provider of another kind
+        return {}
+    if attributes.get("telemetry.distro.name") == "spanbridge":
+        return {}  # ours says what the settings said before
+    if str(attributes.get("service.name")).startswith("unknown_service"):
+        del attributes["service.name"]  # OpenTelemetry's word for none
+    return attributes
 
 
 TELEMETRY = Telemetry()
@@ -146,9 +166,9 @@ def configure(
 
     Everything may come from the environment instead, so most programs pass nothing. Arguments are
     the strongest source: defaults < environment profile < settings file < environment variables
-    < arguments. Equal settings again change nothing; different ones exchange the destinations, and
-    what is queued for the old ones is delivered first. Without any destination this costs no
-    thread, no socket and no request time.
+    < arguments. Equal settings again change nothing; different ones exchange the destinations at
+    once, and the old ones deliver what they have in the background. Without any destination this
+    costs no thread, no socket and no request time.
 
     Args:
         destinations: Names of the destinations, as a comma list or a sequence, or a mapping from
@@ -166,9 +186,8 @@ def configure(
             default in development). Elsewhere the program starts without the faulty part, and
             :func:`status` lists it.
     """
-    TELEMETRY.configure(
-        load({"destinations": destinations, "environment": environment, **settings})
-    )
+    arguments = {"destinations": destinations, "environment": environment, **settings}
+    TELEMETRY.configure(load(arguments, resource=_resource_of_provider()))
     return TELEMETRY
 
 

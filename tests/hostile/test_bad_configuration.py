@@ -102,9 +102,9 @@ MISTAKES = [
     ),
     Mistake(
         "authorities that cannot be read",
-        "ca_certs",
+        "SPANBRIDGE_SENTRY_CA_CERTS",
         "missing.pem",
-        "",
+        "Correct the path",
         {
             "SPANBRIDGE_SENTRY_CA_CERTS": "missing.pem",
             "SENTRY_DSN": GOOD_DSN,

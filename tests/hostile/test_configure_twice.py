@@ -177,6 +177,7 @@ def test_destinations_can_come_late_and_go_again(receiver: Receiver) -> None:
                 pass
             assert spanbridge.status().enabled == (destinations == "sentry")
         spanbridge.configure(destinations="none")
+        assert spanbridge.flush()
         assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
         """,
         receiver.dsn,

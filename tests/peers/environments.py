@@ -58,6 +58,49 @@ def peer_environment(
     return _built_once(name, content, build, peers)
 
 
+def installed_environment(
+    name: str,
+    *,
+    extras: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
+    resolution: str = "highest",
+    python: str = sys.executable,
+    peers: Path = PEERS,
+) -> Path:
+    """The folder of an environment in which spanbridge is installed as a user would do it.
+
+    The source is that of this checkout; only what stands in ``pyproject.toml`` decides what is
+    installed beside it, so a change of the source needs no new environment.
+
+    Args:
+        name: What it is for.
+        extras: The extras to install.
+        beside: Further requirements that an application may have.
+        resolution: ``highest``, or ``lowest-direct`` for the oldest versions that are allowed.
+        python: The interpreter, or its version.
+        peers: Where the folders lie.
+
+    Raises:
+        PeerUnavailable: The packages, or the interpreter, cannot be had.
+    """
+    project = REPOSITORY / "pyproject.toml"
+
+    def build(folder: Path) -> None:
+        interpreter = str(folder / "bin" / "python")
+        _run([uv(), "venv", "--quiet", "--python", python, "--no-python-downloads", str(folder)])
+        wanted, lock = folder / "beside.in", folder / "resolved.txt"
+        wanted.write_text("\n".join(beside))
+        chosen = [part for extra in extras for part in ("--extra", extra)]
+        _run([uv(), "pip", "compile", "--quiet", "--no-header", "--python", interpreter, *chosen,
+              "--resolution", resolution, str(project), str(wanted), "-o", str(lock)])  # fmt: skip
+        install = [uv(), "pip", "install", "--quiet", "--python", interpreter]
+        _run([*install, "-r", str(lock)])
+        _run([*install, "--no-deps", "--editable", str(REPOSITORY)])
+
+    content = "\n".join([python, sys.version, project.read_text(), *extras, *beside, resolution])
+    return _built_once(name, content, build, peers)
+
+
 def npm_environment(name: str, source: Path, *, peers: Path = PEERS) -> Path:
     """The folder of a program for Node; what it needs is in ``node_modules``.
 
@@ -143,6 +186,23 @@ def _run(command: list[str], cwd: Path | None = None) -> None:
         raise PeerUnavailable(failed.stderr.strip()) from failed
     except subprocess.TimeoutExpired as slow:
         raise PeerUnavailable(f"not installed within {BUILD_TIMEOUT_S} s") from slow
+
+
+def interpreter(version: str) -> str:
+    """An interpreter of another version, for example ``"3.13"``.
+
+    Raises:
+        PeerUnavailable: There is none on the path, and none of pyenv's.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = [str(path) for path in sorted(root.glob(f"versions/{version}.*/bin/python"))]
+    if (on_path := shutil.which(f"python{version}")) is not None:
+        candidates.insert(0, on_path)
+    for candidate in candidates:
+        # What is on the path may only stand for an interpreter that is not there.
+        if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    raise PeerUnavailable(f"there is no Python {version}")
 
 
 def uv() -> str:

@@ -10,7 +10,5 @@ def main() -> None:
     try:
         from spanbridge.cli.commands import app
     except ModuleNotFoundError as missing:
-        sys.exit(
-            f"The spanbridge command needs {missing.name}. Run: pip install 'spanbridge[receiver]'"
-        )
-    app()
+        sys.exit(f"The spanbridge command needs {missing.name}. Run: pip install 'spanbridge[cli]'")
+    app(prog_name="spanbridge")

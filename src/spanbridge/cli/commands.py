@@ -1,15 +1,66 @@
-"""The commands and where they live."""
+"""The commands, where they live, and what to install for them."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
 import typer
+from typer.core import TyperGroup
 
-from spanbridge.cli.explain import explain
-from spanbridge.receiver.command import receiver
 
-app = typer.Typer(help="OpenTelemetry in, Sentry out.", no_args_is_help=True, add_completion=False)
-app.command()(receiver)
-app.command()(explain)
+class _Place(NamedTuple):
+    module: str
+    function: str
+    extra: str
+    """What brings the packages it needs."""
+
+
+COMMANDS: Final = {
+    "receiver": _Place("spanbridge.receiver.command", "receiver", "receiver"),
+    "status": _Place("spanbridge.cli.status", "status", "cli"),
+    "explain": _Place("spanbridge.cli.explain", "explain", "cli"),
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is asked for: each needs packages that others do without."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        try:
+            function = getattr(import_module(place.module), place.function)
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").startswith("spanbridge"):
+                raise
+            function = _explaining(cmd_name, missing.name, place.extra)
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(function)
+        return typer.main.get_command(single)
+
+
+def _explaining(command: str, missing: str | None, extra: str) -> Any:
+    said = f"spanbridge {command} needs {missing}. Run: pip install 'spanbridge[{extra}]'"
+
+    def explain() -> None:
+        typer.echo(said, err=True)
+        raise typer.Exit(1)
+
+    explain.__doc__ = f"Needs {missing}: pip install 'spanbridge[{extra}]'."
+    return explain
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="OpenTelemetry in, Sentry out.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.callback()

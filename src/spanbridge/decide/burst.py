@@ -58,6 +58,10 @@ class Burst:
         """Kinds of which a summary is due, oldest first."""
         self._left_out = 0
 
+    def go_on(self, budget: int) -> None:
+        """Count on with another budget."""
+        self._budget = budget
+
     def admits(self, decided: DecidedFailure, fingerprint: tuple[str, ...], now_s: float) -> bool:
         """Whether a failure is reported; if not, it is remembered for the summary."""
         kind = _kind_of(decided, fingerprint)

@@ -64,6 +64,14 @@ class IssuePolicy:
         self._traces: dict[LocalTrace, Failures] = {}
         self._round = 1
 
+    def go_on(self, mode_of: ModeOf, decision_s: float) -> None:
+        """Decide from here on as other settings say; what is under decision stays so."""
+        self._rulings.go_on(mode_of)
+        self._decision_s = decision_s
+        for trace in self._traces.values():
+            for failure in trace.undecided():
+                failure.is_held = False
+
     @property
     def is_waiting(self) -> bool:
         """Whether something is under decision."""
@@ -195,6 +203,10 @@ class IssuePolicy:
                 self._decide(trace, failure, now_s, is_flush=is_flush)
             if not trace.is_deciding and not local.open:
                 del self._traces[local]
+        return self._rulings.collect()
+
+    def ruled(self) -> Verdicts:
+        """What was decided since the last verdicts, without deciding anything now."""
         return self._rulings.collect()
 
     def decide_all(self) -> None:

@@ -46,6 +46,11 @@ class Rulings:
         self._reported: list[_Reported] = []
         self._held = 0
 
+    def go_on(self, mode_of: ModeOf) -> None:
+        """Ask somebody else what applies, for destinations that hold nothing yet."""
+        self._mode_of = mode_of
+        self._held = 0
+
     def event_ids(self) -> dict[str, str]:
         """Event ids of the issues decided since the last :meth:`collect`, by failing span."""
         return {one.failure.span_id: one.failure.event_id for one in self._reported}

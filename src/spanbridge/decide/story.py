@@ -79,16 +79,20 @@ class Stories:
         max_items: int = MAX_ITEMS,
     ) -> None:
         self._read = read
-        self._max_breadcrumbs = max_breadcrumbs
-        self._max_chars = max_value_length
         self._max_items = max_items
-        self._max_items_per_trace = min(
-            max_items // 2, max(MIN_ITEMS_PER_TRACE, 2 * max_breadcrumbs)
-        )
+        self.go_on(max_breadcrumbs, max_value_length)
         self._kept: dict[int, _Kept] = {}
         """By identity of the local trace, oldest first."""
         self._room = max_items
         """Items that surely find a place, before it has to be counted how many are kept."""
+
+    def go_on(self, max_breadcrumbs: int, max_value_length: int) -> None:
+        """Tell as these settings say; what is kept of a trace so far stays."""
+        self._max_breadcrumbs = max_breadcrumbs
+        self._max_chars = max_value_length
+        self._max_items_per_trace = min(
+            self._max_items // 2, max(MIN_ITEMS_PER_TRACE, 2 * max_breadcrumbs)
+        )
 
     @property
     def held(self) -> int:
@@ -151,7 +155,7 @@ class Stories:
     def _note(self, local: LocalTrace, item: _Item) -> None:
         kept = self._kept.get(id(local)) or self._open(local)
         items = kept.items
-        if len(items) == self._max_items_per_trace:
+        if len(items) == items.maxlen:
             self._keep_flags(kept, items[0])
         items.append(item)
         self._room -= 1

@@ -194,6 +194,10 @@ class LocalTraces:
             reference = self._references.get((trace_id << 64) | parent.span_id)
         return found
 
+    def living(self) -> set[LocalTrace]:
+        """The local traces of all spans that the application still has."""
+        return {reference.local for reference in list(self._references.values())}
+
     def close(self, local: LocalTrace) -> None:
         """Forget the trace id of a local trace whose root ended, and the root itself.
 

@@ -290,6 +290,32 @@ class SamplingPolicy:
         theirs = decided.sample_rate
         return None if theirs is None else max([*others, theirs])
 
+    def goes_on_with(
+        self,
+        keepers: frozenset[str],
+        before: SamplingPolicy,
+        trace_id: int,
+        trace_state: TraceState | None,
+        upstream: Upstream | None,
+    ) -> frozenset[str]:
+        """Who keeps the rest of a trace that is under way when this policy follows another.
+
+        What was decided stays. A destination that is new keeps it if its rate does, unless nobody
+        kept it so far.
+
+        Args:
+            keepers: Who kept it.
+            before: The policy that decided so.
+            trace_id: The trace's id.
+            trace_state: The caller's.
+            upstream: What else the caller said.
+        """
+        new = self._everybody.keepers - before._everybody.keepers
+        if not keepers or not new:
+            return keepers
+        r = randomness(trace_id, trace_state, upstream)
+        return keepers | {name for name in new if r >= self._thresholds[name]}
+
 
 class DelegatingSampler(Sampler):
     """A sampler that follows the current settings, since a provider can be set only once.

@@ -76,12 +76,21 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 if not keepers and is_excluded(parent_context):
                     local.is_by_rate = False
                 self._traces.open(span, local)
+                if (now := self.policy) is not policy and now is not None:  # exchanged meanwhile
+                    _readmit(local, policy, now)
             block = get_value(BOUND, parent_context)
             if isinstance(block, Block) and (bound := block.bound).attributes:
                 local.bound[context.span_id] = bound
                 put_on(span, bound.missing_in(span.attributes or {}))
         except Exception as error:
             GUARD.caught("process.on_start", error)
+
+    def follow(self, policy: SamplingPolicy) -> None:
+        """Let another policy decide, also on who gets the rest of what is under way."""
+        before, self.policy = self.policy, policy
+        if before is not None:
+            for local in self._traces.living():
+                _readmit(local, before, policy)
 
     @staticmethod
     def _decided(
@@ -150,6 +159,12 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         if self.policy is None or context is None or not context.trace_flags.sampled:
             return NOBODY
         return self.policy.decide(context.trace_id, None, None, span.name, span.kind).keepers
+
+
+def _readmit(local: LocalTrace, before: SamplingPolicy, policy: SamplingPolicy) -> None:
+    local.keepers = policy.goes_on_with(
+        local.keepers, before, local.trace_id, local.trace_state, local.upstream
+    )
 
 
 def current_local_trace(traces: LocalTraces, context: Context | None) -> LocalTrace | None:

@@ -22,10 +22,27 @@ class LedgerSnapshot(msgspec.Struct, frozen=True):
     """Detail behind outcomes that lost something: ``"failed: http 503" -> 12``."""
     pending: dict[str, int]
 
+    def plus(self, other: LedgerSnapshot) -> LedgerSnapshot:
+        """The counts of both together."""
+        outcomes = {
+            signal: _sum(self.outcomes.get(signal, {}), other.outcomes.get(signal, {}))
+            for signal in {**self.outcomes, **other.outcomes}
+        }
+        return LedgerSnapshot(
+            _sum(self.accepted, other.accepted),
+            outcomes,
+            _sum(self.reasons, other.reasons),
+            _sum(self.pending, other.pending),
+        )
+
     @property
     def is_closed(self) -> bool:
         """Whether nothing is under way: every accepted item has its fate."""
         return not any(self.pending.values())
+
+
+def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
 
 
 class Ledger:

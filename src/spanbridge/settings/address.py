@@ -137,6 +137,11 @@ def mask_dsn(value: object) -> Shown:
     return show(_KEY_LIKE.sub(MASK, mask_user_info(value)))
 
 
+def mask_spotlight(value: object) -> Shown:
+    """What ``SENTRY_SPOTLIGHT`` holds, which is no secret but may be a URL with one."""
+    return Shown(value) if isinstance(value, SentryDsn) else mask_url(value)
+
+
 def mask_url(value: object) -> Shown:
     """A URL without user name, password and query."""
     if not isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -151,6 +152,18 @@ def choose(sources: Sources, findings: Findings) -> tuple[Chosen, ...]:
     return tuple(chosen.values())
 
 
+def source_of_choice(sources: Sources) -> str:
+    """What says where telemetry goes, or that it goes nowhere; ``"default"`` if nothing does.
+
+    Without it, those destinations are chosen whose address is set.
+    """
+    found = _list_in(sources)
+    for name in known_names(sources) if found is None else ():
+        with contextlib.suppress(ConfigurationError):  # it is noted where it is read
+            found = found or sources.find(destination_place(ENABLED, name, kind=None))
+    return found.source if found is not None else "default"
+
+
 def _list_in(sources: Sources) -> Found | None:
     argument = sources.arguments.find((DESTINATIONS.key,))
     if argument is not None:
@@ -165,7 +178,7 @@ def _named_by(listed: Found, findings: Findings) -> Iterator[Chosen]:
         names = listed.read(DESTINATIONS)
     except ConfigurationError as problem:
         # An unreadable list chooses nothing: sending to places nobody named would be worse.
-        findings.note(problem)
+        findings.note(problem, left_out="a destination")
         return
     assert isinstance(names, tuple)
     yield from (Chosen(name, listed.setting, show(name)) for name in names)

@@ -37,12 +37,14 @@ From the weakest to the strongest:
 
 1. defaults,
 2. the profile of the environment,
-3. the settings file: top level, then `[environments.<name>]`,
-4. environment variables, in the order in which each setting lists them below: later ones win,
-5. arguments of `spanbridge.configure()`.
+3. the resource of a tracer provider that was set before `spanbridge.configure()`: service,
+   release, environment and host name,
+4. the settings file: top level, then `[environments.<name>]`,
+5. environment variables, in the order in which each setting lists them below: later ones win,
+6. arguments of `spanbridge.configure()`.
 
 An empty variable counts as unset. An argument of `None` counts as not given.
-`settings.source_of("release")` tells which source won.
+`spanbridge status --settings` lists every value with the source that won.
 
 Every setting has one name. `issues` is the argument `issues=`, the key `issues` of the settings
 file and the variable `SPANBRIDGE_ISSUES`.
@@ -80,8 +82,9 @@ A `.yaml` file with the same keys works where `pyyaml` is installed.
 
 ## When a setting cannot be used
 
-There is one `ConfigurationError` line that names the setting as you wrote it, the value, what is
-wrong and what to do. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
+There is one `ConfigurationError` line that names the setting as you wrote it (in a file with its
+line), the value, what is wrong and what to do. A name that nobody declared gets one too, with the
+one that is most like it. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
 
 - a faulty destination is left out; one whose `wire` or `span_events` cannot be read goes on with
   the default,
@@ -91,7 +94,9 @@ wrong and what to do. Under `on_config_error` `raise` it is raised at start-up. 
   over the network: only `console` and `file` remain,
 - a list of destinations that cannot be read chooses nothing.
 
-`settings.problems` lists what was left out.
+`spanbridge.status().problems` lists what was left out. A variable `SENTRY_…` that is spelt almost
+like one of those below is listed there as well, and raises nothing: it may be meant for another
+tool. `SENTRY_PROFILES_SAMPLE_RATE` is known and has no effect, as no profiles are taken.
 """
 
 _DESTINATIONS_HEAD = """\
@@ -229,6 +234,7 @@ def _example_lines(title: str, rows: Iterable[_Row]) -> Iterator[str]:
     yield f"# --- {title} ---\n"
     for option, variables in rows:
         sentence = option.sentence + (f" Default: {_default(option)}." if option.by_profile else "")
+        sentence += f" Unit: {option.unit}." if option.unit else ""
         *others, own = (variable.name for variable in variables if not variable.part)
         lines = textwrap.wrap(sentence.replace("`", ""), 92)
         lines += textwrap.wrap(f"Also: {', '.join(others)}", 92) if others else []

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import RERAISE_VARIABLE
-from spanbridge.settings.choosing import DESTINATIONS, Chosen, kind_of, known_names
+from spanbridge.settings.choosing import DESTINATIONS, Chosen, is_name, kind_of, known_names
 from spanbridge.settings.declaration import PREFIX, Option, options_of
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import mask_whole, plain, show
-from spanbridge.settings.options import KINDS, destination_options
+from spanbridge.settings.options import KIND, KINDS, destination_options
+from spanbridge.settings.other_tools import SENTRY, near_misses
 from spanbridge.settings.reading import closest
-from spanbridge.settings.sources import Path, Sources, Table, destination_place, top_level_place
+from spanbridge.settings.sources import (
+    Path,
+    Sources,
+    Table,
+    destination_place,
+    destination_variable,
+    top_level_place,
+)
 from spanbridge.settings.tree import Settings
 
 _ENVIRONMENTS: Final = "environments"
@@ -71,7 +79,8 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
             if misplaced:
                 findings.note(misplaced)
         elif not (is_whole_file and key == _ENVIRONMENTS):
-            _note_unknown(label, str(key), value, known, findings)
+            meant = _meant_by_key(str(key), known, is_top_level=True)
+            _note(label, value, meant, findings)
     destinations = table.content.get(DESTINATIONS.key)
     if isinstance(destinations, Mapping):
         for name, content in destinations.items():
@@ -111,17 +120,23 @@ def _check_destination(
             problem = "it cannot be set for one destination"
             findings.note(ConfigurationError(label, shown, problem, fix), is_privacy=True)
         elif key not in known:
-            _note_unknown(label, str(key), value, {**known, **privacy}, findings)
+            meant = _meant_by_key(str(key), {**known, **privacy}, is_top_level=False)
+            _note(label, value, meant, findings)
 
 
 def _check_variables(sources: Sources, chosen: Collection[Chosen], findings: Findings) -> None:
     known = dict(_known_variables(sources, chosen))
+    ours = {name: option for name, option in known.items() if name.startswith(PREFIX)}
     for variable in sorted(sources.environ):
-        if variable.startswith(PREFIX) and variable not in known and variable != RERAISE_VARIABLE:
-            # Compared without the prefix, which would make everything alike.
-            by_suffix = {name.removeprefix(PREFIX): option for name, option in known.items()}
-            suffix, value = variable.removeprefix(PREFIX), sources.environ[variable]
-            _note_unknown(plain(variable), suffix, value, by_suffix, findings, PREFIX)
+        if variable.startswith(PREFIX) and variable not in ours and variable != RERAISE_VARIABLE:
+            meant = _meant_by_variable(variable, ours, known_names(sources))
+            value = sources.environ[variable]
+            _note(plain(variable), value, meant, findings)
+    sentrys = {name: option for name, option in known.items() if name.startswith(SENTRY)}
+    for variable, meant_name in near_misses(sources.environ, sentrys):
+        value = sources.environ[variable]
+        meant = _Meant(sentrys[meant_name], _did_you_mean(meant_name))
+        _note(plain(variable), value, meant, findings, is_ours=False)
 
 
 def _known_variables(sources: Sources, chosen: Collection[Chosen]) -> Iterator[tuple[str, Option]]:
@@ -130,29 +145,84 @@ def _known_variables(sources: Sources, chosen: Collection[Chosen]) -> Iterator[t
             yield variable.name, option
     for name in dict.fromkeys((*known_names(sources), *(one.name for one in chosen))):
         kinds = (name,) if name in KINDS else KINDS
-        for option in (option for kind in kinds for option in destination_options(kind).values()):
-            for variable in destination_place(option, name, kind=None).variables:
-                yield variable.name, option
+        for kind in kinds:
+            for option in destination_options(kind).values():
+                for variable in destination_place(option, name, kind).variables:
+                    yield variable.name, option
 
 
-def _note_unknown(
-    label: str,
-    name: str,
-    value: object,
-    known: Mapping[str, Option],
-    findings: Findings,
-    prefix: str = "",
+class _Meant(NamedTuple):
+    """What somebody probably meant by a name that means nothing."""
+
+    option: Option | None
+    fix: str
+
+
+_NOTHING: Final = _Meant(None, "Remove it, or look it up in the reference.")
+
+
+def _did_you_mean(name: str) -> str:
+    return f"Did you mean {name!r}?"
+
+
+def _meant_by_variable(variable: str, ours: Mapping[str, Option], names: Iterable[str]) -> _Meant:
+    # Compared without the prefix, which would make everything alike.
+    suffix = variable.removeprefix(PREFIX)
+    homeless = _first_homes(destination_variable)
+    if suffix.lower() in homeless:
+        name, option = homeless[suffix.lower()]
+        return _Meant(option, _did_you_mean(name))
+    for key, (_, option) in homeless.items():
+        name = suffix.lower().removesuffix(f"_{key}")
+        if name != suffix.lower() and is_name(name) and closest(name, names) is None:
+            kind = destination_variable(name, KIND.key)
+            return _Meant(option, f"If {name!r} is a destination, say what it is with {kind}.")
+    by_suffix = {name.removeprefix(PREFIX): name for name in ours}
+    near = closest(suffix, by_suffix)
+    if near is not None:
+        return _Meant(ours[by_suffix[near]], _did_you_mean(by_suffix[near]))
+    near = closest(suffix.lower(), homeless)
+    if near is not None:
+        name, option = homeless[near]
+        return _Meant(option, _did_you_mean(name))
+    return _NOTHING
+
+
+def _meant_by_key(key: str, known: Mapping[str, Option], *, is_top_level: bool) -> _Meant:
+    homes = _first_homes(lambda kind, key: f"destinations.{kind}") if is_top_level else {}
+    if key in homes:
+        home, option = homes[key]
+        return _Meant(option, f"It is a setting of a destination: set it under {home!r}.")
+    near = closest(key, known)
+    if near is not None:
+        return _Meant(known[near], _did_you_mean(near))
+    near = closest(key, homes)
+    if near is not None:
+        home, option = homes[near]
+        return _Meant(option, f"Did you mean {near!r} under {home!r}?")
+    return _NOTHING
+
+
+def _first_homes(label: Callable[[str, str], str]) -> dict[str, tuple[str, Option]]:
+    """The settings of destinations by key, each with the first kind that has it."""
+    homes: dict[str, tuple[str, Option]] = {}
+    for kind, options in KINDS.items():
+        for key, option in options_of(options).items():
+            homes.setdefault(key, (label(kind, key), option))
+    return homes
+
+
+def _note(
+    label: str, value: object, meant: _Meant, findings: Findings, *, is_ours: bool = True
 ) -> None:
-    near = closest(name, known)
     # Nobody knows what an unknown setting holds, so its value is shown only if it is likely to
     # be that of a setting that may be shown.
-    shown = known[near].mask(value) if near else mask_whole(value)
-    fix = (
-        f"Did you mean {prefix + near!r}?" if near else "Remove it, or look it up in the reference."
-    )
+    option = meant.option
+    shown = option.mask(value) if option is not None else mask_whole(value)
     findings.note(
-        ConfigurationError(label, shown, "there is no such setting", fix),
-        is_privacy=near is not None and known[near].is_privacy,
+        ConfigurationError(label, shown, "there is no such setting", meant.fix),
+        is_privacy=is_ours and option is not None and option.is_privacy,
+        is_certain=is_ours,
     )
 
 

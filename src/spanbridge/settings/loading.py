@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.model.rule import Rule
-from spanbridge.settings.choosing import Chosen, choose, is_name, kind_of, known_names
+from spanbridge.settings.choosing import (
+    Chosen,
+    choose,
+    is_name,
+    kind_of,
+    known_names,
+    source_of_choice,
+)
 from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
@@ -38,15 +46,17 @@ from spanbridge.settings.tree import Settings
 def load(
     arguments: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    resource: Mapping[str, object] | None = None,
 ) -> Settings:
     """Read the settings from every source.
 
-    Weakest to strongest: defaults, the environment's profile, the settings file, environment
-    variables, arguments.
+    Weakest to strongest: defaults, the environment's profile, the resource, the settings file,
+    environment variables, arguments.
 
     Args:
         arguments: What was passed to ``configure()``; ``None`` values count as not given.
         environ: The environment variables, by default those of the process.
+        resource: Attributes of the resource that a tracer provider of somebody else has.
 
     Returns:
         The settings. Under ``on_config_error`` ``warn`` they list in ``problems`` what was left
@@ -55,8 +65,36 @@ def load(
     Raises:
         ConfigurationError: The first unusable setting, under ``on_config_error`` ``raise``.
     """
+    preview = look_ahead(arguments, environ, resource)
+    if preview.stopped_by is not None:
+        raise preview.stopped_by
+    return preview.settings
+
+
+class Preview(NamedTuple):
+    """What :func:`load` would do.
+
+    Attributes:
+        settings: The settings, without what cannot be used.
+        stopped_by: The problem that it would raise.
+    """
+
+    settings: Settings
+    stopped_by: ConfigurationError | None
+
+
+def look_ahead(
+    arguments: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    resource: Mapping[str, object] | None = None,
+) -> Preview:
+    """Read the settings as :func:`load` does, but raise nothing."""
     findings = Findings()
-    sources = Sources(Table(arguments or {}), os.environ if environ is None else environ)
+    sources = Sources(
+        Table(arguments or {}),
+        os.environ if environ is None else environ,
+        resource=resource or {},
+    )
     sources = _with_file(sources, findings)
     environment = detect_environment(sources, findings)
     inner = sources.within(environment.name)
@@ -72,16 +110,17 @@ def load(
     check_names(sources, chosen, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
-    if values["on_config_error"] == "raise" and findings.problems:
-        raise findings.problems[0]
     values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)
     if not all(options.is_local for options in values["destinations"]):
         _take_back_what_was_not_asked_for(values, reading)
-    return Settings(
+    reading.sources_by_key["destinations"] = source_of_choice(inner)
+    settings = Settings(
         **values,
-        problems=findings.with_consequences(),
+        problems=findings.with_consequences(is_anything_left=bool(values["destinations"])),
         sources=MappingProxyType(reading.sources_by_key),
     )
+    is_stopped = settings.on_config_error == "raise" and bool(findings.certain)
+    return Preview(settings, findings.certain[0] if is_stopped else None)
 
 
 def _take_back_what_was_not_asked_for(values: dict[str, Any], reading: _Reading) -> None:
@@ -100,13 +139,13 @@ def _with_file(sources: Sources, findings: Findings) -> Sources:
             return sources
         path = str(found.read(option))
         try:
-            content = read_settings_file(path)
+            content, lines = read_settings_file(path)
         except Unusable as unusable:
             raise found.error(option, unusable) from None
     except ConfigurationError as problem:
         findings.note(problem, is_privacy=True)
         return sources
-    return Sources(sources.arguments, sources.environ, (Table(content, origin=path),))
+    return replace(sources, tables=(Table(content, origin=path, lines=lines),))
 
 
 class _Reading:
@@ -192,6 +231,7 @@ class _Reading:
 
     def _destination(self, chosen: Chosen, captured: Collection[str]) -> DestinationOptions:
         name, kind = chosen.name, kind_of(self._sources, chosen)
+        self.sources_by_key[f"destinations.{name}"] = chosen.setting
         places = {
             key: destination_place(option, name, kind)
             for key, option in options_of(KINDS[kind]).items()

@@ -77,6 +77,21 @@ def show(value: object) -> Shown:
     return Shown(plain(_short(text)))
 
 
+def told(value: object) -> bool | int | float | str | list[str] | None:
+    """A value as a status page may show it; ``None`` if nothing is set."""
+    match value:
+        case None | () | "":
+            return None
+        case bool() | int() | float():
+            return value
+        case tuple() if all(isinstance(part, str) for part in value):
+            return [plain(mask_user_info(part)) for part in value]
+        case tuple():
+            return f"{len(value)} of them"
+        case _:
+            return plain(mask_user_info(str(value)))
+
+
 def show_name(name: str) -> str:
     """A name without quotes, in the same way. It may be anything, a misplaced DSN for example."""
     return plain(_short(mask_user_info(name)))

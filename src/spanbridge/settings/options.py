@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from spanbridge.settings.address import (
     host_of,
     is_loopback,
     mask_dsn,
+    mask_spotlight,
     mask_url,
     spotlight_in,
 )
@@ -77,7 +78,7 @@ class CommonOptions:
         RATE,
         variables=(otel.SAMPLER, otel.SAMPLER_ARGUMENT),
     )
-    sample_rate_source: str = "default"
+    sample_rate_source: str = field(default="default", compare=False)
     capture_content: bool = False
     queue_max_items: int = option(
         65_536, "Spans and errors that may wait for this destination.", COUNT, unit="items"
@@ -105,6 +106,11 @@ class CommonOptions:
     @property
     def place(self) -> str:
         """Where it sends to, as a log line may show it; empty if there is nothing to say."""
+        return ""
+
+    @property
+    def manner(self) -> str:
+        """How it sends, where there is a choice, as a table may show it."""
         return ""
 
     @property
@@ -196,10 +202,15 @@ class SentryOptions(CommonOptions):
         return self.dsn.netloc if self.dsn else ""
 
     @property
+    def manner(self) -> str:
+        return self.wire
+
+    @property
     def is_local(self) -> bool:
         return self.dsn is not None and is_loopback(self.dsn.host)
 
     def verify(self) -> None:
+        _are_readable(self, "ca_certs", "cert_file", "key_file")
         if self.dsn is None:
             raise Incomplete(
                 "dsn", f"the destination {self.name} needs a DSN", "Set it to your project's DSN"
@@ -219,7 +230,7 @@ class SpotlightOptions(SentryOptions):
         "a URL.",
         DSN,
         variables=(Variable("SENTRY_SPOTLIGHT", extract=spotlight_in, reader=SPOTLIGHT),),
-        mask=mask_dsn,
+        mask=mask_spotlight,
         is_address=True,
     )
 
@@ -293,7 +304,12 @@ class OtlpOptions(CommonOptions):
     def is_local(self) -> bool:
         return is_loopback(urlsplit(self.endpoint).hostname or "")
 
+    @property
+    def manner(self) -> str:
+        return self.protocol
+
     def verify(self) -> None:
+        _are_readable(self, "certificate_file", "client_certificate_file", "client_key_file")
         if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
             raise Unusable(
                 "the OTLP exporter is not installed", "Run: pip install 'spanbridge[otlp]'"
@@ -372,6 +388,18 @@ ENABLED: Final = Option(
 def destination_options(kind: str) -> Mapping[str, Option]:
     """Everything that can be set for a destination of ``kind``, by key."""
     return {KIND.key: KIND, ENABLED.key: ENABLED, **options_of(KINDS[kind])}
+
+
+def _are_readable(options: CommonOptions, *keys: str) -> None:
+    for key in keys:
+        path = getattr(options, key)
+        if path is not None and not os.access(path, os.R_OK):
+            raise Incomplete(
+                key,
+                "there is nothing that can be read",
+                "Correct the path or its permissions",
+                path,
+            )
 
 
 def _is_installed(module: str) -> bool:

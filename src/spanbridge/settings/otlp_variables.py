@@ -14,6 +14,7 @@ from spanbridge.settings.address import http_url_of
 from spanbridge.settings.declaration import Variable
 from spanbridge.settings.reading import Reader, Unusable, text_of
 
+RESOURCE_VARIABLE: Final = "OTEL_RESOURCE_ATTRIBUTES"
 TRACES_PATH: Final = "/v1/traces"
 SHORTEST_TIMEOUT_MS: Final = 100
 
@@ -28,7 +29,7 @@ def resource_attribute(name: str) -> Variable:
                 return unquote(value.strip()) or None
         return None
 
-    return Variable("OTEL_RESOURCE_ATTRIBUTES", extract, part=name)
+    return Variable(RESOURCE_VARIABLE, extract, part=name)
 
 
 def traces_url_of(raw: object) -> str:

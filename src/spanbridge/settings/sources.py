@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable
 from spanbridge.settings.masking import Shown, plain, show
+from spanbridge.settings.otlp_variables import RESOURCE_VARIABLE
 from spanbridge.settings.reading import FaultyPart, Reader, Unusable
 from spanbridge.settings.secret_file import secret_file_variable
 
@@ -63,11 +64,13 @@ class Table:
         content: The keys and values.
         origin: The file's name, empty for arguments.
         section: The environment table this is, if it is one.
+        lines: In which line of the file a key stands, by its path in this table.
     """
 
     content: Mapping[Any, object]  # YAML keys may be anything
     origin: str = ""
     section: str = ""
+    lines: Mapping[Path, int] = field(default_factory=dict)
 
     def find(self, path: Path) -> Found | None:
         """The value at ``path``. ``None`` as a value means that nothing is said."""
@@ -97,14 +100,17 @@ class Table:
         sections = (*((self.section,) if self.section else ()), ".".join(path[:-1]))
         section = ".".join(part for part in sections if part)
         where = f"[{section}] of {self.origin}" if section else self.origin
-        return plain(f"{path[-1]} in {where}")
+        line = f" line {self.lines[path]}" if path in self.lines else ""
+        return plain(f"{path[-1]} in {where}{line}")
 
     def environment(self, name: str) -> Table | None:
         """The table of the environment ``name``, if there is one."""
         found = self.find(("environments", name))
         if found is None or not isinstance(found.value, Mapping):
             return None
-        return Table(found.value, self.origin, f"environments.{name}")
+        within = ("environments", name)
+        lines = {path[2:]: line for path, line in self.lines.items() if path[:2] == within}
+        return Table(found.value, self.origin, f"environments.{name}", lines)
 
 
 @dataclass(frozen=True)
@@ -170,11 +176,13 @@ class Sources:
         arguments: Of ``configure()``.
         environ: The environment variables.
         tables: Of the settings file, strongest first.
+        resource: What a tracer provider that somebody set before says about the program.
     """
 
     arguments: Table
     environ: Mapping[str, str]
     tables: tuple[Table, ...] = ()
+    resource: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def all_tables(self) -> tuple[Table, ...]:
@@ -199,6 +207,10 @@ class Sources:
                 yield found
         for table in self.tables:
             yield from self._in_table(table, place)
+        for variable in reversed(place.variables):
+            if variable.name == RESOURCE_VARIABLE and (value := self.resource.get(variable.part)):
+                label = f"{variable.part} in the tracer provider's resource"
+                yield Found(str(value), label, source=label)
 
     def _in_table(self, table: Table, place: Place) -> Iterator[Found]:
         for path in place.paths:

@@ -12,7 +12,9 @@ def start_line(settings: Settings) -> str:
     sending = ", ".join(_destination(options) for options in settings.destinations)
     goal = f"sending to {sending}" if sending else "sending nowhere"
     environment = f"{settings.environment} ({settings.environment_source})"
-    return plain(f"spanbridge: {goal}; environment {environment}")
+    problems = len(settings.problems)
+    amiss = f"; {problems} problem{'s' if problems > 1 else ''}" if problems else ""
+    return plain(f"spanbridge: {goal}; environment {environment}{amiss}")
 
 
 def _destination(options: DestinationOptions) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from spanbridge.settings import describe, load
+from spanbridge.settings import Settings, describe, load
+from spanbridge.settings.declaration import Option, options_of
+from spanbridge.settings.options import KINDS
+from spanbridge.settings.sources import destination_place, top_level_place
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,6 +43,35 @@ def test_the_example_file_is_accepted_as_it_stands_once_uncommented() -> None:
 
     assert len(assignments) > 40
     assert settings == load({"on_config_error": "raise", "destinations": "none"}, {})
+
+
+DECLARED = [
+    (option, place.variables[-1].name)
+    for kind in ("", *KINDS)
+    for option in options_of(KINDS[kind] if kind else Settings).values()
+    for place in [destination_place(option, kind, kind) if kind else top_level_place(option)]
+]
+
+
+@pytest.mark.parametrize(("option", "variable"), DECLARED, ids=lambda value: str(value)[:40])
+def test_every_setting_stands_in_both_files(option: Option, variable: str) -> None:
+    [block] = [b for b in describe.example_file().split("\n\n") if f"# {variable}=" in b]
+    said = " ".join(block.replace("\n# ", " ").split())
+    rows = describe.reference_page().splitlines()
+
+    assert option.sentence.replace("`", "") in said
+    assert f"Unit: {option.unit}." in said or not option.unit
+    assert any(row.startswith(f"| `{option.key}` |") and option.sentence in row for row in rows)
+
+
+def test_defaults_and_units_are_told() -> None:
+    assert "| `issue_decision_s` | seconds | `60` | `SPANBRIDGE_ISSUE_DECISION_S` |" in (
+        describe.reference_page()
+    )
+    assert "| whole number from 1 (MB) | `64` | `SPANBRIDGE_SPOOL_MAX_MB` |" in (
+        describe.reference_page()
+    )
+    assert "Unit: MB.\n# SPANBRIDGE_SPOOL_MAX_MB=64\n" in describe.example_file()
 
 
 def test_the_settings_file_of_the_reference_page_is_accepted(empty_directory: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,8 +8,6 @@ import pytest
 from spanbridge.settings import OtlpOptions, SentryOptions, Settings, SpotlightOptions, load
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.settings.conftest import WriteFile
 
 DSN = "https://key@sentry.example/1"
@@ -139,6 +138,7 @@ def test_the_otlp_endpoint_follows_the_specification(
 
 
 def test_otlp_headers_timeout_and_compression_follow_the_specification() -> None:
+    Path("ca.pem").touch()
     options = otlp(
         {
             "OTEL_EXPORTER_OTLP_HEADERS": "Api-Key=a%20b,x=1",

@@ -189,6 +189,36 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
             "Did you mean 'SPANBRIDGE_ISSUES'?",
         ),
         (
+            {"SPANBRIDGE_WIRE": "spans"},
+            "SPANBRIDGE_WIRE is 'spans': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
+        ),
+        (
+            {"SPANBRIDGE_WIER": "spans"},
+            "SPANBRIDGE_WIER is 'spans': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
+        ),
+        (
+            {"SPANBRIDGE_DSN": "topsecret"},
+            "SPANBRIDGE_DSN is ***: there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_DSN'?",
+        ),
+        (
+            {"SPANBRIDGE_HEADERS": "api-key=topsecret"},
+            "SPANBRIDGE_HEADERS is ***: there is no such setting. "
+            "Did you mean 'SPANBRIDGE_OTLP_HEADERS'?",
+        ),
+        (
+            {"SPANBRIDGE_WAREHOUSE_SAMPLE_RATE": "0.5"},
+            "SPANBRIDGE_WAREHOUSE_SAMPLE_RATE is '0.5': there is no such setting. If 'warehouse' "
+            "is a destination, say what it is with SPANBRIDGE_WAREHOUSE_KIND.",
+        ),
+        (
+            {"SPANBRIDGE_SENTYR_SAMPLE_RATE": "0.5"},
+            "SPANBRIDGE_SENTYR_SAMPLE_RATE is '0.5': there is no such setting. "
+            "Did you mean 'SPANBRIDGE_SENTRY_SAMPLE_RATE'?",
+        ),
+        (
             {"SPANBRIDGE_WHATEVER_ELSE": "private"},
             "SPANBRIDGE_WHATEVER_ELSE is ***: there is no such setting. "
             "Remove it, or look it up in the reference.",
@@ -218,7 +248,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         ),
         (
             {"SENTRY_SPOTLIGHT": "perhaps"},
-            "SENTRY_SPOTLIGHT is ***: it does not start with http:// or https://. "
+            "SENTRY_SPOTLIGHT is 'perhaps': it does not start with http:// or https://. "
             "Use true, or a URL like http://localhost:8969/stream.",
         ),
         (
@@ -245,6 +275,16 @@ def test_a_faulty_variable_is_one_line_with_the_fix(
             {"sampel_rate": 1.0},
             "configure(sampel_rate=...) is 1.0: there is no such setting. "
             "Did you mean 'sample_rate'?",
+        ),
+        (
+            {"wire": "spans"},
+            "configure(wire=...) is 'spans': there is no such setting. "
+            "It is a setting of a destination: set it under 'destinations.sentry'.",
+        ),
+        (
+            {"span_event": "logs"},
+            "configure(span_event=...) is 'logs': there is no such setting. "
+            "Did you mean 'span_events' under 'destinations.sentry'?",
         ),
         (
             {"destinations": 5},
@@ -293,43 +333,43 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
     [
         (
             "sample_rat = 0.5",
-            "sample_rat in spanbridge.toml is 0.5: there is no such setting. "
+            "sample_rat in spanbridge.toml line 1 is 0.5: there is no such setting. "
             "Did you mean 'sample_rate'?",
         ),
         (
             "[environments.staging]\nenvironment = 'x'",
-            "environment in [environments.staging] of spanbridge.toml is 'x': "
+            "environment in [environments.staging] of spanbridge.toml line 2 is 'x': "
             "it cannot be set here. Set it at the top level of the file.",
         ),
         (
             "config = 'other.toml'",
-            "config in spanbridge.toml is 'other.toml': it cannot be set here. "
+            "config in spanbridge.toml line 1 is 'other.toml': it cannot be set here. "
             "Set it as a variable or an argument.",
         ),
         (
             "[destinations.sentyr]\nsample_rate = 1",
-            "sentyr in [destinations] of spanbridge.toml is 'sentyr': there is no such "
+            "sentyr in [destinations] of spanbridge.toml line 1 is 'sentyr': there is no such "
             "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, or "
             "say what it is with SPANBRIDGE_SENTYR_KIND.",
         ),
         (
             "[destinations.sentry]\ndns = 'https://topsecret@h/1'",
-            "dns in [destinations.sentry] of spanbridge.toml is 'https://***@h/1': there is no "
-            "such setting. Did you mean 'dsn'?",
+            "dns in [destinations.sentry] of spanbridge.toml line 2 is 'https://***@h/1': there "
+            "is no such setting. Did you mean 'dsn'?",
         ),
         (
             "[destinations.file]\npath = 5",
-            "path in [destinations.file] of spanbridge.toml is 5: it is of type int, not text. "
-            "Give a text.",
+            "path in [destinations.file] of spanbridge.toml line 2 is 5: it is of type int, not "
+            "text. Give a text.",
         ),
         (
             "environments = 5",
-            "environments in spanbridge.toml is 5: it is not a table. "
+            "environments in spanbridge.toml line 1 is 5: it is not a table. "
             "Write key = value lines under it.",
         ),
         (
             "[environments]\nstaging = 5",
-            "staging in [environments] of spanbridge.toml is 5: it is not a table. "
+            "staging in [environments] of spanbridge.toml line 2 is 5: it is not a table. "
             "Write key = value lines under it.",
         ),
         (
@@ -353,7 +393,7 @@ def test_a_table_of_another_environment_may_hold_destinations_of_its_own(
         refuse({"environment": "development"}, write_file(content))
 
     assert refuse({"environment": "development"}, write_file(content + "pth = 'b'\n")) == (
-        "pth in [environments.staging.destinations.audit] of spanbridge.toml is 'b': "
+        "pth in [environments.staging.destinations.audit] of spanbridge.toml line 4 is 'b': "
         "there is no such setting. Did you mean 'path'?"
     )
 

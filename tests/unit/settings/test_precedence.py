@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,9 +48,9 @@ def test_each_stronger_source_wins_and_is_named(write_file: WriteFile) -> None:
 
     assert resolved() == ("unhandled", "default")
     environ |= write_file('issues = "none"')
-    assert resolved() == ("none", "issues in spanbridge.toml")
+    assert resolved() == ("none", "issues in spanbridge.toml line 1")
     write_file(FILE)
-    assert resolved() == ("all", "issues in [environments.staging] of spanbridge.toml")
+    assert resolved() == ("all", "issues in [environments.staging] of spanbridge.toml line 4")
     environ["SPANBRIDGE_ISSUES"] = "unhandled"
     assert resolved() == ("unhandled", "SPANBRIDGE_ISSUES")
     arguments["issues"] = "none"
@@ -66,13 +68,13 @@ def test_each_stronger_source_of_sentrys_rate_wins(write_file: WriteFile) -> Non
     content = ""
     assert resolved() == (0.3, "profile staging")
     for rate, addition, source in (
-        (0.21, "sample_rate = 0.21\n", "sample_rate in F"),
-        (0.22, "[destinations.sentry]\nsample_rate = 0.22\n", "sample_rate in [D] of F"),
-        (0.23, "[environments.staging]\nsample_rate = 0.23\n", "sample_rate in [E] of F"),
+        (0.21, "sample_rate = 0.21\n", "sample_rate in F line 1"),
+        (0.22, "[destinations.sentry]\nsample_rate = 0.22\n", "sample_rate in [D] of F line 3"),
+        (0.23, "[environments.staging]\nsample_rate = 0.23\n", "sample_rate in [E] of F line 5"),
         (
             0.24,
             "[environments.staging.destinations.sentry]\nsample_rate = 0.24\n",
-            "sample_rate in [E.D] of F",
+            "sample_rate in [E.D] of F line 7",
         ),
     ):
         content += addition
@@ -87,6 +89,47 @@ def test_each_stronger_source_of_sentrys_rate_wins(write_file: WriteFile) -> Non
     assert resolved() == (0.41, "argument")
     arguments["destinations"] = {"sentry": {"sample_rate": 0.42}}
     assert resolved() == (0.42, "argument")
+
+
+SOURCES = [
+    ("profile staging", "", {}, {}),
+    ("top of the file", "sample_rate = {}", {}, {}),
+    ("table of the file", "[destinations.sentry]\nsample_rate = {}", {}, {}),
+    ("environment's table", "[environments.staging]\nsample_rate = {}", {}, {}),
+    (
+        "environment's table of the destination",
+        "[environments.staging.destinations.sentry]\nsample_rate = {}",
+        {},
+        {},
+    ),
+    ("variable of Sentry", "", {"SENTRY_TRACES_SAMPLE_RATE": "{}"}, {}),
+    ("own variable", "", {"SPANBRIDGE_SENTRY_SAMPLE_RATE": "{}"}, {}),
+    ("short argument", "", {}, {"sample_rate": "RATE"}),
+    ("argument", "", {}, {"destinations": {"sentry": {"sample_rate": "RATE"}}}),
+]  # fmt: skip
+"""Where Sentry's rate can be said, the weakest first."""
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong"),
+    list(itertools.combinations(range(len(SOURCES)), 2)),
+    ids=lambda number: SOURCES[number][0].replace(" ", "_"),
+)
+def test_of_any_two_sources_the_stronger_wins(
+    weak: int, strong: int, write_file: WriteFile
+) -> None:
+    file, environ = "", {"SENTRY_DSN": DSN, "ENVIRONMENT": "staging"}
+    arguments: dict[str, object] = {}
+    for number in (weak, strong):
+        _, content, variables, given = SOURCES[number]
+        rate = f"0.{number + 11}"
+        file += content.format(rate) + "\n"
+        environ |= {name: value.format(rate) for name, value in variables.items()}
+        arguments |= json.loads(json.dumps(given).replace("RATE", rate))
+
+    options = sentry(load(arguments, {**environ, **write_file(file)}))
+
+    assert options.sample_rate == float(f"0.{strong + 11}")
 
 
 @pytest.mark.parametrize(
@@ -180,3 +223,25 @@ def test_a_profile_shows_local_variables_on_this_machine_only() -> None:
     assert at_home.include_locals
     assert not away.include_locals
     assert asked.include_locals
+
+
+def test_a_resource_of_somebody_else_is_stronger_than_a_profile_and_weaker_than_a_file(
+    write_file: WriteFile,
+) -> None:
+    resource = {
+        "service.name": "theirs",
+        "service.version": 2,
+        "deployment.environment.name": "staging",
+        "host.name": "",
+    }
+
+    settings = load({"dsn": DSN}, {}, resource)
+    in_file = load({"dsn": DSN}, write_file('release = "3"\nenvironment = "qa"'), resource)
+
+    assert (settings.service_name, settings.release) == ("theirs", "2")
+    assert (settings.environment, settings.destinations[0].sample_rate) == ("staging", 0.3)
+    assert settings.server_name
+    place = "in the tracer provider's resource"
+    assert settings.source_of("release") == f"service.version {place}"
+    assert settings.environment_source == f"deployment.environment.name {place}"
+    assert (in_file.service_name, in_file.release, in_file.environment) == ("theirs", "3", "qa")

@@ -217,7 +217,7 @@ def test_in_yaml_the_key_on_needs_no_quotes(refuse: Refuse, write_file: WriteFil
     environ = write_file("rules:\n  - {on: exception, issue: maybe}\n", "spanbridge.yaml")
 
     assert refuse(environ=environ) == (
-        "issue of rule 1, rules in spanbridge.yaml is 'maybe': it is not a known choice. "
+        "issue of rule 1, rules in spanbridge.yaml line 1 is 'maybe': it is not a known choice. "
         "Use unhandled, all, none."
     )
 

@@ -26,6 +26,10 @@ from spanbridge.settings import load, start_line
             {"SENTRY_ENVIRONMENT": "staging"},
             "spanbridge: sending nowhere; environment staging (SENTRY_ENVIRONMENT)",
         ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "consoel", "SPANBRIDGE_ISSUES": "al"},
+            "spanbridge: sending nowhere; environment production (default); 2 problems",
+        ),
     ],
 )
 def test_one_line_says_where_data_goes(environ: dict[str, str], line: str) -> None:

@@ -36,7 +36,7 @@ def test_a_missing_exporter_is_told_with_the_address_that_chose_it(
     assert str(problem) == (
         "OTEL_EXPORTER_OTLP_ENDPOINT is 'https://***@collector.example:4318': "
         "the OTLP exporter is not installed. Run: pip install 'spanbridge[otlp]'. "
-        "Until then nothing is sent to otlp."
+        "Until then nothing is sent anywhere."
     )
 
 

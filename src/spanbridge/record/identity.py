@@ -1,0 +1,64 @@
+"""Who the program is: the same on every item of every destination."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from spanbridge.model.span import Resource
+
+if TYPE_CHECKING:
+    from spanbridge.model.span import SpanRecord
+    from spanbridge.settings import Settings
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_VERSION: Final = "service.version"
+ENVIRONMENT: Final = "deployment.environment.name"
+OLD_ENVIRONMENT: Final = "deployment.environment"
+
+_MAX_KEPT: Final = 64
+
+
+class Identity:
+    """Service, version and environment as the settings have them, put on each span's resource.
+
+    The resource of a tracer provider is fixed once and for all, and may be somebody else's; Sentry
+    is told release and environment apart from it. What the settings do not know stays as it is.
+
+    Args:
+        settings: The resolved settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        known = {
+            SERVICE_NAME: settings.service_name,
+            SERVICE_VERSION: settings.release,
+            ENVIRONMENT: settings.environment,
+        }
+        self._attributes = {name: value for name, value in known.items() if value}
+        self._resources: dict[int, tuple[Resource, Resource]] = {}
+
+    def put_on(self, span: SpanRecord) -> SpanRecord:
+        """The span with a resource that says so; the span itself if its resource does already."""
+        resource = self._resource(span.resource)
+        if resource is span.resource:
+            return span
+        return msgspec.structs.replace(span, resource=resource)
+
+    def _resource(self, resource: Resource) -> Resource:
+        # By identity: a process has a handful of resources, and hashing one costs more.
+        known = self._resources.get(id(resource))
+        if known is None:
+            if len(self._resources) >= _MAX_KEPT:
+                self._resources.clear()
+            known = self._resources[id(resource)] = (resource, self._identified(resource))
+        return known[1]
+
+    def _identified(self, resource: Resource) -> Resource:
+        attributes = {**resource.attributes, **self._attributes}
+        if OLD_ENVIRONMENT in attributes:
+            attributes[OLD_ENVIRONMENT] = attributes[ENVIRONMENT]
+        if attributes == resource.attributes:
+            return resource
+        return msgspec.structs.replace(resource, attributes=attributes)

@@ -1,0 +1,244 @@
+"""``spanbridge status``: what the next start here would do, without doing any of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spanbridge.cli.status import NOTHING_SET, Plan, Said
+from spanbridge.settings.resolved import Resolved
+from tests.support.program import Finished, run_program
+
+KEY = "0123456789abcdef0123456789abcdef"
+DSN = f"https://{KEY}@o1.ingest.sentry.io/1"
+COMMAND = "from spanbridge.cli import main; main()"
+
+
+def status(folder: Path, *arguments: str, **variables: str) -> Finished:
+    return run_program(COMMAND, "status", *arguments, cwd=str(folder), **variables)
+
+
+def plan(folder: Path, *arguments: str, **variables: str) -> tuple[Plan, int]:
+    done = status(folder, "--json", *arguments, **variables)
+    assert done.stderr == ""
+    return msgspec.json.decode(done.stdout, type=Plan), done.exit_code
+
+
+def test_it_shows_where_everything_goes_and_why(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text(
+        'release = "app@1"\n\n[destinations.audit]\nkind = "file"\npath = "a.jsonl"\n'
+        "sample_rate = 0.25\n"
+    )
+
+    done = status(
+        tmp_path,
+        SENTRY_DSN=DSN,
+        SPANBRIDGE_SENTRY_WIRE="spans",
+        OTEL_SERVICE_NAME="shop",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4318",
+        SPANBRIDGE_CONFIG="settings.toml",
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    in_file = "in [destinations.audit] of settings.toml line"
+    assert [re.split(r" {2,}", line) for line in done.lines] == [
+        ["environment", "production (default)"],
+        ["release", "app@1 (release in settings.toml line 1)"],
+        ["service", "shop (OTEL_SERVICE_NAME)"],
+        [""],
+        ["destination", "kind", "address", "how", "traces", "chosen by"],
+        [
+            "sentry",
+            "sentry",
+            "o1.ingest.sentry.io",
+            "spans",
+            "10 % (profile production)",
+            "SENTRY_DSN",
+        ],
+        [
+            "otlp",
+            "otlp",
+            "localhost:4318",
+            "http/protobuf",
+            "100 % (default)",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ],
+        ["audit", "file", "a.jsonl", f"25 % (sample_rate {in_file} 6)", f"path {in_file} 5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "exit_code", "sends", "starts", "problem"),
+    [
+        ({"SPANBRIDGE_DESTINATIONS": "console"}, 0, True, True, ""),
+        ({"SPANBRIDGE_DESTINATIONS": "none"}, 0, False, True, ""),
+        ({"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_ENABLED": "false"}, 0, False, True, ""),
+        ({"SENTRY_DSN": DSN, "OTEL_SDK_DISABLED": "true"}, 0, False, True, ""),
+        ({}, 1, False, True, NOTHING_SET),
+        ({"SPANBRIDGE_DESTINATIONS": "consoel"}, 1, False, True, "Did you mean 'console'?"),
+        ({"SENTRY_DSN": DSN, "SPANBRIDGE_ISSUES": "al"}, 1, True, True, "Did you mean 'all'?"),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "consoel,file", "SENTRY_ENVIRONMENT": "development"},
+            1,
+            False,
+            False,
+            "Did you mean 'console'?",
+        ),
+        (
+            {"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_CA_CERTS": "missing.pem"},
+            1,
+            False,
+            True,
+            "SPANBRIDGE_SENTRY_CA_CERTS is 'missing.pem': there is nothing that can be read.",
+        ),
+    ],
+)
+def test_the_exit_code_tells_whether_all_is_as_it_was_meant(
+    variables: dict[str, str],
+    exit_code: int,
+    sends: bool,
+    starts: bool,
+    problem: str,
+    tmp_path: Path,
+) -> None:
+    told, code = plan(tmp_path, **variables)
+
+    assert (code, told.sends, told.starts) == (exit_code, sends, starts)
+    if problem:
+        [line] = told.problems
+        assert problem in line
+    else:
+        assert told.problems == []
+
+
+def test_a_start_that_would_fail_is_said(tmp_path: Path) -> None:
+    done = status(tmp_path, SENTRY_ENVIRONMENT="development", SPANBRIDGE_DESTINATIONS="consoel")
+
+    assert done.exit_code == 1
+    assert [line.partition(":")[0] for line in done.lines[-2:]] == [
+        "problem",
+        "The program would stop at the first problem",
+    ]
+
+
+def test_every_value_is_shown_with_where_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "issues: all\nrules:\n  - {on: span, name: x, drop: true}\n"
+        "environments:\n  qa:\n    max_hold_s: 7\n"
+    )
+
+    told, code = plan(
+        tmp_path,
+        "--settings",
+        SPANBRIDGE_CONFIG="s.yaml",
+        ENVIRONMENT="qa",
+        SENTRY_DSN=DSN,
+        SPANBRIDGE_EXCEPTHOOKS="off",
+    )
+
+    assert (code, told.environment) == (1, Said("qa", "ENVIRONMENT"))  # of the rule, see below
+    by_key = {one.key: one for one in told.settings or ()}
+    assert len(by_key) == len(told.settings or ()) > 40
+    for expected in (
+        Resolved("issues", "all", "issues in s.yaml line 1"),
+        Resolved("max_hold_s", 7.0, "max_hold_s in [environments.qa] of s.yaml line 6"),
+        Resolved("excepthooks", False, "SPANBRIDGE_EXCEPTHOOKS"),
+        Resolved("issue_budget", 500, "default"),
+        Resolved("release", None, "default"),
+        Resolved("on_config_error", "warn", "profile production"),
+        Resolved("destinations.sentry.dsn", "https://***@o1.ingest.sentry.io/1", "SENTRY_DSN"),
+        Resolved("destinations.sentry.sample_rate", 0.1, "profile production"),
+    ):
+        assert by_key[expected.key] == expected
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text(DSN)
+    for arguments in ((), ("--settings",), ("--settings", "--json")):
+        done = status(
+            tmp_path,
+            *arguments,
+            SENTRY_DSN_FILE="dsn",
+            SPANBRIDGE_SENTRY_HTTPS_PROXY="http://user:topsecret@proxy:3128",
+            OTEL_EXPORTER_OTLP_ENDPOINT="https://user:topsecret@c.example?key=topsecret",
+            OTEL_EXPORTER_OTLP_HEADERS="api-key=topsecret",
+            SPANBRIDGE_PASSWORD="topsecret",
+        )
+        assert "c.example" in done.stdout
+        assert KEY not in done.stdout + done.stderr
+        assert "topsecret" not in done.stdout + done.stderr
+
+
+def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
+    told, code = plan(
+        tmp_path, SPANBRIDGE_DESTINATIONS="console", SENTRY_PROFILES_SAMPLE_RATE="0.5"
+    )
+
+    assert code == 0
+    assert told.notes == [
+        "SENTRY_PROFILES_SAMPLE_RATE has no effect: spanbridge takes no profiles."
+    ]
+
+
+def test_nothing_is_started_sent_or_written(tmp_path: Path) -> None:
+    done = run_program(
+        """
+        import socket, sys, threading
+
+        def refuse(*_):
+            raise AssertionError("a connection")
+
+        socket.socket.connect = refuse
+        from spanbridge.cli import main
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code, end.code
+        assert threading.enumerate() == [threading.main_thread()]
+        loaded = [name for name in sys.modules if name.startswith("opentelemetry.sdk")]
+        assert loaded == [], loaded
+        """,
+        "status",
+        "--settings",
+        cwd=str(tmp_path),
+        SENTRY_DSN=DSN,
+        SPANBRIDGE_DESTINATIONS="sentry,file",
+        SPANBRIDGE_SPOOL_DIR=str(tmp_path / "spool"),
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "told"),
+    [
+        (("typer",), "status", "The spanbridge command needs typer. "
+         "Run: pip install 'spanbridge[cli]'"),
+        (("starlette", "uvicorn"), "receiver", "spanbridge receiver needs uvicorn. "
+         "Run: pip install 'spanbridge[receiver]'"),
+    ],
+)  # fmt: skip
+def test_a_missing_extra_is_one_sentence(
+    missing: tuple[str, ...], command: str, told: str, tmp_path: Path
+) -> None:
+    hide = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\n"
+
+    done = run_program(hide + COMMAND, command, cwd=str(tmp_path))
+
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", told + "\n")
+
+
+def test_status_needs_nothing_of_the_receiver(tmp_path: Path) -> None:
+    hide = "import sys\nfor name in ('starlette', 'uvicorn', 'google'): sys.modules[name] = None\n"
+
+    done = run_program(
+        hide + COMMAND, "status", cwd=str(tmp_path), SPANBRIDGE_DESTINATIONS="console"
+    )
+    listed = run_program(hide + COMMAND, "--help", cwd=str(tmp_path))
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Needs uvicorn: pip install" in listed.stdout
