@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -37,15 +38,17 @@ from spanbridge.settings.tree import Settings
 def load(
     arguments: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    declared: tuple[Table, ...] = (),
 ) -> Settings:
     """Read the settings from every source.
 
     Weakest to strongest: defaults, the environment's profile, the settings file, environment
-    variables, arguments.
+    variables, OpenTelemetry's configuration file, arguments.
 
     Args:
         arguments: What was passed to ``configure()``; ``None`` values count as not given.
         environ: The environment variables, by default those of the process.
+        declared: What OpenTelemetry's configuration file says to us, strongest first.
 
     Returns:
         The settings. Under ``on_config_error`` ``warn`` they list in ``problems`` what was left
@@ -55,7 +58,9 @@ def load(
         ConfigurationError: The first unusable setting, under ``on_config_error`` ``raise``.
     """
     findings = Findings()
-    sources = Sources(Table(arguments or {}), os.environ if environ is None else environ)
+    sources = Sources(
+        Table(arguments or {}), os.environ if environ is None else environ, declared=declared
+    )
     sources = _with_file(sources, findings)
     environment = detect_environment(sources, findings)
     inner = sources.within(environment.name)
@@ -104,7 +109,7 @@ def _with_file(sources: Sources, findings: Findings) -> Sources:
     except ConfigurationError as problem:
         findings.note(problem, is_privacy=True)
         return sources
-    return Sources(sources.arguments, sources.environ, (Table(content, origin=path),))
+    return replace(sources, tables=(Table(content, origin=path),))
 
 
 class _Reading:

@@ -1,0 +1,61 @@
+"""Spans that ended before our processor was on their provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spanbridge.process.local_trace import LocalTrace
+from spanbridge.process.sampling import NOBODY
+from spanbridge.runtime.guard import GUARD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spanbridge.process.span_processor import BridgeProcessor
+
+
+def hand_over(processor: BridgeProcessor, spans: Sequence[ReadableSpan]) -> None:
+    """Queue finished spans as if the processor had seen them.
+
+    Each belongs to the local trace of the topmost span above it that is there too. What cannot be
+    known afterwards is missing: exceptions are there as the text that spans recorded.
+    """
+    try:
+        for trace in _local_traces(spans):
+            _put(processor, trace)
+    except Exception as error:
+        GUARD.caught("process.hand_over", error)
+
+
+def _local_traces(spans: Sequence[ReadableSpan]) -> list[list[ReadableSpan]]:
+    """The spans by local trace, each with its root at the end."""
+    by_id = {(c.trace_id, c.span_id): span for span in spans if (c := span.get_span_context())}
+    traces: dict[tuple[int, int], list[ReadableSpan]] = {}
+    for key, span in by_id.items():
+        root = key
+        while (parent := by_id[root].parent) is not None and not parent.is_remote:
+            above = (parent.trace_id, parent.span_id)
+            if above not in by_id or above == root:
+                break
+            root = above
+        traces.setdefault(root, []).append(span)
+    for root, members in traces.items():
+        members.sort(key=lambda span: span is by_id[root])
+    return list(traces.values())
+
+
+def _put(processor: BridgeProcessor, spans: list[ReadableSpan]) -> None:
+    context = spans[-1].get_span_context()
+    policy, intake = processor.policy, processor.intake
+    if context is None or policy is None or intake is None:
+        return
+    keepers = NOBODY
+    if context.trace_flags.sampled:
+        parent = spans[-1].parent
+        remote = parent if parent is not None and parent.is_remote else None
+        keepers = policy.keepers(context.trace_id, remote, None)
+    local = LocalTrace(context.trace_id, context.span_id, keepers)
+    for span in spans:
+        intake.put((span, local, None), span is spans[-1])
