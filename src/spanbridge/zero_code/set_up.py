@@ -18,7 +18,7 @@ from spanbridge.settings.loading import load
 from spanbridge.telemetry import TELEMETRY
 from spanbridge.zero_code.concern import CONFIG_FILE
 from spanbridge.zero_code.exporter_names import LOGS_EXPORTER, METRICS_EXPORTER, ExporterNames
-from spanbridge.zero_code.start import begin, harmless
+from spanbridge.zero_code.start import begin, claim, harmless
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
@@ -32,6 +32,7 @@ _SAMPLERS_BY_RATE: Final = ("", "always_on", "always_off", "traceidratio")
 @harmless
 def set_up(auto_instrumentation_version: str | None) -> None:
     """Set up the SDK, and start."""
+    claim()
     if os.environ.get(CONFIG_FILE):
         from spanbridge.zero_code.declarative import set_up_by_file
 

@@ -50,11 +50,21 @@ def is_set_up() -> bool:
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
+_is_claimed = False
+
+
+def claim() -> bool:
+    """Whether starting is up to the caller: true once, so that what is wrong is said once."""
+    global _is_claimed
+    is_first, _is_claimed = not _is_claimed, True
+    return is_first
+
+
 @harmless
 def start() -> None:
     """Start telemetry, unless somebody did, beside whatever has set up OpenTelemetry's SDK."""
     # What was installed once and has been shut down stays so.
-    if TELEMETRY.is_configured or TELEMETRY.is_installed or not concerns_us():
+    if TELEMETRY.is_configured or TELEMETRY.is_installed or not concerns_us() or not claim():
         return
     if os.environ.get(CONFIG_FILE):
         from spanbridge.zero_code.declarative import beside_configuration_file
