@@ -124,11 +124,11 @@ def test_the_detector_knows_what_the_settings_know() -> None:
     assert done.lines == ["shop", "1.2.3", "staging"]
 
 
-def test_the_detector_says_what_is_wrong_and_finds_nothing() -> None:
+def test_a_faulty_destination_is_not_the_detectors_business() -> None:
     done = run_program(
         """
         from opentelemetry.sdk.resources import Resource
-        print("deployment.environment.name" in Resource.create().attributes)
+        print(Resource.create().attributes["deployment.environment.name"])
         """,
         OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="spanbridge",
         SENTRY_ENVIRONMENT="development",
@@ -136,9 +136,7 @@ def test_the_detector_says_what_is_wrong_and_finds_nothing() -> None:
         SENTRY_DSN="http://key@127.0.0.1:9/1",
     )
 
-    assert (done.exit_code, done.lines) == (0, ["False"])
-    [line] = done.log_lines
-    assert "SENTRY_TRACES_SAMPLE_RATE is 'much'" in line
+    assert (done.exit_code, done.stderr, done.lines) == (0, "", ["development"])
 
 
 @pytest.mark.parametrize("rate", ["0", "1"])

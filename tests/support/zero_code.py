@@ -81,7 +81,7 @@ def launched(
     folder = Path(python or sys.executable).parent
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     launcher = str(folder / "opentelemetry-instrument")
-    return running(launcher, *command, port=port, python=python, **{"PATH": path, **variables})
+    return running(launcher, *command, port=port, python=python, PATH=path, **variables)
 
 
 def run_launched(
@@ -89,7 +89,7 @@ def run_launched(
 ) -> Finished:
     """Run the Python program ``text`` under ``opentelemetry-instrument`` to its end."""
     command = ("python", "-c", textwrap.dedent(text), *arguments)
-    with launched(*command, python=python, **variables) as program:
+    with launched(*command, port=None, python=python, **variables) as program:
         return program.wait(60.0)
 
 

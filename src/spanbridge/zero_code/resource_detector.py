@@ -6,15 +6,11 @@ be imported here.
 
 from __future__ import annotations
 
-import logging
 import os
 
 from opentelemetry.sdk.resources import Resource, ResourceDetector
 
-from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import GUARD
-
-logger = logging.getLogger("spanbridge")
 
 
 class SettingsDetector(ResourceDetector):
@@ -32,13 +28,13 @@ class SettingsDetector(ResourceDetector):
         try:
             from spanbridge.settings.loading import load
             from spanbridge.settings.resource import identity
-            from spanbridge.telemetry import TELEMETRY
+            from spanbridge.zero_code.start import while_set_up
 
-            elsewhere = TELEMETRY.elsewhere
-            settings = load({}, elsewhere.environ(os.environ), elsewhere.declared)
+            elsewhere = while_set_up()
+            # What is wrong elsewhere, in a destination for example, is told when we start.
+            usable = {"on_config_error": "warn"}
+            settings = load(usable, elsewhere.environ(os.environ), elsewhere.declared)
             return Resource(identity(settings))
-        except ConfigurationError as problem:
-            logger.error("spanbridge: service, release and environment are not known: %s", problem)
         except Exception as error:
             GUARD.caught("zero_code.resource_detector", error)
         return Resource.get_empty()

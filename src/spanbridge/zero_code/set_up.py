@@ -39,7 +39,7 @@ def set_up(auto_instrumentation_version: str | None) -> None:
         set_up_by_file()
         return
     names = ExporterNames.of(os.environ)
-    elsewhere = Elsewhere(exporters=names.ours)
+    TELEMETRY.elsewhere = elsewhere = Elsewhere(exporters=names.ours)
     if names.has_others:
         _set_up_others(names, elsewhere, auto_instrumentation_version)
     elif names.asks_for_metrics:

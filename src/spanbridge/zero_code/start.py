@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
@@ -25,6 +26,7 @@ P = ParamSpec("P")
 logger = logging.getLogger("spanbridge")
 
 SENTRY: Final = "sentry"
+_LOADER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 
 
 def harmless(function: Callable[P, None]) -> Callable[P, None]:
@@ -66,15 +68,33 @@ def start() -> None:
     # What was installed once and has been shut down stays so.
     if TELEMETRY.is_configured or TELEMETRY.is_installed or not concerns_us() or not claim():
         return
+    begin(
+        beside_another() if is_set_up() else Elsewhere(exporters=ExporterNames.of(os.environ).ours)
+    )
+
+
+def beside_another() -> Elsewhere:
+    """What matters for us if somebody else sets up the SDK.
+
+    Raises:
+        ConfigurationError: OpenTelemetry's configuration file cannot be used.
+    """
     if os.environ.get(CONFIG_FILE):
         from spanbridge.zero_code.declarative import beside_configuration_file
 
-        begin(beside_configuration_file())
-    elif is_set_up():
-        names = ExporterNames.beside_another_set_up(os.environ)
-        begin(Elsewhere(exporters=names.ours, sends_otlp=names.sends_otlp))
-    else:
-        begin(Elsewhere(exporters=ExporterNames.of(os.environ).ours))
+        return beside_configuration_file()
+    names = ExporterNames.beside_another_set_up(os.environ)
+    return Elsewhere(exporters=names.ours, sends_otlp=names.sends_otlp)
+
+
+def while_set_up() -> Elsewhere:
+    """What matters for us, asked while the SDK is being set up.
+
+    Raises:
+        ConfigurationError: OpenTelemetry's configuration file cannot be used.
+    """
+    is_launched = _LOADER in sys.modules
+    return beside_another() if is_launched and not _is_claimed else TELEMETRY.elsewhere
 
 
 def begin(elsewhere: Elsewhere) -> None:
