@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from spanbridge.process.local_trace import LocalTrace
 from spanbridge.process.sampling import NOBODY
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.process.span_processor import BridgeProcessor
+
+Key: TypeAlias = tuple[int, int]
+"""A trace id and a span id."""
 
 
 def hand_over(processor: BridgeProcessor, spans: Sequence[ReadableSpan]) -> None:
@@ -32,18 +35,35 @@ def hand_over(processor: BridgeProcessor, spans: Sequence[ReadableSpan]) -> None
 def _local_traces(spans: Sequence[ReadableSpan]) -> list[list[ReadableSpan]]:
     """The spans by local trace, each with its root at the end."""
     by_id = {(c.trace_id, c.span_id): span for span in spans if (c := span.get_span_context())}
-    traces: dict[tuple[int, int], list[ReadableSpan]] = {}
+    traces: dict[Key, list[ReadableSpan]] = {}
     for key, span in by_id.items():
-        root = key
-        while (parent := by_id[root].parent) is not None and not parent.is_remote:
-            above = (parent.trace_id, parent.span_id)
-            if above not in by_id or above == root:
-                break
-            root = above
-        traces.setdefault(root, []).append(span)
+        traces.setdefault(_root(key, by_id), []).append(span)
     for root, members in traces.items():
         members.sort(key=lambda span: span is by_id[root])
     return list(traces.values())
+
+
+def _root(key: Key, by_id: dict[Key, ReadableSpan]) -> Key:
+    """The topmost span above one; where parents go round in circles, the least of them."""
+    passed = {key: None}
+    while (parent := by_id[key].parent) is not None and not parent.is_remote:
+        key = (parent.trace_id, parent.span_id)
+        if key in passed:
+            return min(_circle(key, by_id))
+        if key not in by_id:
+            break
+        passed[key] = None
+    return next(reversed(passed))
+
+
+def _circle(key: Key, by_id: dict[Key, ReadableSpan]) -> set[Key]:
+    found: set[Key] = set()
+    while key not in found:
+        found.add(key)
+        parent = by_id[key].parent
+        assert parent is not None
+        key = (parent.trace_id, parent.span_id)
+    return found
 
 
 def _put(processor: BridgeProcessor, spans: list[ReadableSpan]) -> None:
