@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.zero_code import run_launched, serving
+from tests.support.program import REPOSITORY
+from tests.support.zero_code import FASTAPI, run_launched, serving
 
 WORK = """
 from opentelemetry import propagate, trace
@@ -35,7 +37,7 @@ propagator:
   composite:
     - tracecontext:
     - baggage:
-    - sentry:
+    - spanbridge:
 tracer_provider:
   sampler:
     spanbridge:
@@ -80,6 +82,9 @@ distribution:
       sentry:
         dsn: ${THE_DSN}
 """
+
+
+GUIDE = REPOSITORY / "docs" / "guides" / "zero-code.md"
 
 
 @pytest.fixture
@@ -132,10 +137,6 @@ def test_what_the_file_says_arrives_once(
 def test_a_service_configured_by_file_streams_without_a_span_per_part(
     receiver: Receiver, beside: str, file: Path, tmp_path: Path
 ) -> None:
-    import httpx
-
-    from tests.support.zero_code import FASTAPI
-
     file.write_text(EVERYTHING)
     with serving(
         tmp_path,
@@ -152,6 +153,22 @@ def test_a_service_configured_by_file_streams_without_a_span_per_part(
         receiver.wait_for(lambda r: len(r.transactions) == 2 and r.issues)
 
     assert at_sentry(receiver) == {"GET /stream": 1, "GET /closed": 1}
+
+
+def test_the_file_that_the_guide_shows_works(receiver: Receiver, beside: str, file: Path) -> None:
+    file.write_text(GUIDE.read_text().partition("```yaml\n")[2].partition("```")[0])
+    done = run_launched(
+        WORK,
+        python=beside,
+        OTEL_CONFIG_FILE=str(file),
+        OTEL_PYTHON_DISTRO="spanbridge",
+        SENTRY_DSN=receiver.dsn,
+        SENTRY_TRACES_SAMPLE_RATE="1",
+    )
+
+    assert (done.exit_code, at_sentry(receiver)) == (0, ONCE)
+    [issue] = receiver.issues
+    assert issue.payload["environment"] == "staging"
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,28 @@ def test_every_worker_has_one_bridge(
     assert receiver.violations == []
 
 
+@pytest.mark.parametrize(
+    "propagators", ["tracecontext,baggage", "spanbridge,tracecontext,baggage", "baggage,sentry"]
+)
+def test_a_callers_decision_counts_whatever_propagators_are_named(
+    receiver: Receiver, tmp_path: Path, propagators: str
+) -> None:
+    """``sentry`` is the propagator of sentry-sdk, which takes every caller's trace as sampled."""
+    variables = {"SENTRY_DSN": receiver.dsn, "OTEL_PROPAGATORS": propagators}
+    with serving(tmp_path, FASTAPI, **variables) as service:
+        for number, flag in enumerate(("-1", "-0", "")):
+            trace_id = f"{CALLERS_TRACE[:-1]}{number}"
+            caller = {"sentry-trace": f"{trace_id}-{'b' * 16}{flag}"}
+            answer = httpx.get(f"{service.url}/work/1", headers=caller).json()
+            passed_on = answer["headers"]["sentry-trace"]
+            assert passed_on.startswith(trace_id)
+            assert passed_on.endswith(flag or "-1")
+        stop(service)
+
+    kept = Counter(t["contexts"]["trace"]["trace_id"][-1] for t in transactions(receiver))
+    assert kept == {"0": 1, "2": 1}
+
+
 def test_a_script_tells_of_its_spans_its_log_and_its_end(receiver: Receiver) -> None:
     done = run_launched(
         """

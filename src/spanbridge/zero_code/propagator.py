@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SentryPropagator(TextMapPropagator):
-    """``sentry`` in ``OTEL_PROPAGATORS``: reads and passes on Sentry's headers.
+    """``spanbridge`` in ``OTEL_PROPAGATORS``: reads and passes on Sentry's headers.
 
     Once the bridge is there, its propagator stands around all others and does the same with what
     it knows of the trace; this one then does nothing.
