@@ -105,7 +105,13 @@ def test_a_service_that_knows_nothing_has_the_whole_bridge(
 @pytest.mark.parametrize(
     ("serve", "program", "options"),
     [
-        pytest.param(serving, FASTAPI, ("--workers", "2"), id="uvicorn, 2 workers"),
+        pytest.param(
+            serving,
+            FASTAPI,
+            # It kills a worker that takes longer to start, as one may on a busy machine.
+            ("--workers", "2", "--timeout-worker-healthcheck", "60"),
+            id="uvicorn, 2 workers",
+        ),
         pytest.param(
             serving_wsgi,
             FASTAPI,
