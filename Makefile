@@ -44,6 +44,8 @@ lock: $(READY) ## renew the pinned versions
 	  --no-annotate tests/peers/instrumentations.in -o tests/peers/instrumentations.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate tests/peers/sentry_cli.in -o tests/peers/sentry_cli.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate tests/peers/zero_code.in -o tests/peers/zero_code.lock
 	npm install --prefix tests/peers/spotlight --package-lock-only --ignore-scripts \
 	  --omit-lockfile-registry-resolved --no-audit --no-fund
 clean: ## remove everything that was built

@@ -12,6 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from spanbridge.runtime.guard import GUARD
+from spanbridge.settings.resource import identity
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LogRecordProcessor
@@ -53,7 +54,8 @@ def _install_traces(bridge: Bridge, resource: Resource) -> None:
         provider.add_span_processor(bridge.processor)
         trace.set_tracer_provider(provider)
     elif _takes(provider, "add_span_processor", bridge.processor):
-        bridge.decides_alone = False
+        sampler = getattr(provider, "sampler", None)
+        bridge.decides_alone = getattr(sampler, "leads_to", sampler) is bridge.sampler
     else:
         GUARD.report(
             "tracer provider without processors",
@@ -98,13 +100,13 @@ def _takes(provider: object, method: str, processor: SpanProcessor | LogRecordPr
 
 
 def _resource(settings: Settings) -> Resource:
-    attributes: dict[str, str] = {
-        "deployment.environment.name": settings.environment,
+    return Resource.create(resource_attributes(settings))
+
+
+def resource_attributes(settings: Settings) -> dict[str, str]:
+    """What a provider that is made for us says of the process."""
+    return {
+        **identity(settings),
         "telemetry.distro.name": "spanbridge",
         "telemetry.distro.version": version("spanbridge"),
     }
-    if settings.service_name:
-        attributes["service.name"] = settings.service_name
-    if settings.release:
-        attributes["service.version"] = settings.release
-    return Resource.create(attributes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -11,9 +12,12 @@ from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.status import Status
 from spanbridge.settings import Settings, load, start_line
+from spanbridge.settings.elsewhere import Elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.bridge import Bridge
     from spanbridge.errors import ConfigurationError
@@ -29,6 +33,9 @@ class Telemetry:
         after_fork_in_child(self._renew_lock)
         self._settings: Settings | None = None
         self._bridge: Bridge | None = None
+        self._is_installed = False
+        self.elsewhere = Elsewhere()
+        """What others said and did that every configuration has to reckon with."""
 
     def _renew_lock(self) -> None:
         # In a forked child it may be held by a thread that exists in the parent only.
@@ -45,8 +52,8 @@ class Telemetry:
             if settings == self._settings and not self._is_closed:
                 self._chain(settings)
                 return
-            if settings.destinations and self._bridge is None:
-                self._bridge = self._install(settings)
+            if settings.destinations and not self._is_installed:
+                self._install(settings)
             if self._bridge is not None:
                 self._bridge.exchange(settings)
                 self._chain(settings)
@@ -66,15 +73,40 @@ class Telemetry:
         noticed = self._settings.problems if self._settings is not None else ()
         return noticed + (self._bridge.problems if self._bridge is not None else ())
 
-    @staticmethod
-    def _install(settings: Settings) -> Bridge:
+    def prepare(self) -> Bridge:
+        """The parts for OpenTelemetry, which do nothing until something is configured.
+
+        For who needs one of them before the providers are there.
+        """
         # The SDK is imported only now: a program that sends nothing pays nothing.
         from spanbridge.bridge import Bridge
+
+        with self._lock:
+            if self._bridge is None:
+                self._bridge = Bridge()
+            return self._bridge
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether settings were given, and not taken back by :meth:`shutdown`."""
+        return self._settings is not None
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether OpenTelemetry's providers and propagators lead to us, for good."""
+        return self._is_installed
+
+    def hand_over(self, spans: Sequence[ReadableSpan]) -> None:
+        """Take spans that ended before we were installed."""
+        from spanbridge.process.handed_over import hand_over
+
+        hand_over(self.prepare().processor, spans)
+
+    def _install(self, settings: Settings) -> None:
         from spanbridge.installation import install
 
-        bridge = Bridge()
-        install(bridge, settings)
-        return bridge
+        install(self.prepare(), settings)
+        self._is_installed = True
 
     def _chain(self, settings: Settings) -> None:
         if self._bridge is None or not settings.destinations:
@@ -187,7 +219,15 @@ def configure(
             :func:`status` lists it.
     """
     arguments = {"destinations": destinations, "environment": environment, **settings}
-    TELEMETRY.configure(load(arguments, resource=_resource_of_provider()))
+    elsewhere = TELEMETRY.elsewhere
+    TELEMETRY.configure(
+        load(
+            arguments,
+            elsewhere.environ(os.environ),
+            _resource_of_provider(),
+            elsewhere.declared,
+        )
+    )
     return TELEMETRY
 
 

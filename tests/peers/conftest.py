@@ -12,6 +12,7 @@ from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.instrumentations import instrumented_python
 from tests.peers.postgres import postgres_server
 from tests.peers.spotlight import Spotlight, spotlight_server
+from tests.peers.zero_code import zero_code_python
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,12 @@ def postgres() -> Iterator[str]:
             yield url
     except PeerUnavailable as reason:
         skip_or_fail("PostgreSQL", reason)
+
+
+@pytest.fixture(scope="session")
+def beside() -> str:
+    """The interpreter of an environment where others set up OpenTelemetry too."""
+    try:
+        return str(zero_code_python())
+    except PeerUnavailable as reason:
+        skip_or_fail("The environment of other distributions", reason)

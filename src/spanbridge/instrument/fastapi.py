@@ -11,7 +11,8 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import GUARD
 
 try:
-    from fastapi import FastAPI
+    # Not from the package, where OpenTelemetry may have put its own subclass.
+    from fastapi.applications import FastAPI
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
     from opentelemetry.util.http import parse_excluded_urls

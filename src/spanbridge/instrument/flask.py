@@ -81,16 +81,16 @@ def instrument_app(
     Raises:
         ConfigurationError: At import of this module, if the extra is missing.
     """
-    if _EXTENSION in app.extensions:
+    urls = passthrough.get("excluded_urls")
+    log = ExceptionLog("flask", "auto.http.flask", logger_provider)
+    excluded = get_excluded_urls("FLASK") if urls is None else parse_excluded_urls(urls)
+    if (former := app.extensions.get(_EXTENSION)) is not None:
+        former.take(log, excluded)
         return
     if app._got_first_request:  # nothing public tells, and Flask would refuse halfway
         GUARD.report("instrument.flask: too late", "the application serves already")
         return
-    urls = passthrough.get("excluded_urls")
-    glue = _Glue(
-        ExceptionLog("flask", "auto.http.flask", logger_provider),
-        get_excluded_urls("FLASK") if urls is None else parse_excluded_urls(urls),
-    )
+    glue = _Glue(log, excluded)
     app.extensions[_EXTENSION] = glue
     if not getattr(app, "_is_instrumented_by_opentelemetry", False):
         # OpenTelemetry counts active requests to excluded URLs too.
@@ -101,6 +101,13 @@ def instrument_app(
     app.teardown_request(glue.report_unhandled)
     app.handle_user_exception = glue.noticing(app.handle_user_exception)  # type: ignore[method-assign,assignment]
     app.wsgi_app = glue.around(app.wsgi_app)  # type: ignore[method-assign,assignment]
+
+
+def instrument_unasked(app: flask.Flask) -> None:
+    """:func:`instrument_app` with nothing given; a later call of that gives it its arguments."""
+    instrument_app(app)
+    if (glue := app.extensions.get(_EXTENSION)) is not None:
+        glue.is_asked_for = False
 
 
 class _Failures:
@@ -127,12 +134,21 @@ class _Failures:
 
 class _Glue:
     def __init__(self, log: ExceptionLog, excluded: ExcludeList) -> None:
-        self._log = log
-        # Nothing public tells that a list is empty, as it mostly is.
-        self._excluded = excluded if getattr(excluded, "_excluded_urls", True) else None
+        self.is_asked_for = False
+        """Whether the application called for it, with arguments of its own."""
+        self.take(log, excluded)
         self._double = DoubleInstrumentation("instrument.flask")
         self.serve_excluded: WSGIApplication | None = None
         """The application without OpenTelemetry's layer."""
+
+    def take(self, log: ExceptionLog, excluded: ExcludeList) -> None:
+        """Take the application's arguments, the first that it gives."""
+        if self.is_asked_for:
+            return
+        self.is_asked_for = True
+        self._log = log
+        # Nothing public tells that a list is empty, as it mostly is.
+        self._excluded = excluded if getattr(excluded, "_excluded_urls", True) else None
 
     def remember_span(self) -> None:
         """Runs after OpenTelemetry's function, which has just made its span current."""

@@ -50,7 +50,7 @@ def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings
         findings: Takes the problems.
     """
     _check_keys(sources.arguments, sources, findings)
-    for table in sources.tables:
+    for table in (*sources.declared, *sources.tables):
         _check_keys(table, sources, findings)
         _check_environments(table, sources, findings)
     _check_variables(sources, chosen, findings)

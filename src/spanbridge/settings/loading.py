@@ -47,16 +47,18 @@ def load(
     arguments: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     resource: Mapping[str, object] | None = None,
+    declared: tuple[Table, ...] = (),
 ) -> Settings:
     """Read the settings from every source.
 
     Weakest to strongest: defaults, the environment's profile, the resource, the settings file,
-    environment variables, arguments.
+    environment variables, OpenTelemetry's configuration file, arguments.
 
     Args:
         arguments: What was passed to ``configure()``; ``None`` values count as not given.
         environ: The environment variables, by default those of the process.
         resource: Attributes of the resource that a tracer provider of somebody else has.
+        declared: What OpenTelemetry's configuration file says to us, strongest first.
 
     Returns:
         The settings. Under ``on_config_error`` ``warn`` they list in ``problems`` what was left
@@ -65,7 +67,7 @@ def load(
     Raises:
         ConfigurationError: The first unusable setting, under ``on_config_error`` ``raise``.
     """
-    preview = look_ahead(arguments, environ, resource)
+    preview = look_ahead(arguments, environ, resource, declared)
     if preview.stopped_by is not None:
         raise preview.stopped_by
     return preview.settings
@@ -87,6 +89,7 @@ def look_ahead(
     arguments: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     resource: Mapping[str, object] | None = None,
+    declared: tuple[Table, ...] = (),
 ) -> Preview:
     """Read the settings as :func:`load` does, but raise nothing."""
     findings = Findings()
@@ -94,6 +97,7 @@ def look_ahead(
         Table(arguments or {}),
         os.environ if environ is None else environ,
         resource=resource or {},
+        declared=declared,
     )
     sources = _with_file(sources, findings)
     environment = detect_environment(sources, findings)

@@ -177,22 +177,27 @@ class Sources:
         environ: The environment variables.
         tables: Of the settings file, strongest first.
         resource: What a tracer provider that somebody set before says about the program.
+        declared: Of OpenTelemetry's configuration file, strongest first.
     """
 
     arguments: Table
     environ: Mapping[str, str]
     tables: tuple[Table, ...] = ()
     resource: Mapping[str, object] = field(default_factory=dict)
+    declared: tuple[Table, ...] = ()
 
     @property
     def all_tables(self) -> tuple[Table, ...]:
-        """Arguments, then the settings file."""
-        return (self.arguments, *self.tables)
+        """Arguments, then what OpenTelemetry's file declares, then the settings file."""
+        return (self.arguments, *self.declared, *self.tables)
 
     def within(self, environment: str) -> Sources:
         """The same with the environment's own table in front of the file's others."""
-        inner = [table.environment(environment) for table in self.tables]
-        return replace(self, tables=(*(table for table in inner if table), *self.tables))
+        return replace(
+            self,
+            tables=_with_inner(self.tables, environment),
+            declared=_with_inner(self.declared, environment),
+        )
 
     def find(self, place: Place) -> Found | None:
         """What the strongest source says. Raises ``ConfigurationError`` for a secret's file."""
@@ -200,7 +205,8 @@ class Sources:
 
     def said(self, place: Place) -> Iterator[Found]:
         """Everything that is said about one setting, strongest first."""
-        yield from self._in_table(self.arguments, place)
+        for table in (self.arguments, *self.declared):
+            yield from self._in_table(table, place)
         for variable in reversed(place.variables):
             found = self._in_variable(variable)
             if found is not None:
@@ -229,3 +235,8 @@ class Sources:
         if value is None:
             return None
         return Found(value, variable.label, variable.reader, source=variable.label)
+
+
+def _with_inner(tables: tuple[Table, ...], environment: str) -> tuple[Table, ...]:
+    inner = [table.environment(environment) for table in tables]
+    return (*(table for table in inner if table), *tables)

@@ -1,0 +1,80 @@
+"""OpenTelemetry's configuration file (``OTEL_CONFIG_FILE``), with our settings in it.
+
+They stand below ``distribution: spanbridge:``, and below exporters named ``sentry``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.elsewhere import Elsewhere
+from spanbridge.settings.sources import Table
+from spanbridge.telemetry import TELEMETRY
+from spanbridge.zero_code.concern import CONFIG_FILE
+from spanbridge.zero_code.start import begin
+
+if TYPE_CHECKING:
+    from opentelemetry.configuration import OpenTelemetryConfiguration
+
+_OURS: Final = "spanbridge"
+
+
+def set_up_by_file() -> None:
+    """Set up the SDK as the file says, and start.
+
+    Raises:
+        ConfigurationError: The file cannot be used, so it is unknown what may leave.
+    """
+    content = _read()
+    if content.disabled:
+        return
+    from opentelemetry.configuration import configure_sdk
+
+    elsewhere = _elsewhere(content)
+    TELEMETRY.elsewhere = elsewhere  # a resource detector of ours may ask
+    try:
+        configure_sdk(content)
+    except Exception as error:
+        raise _unusable(str(error), "Correct it there.") from error
+    begin(Elsewhere(exporters=elsewhere.exporters, sends_otlp=elsewhere.sends_otlp))
+
+
+def beside_configuration_file() -> Elsewhere:
+    """What the file says to us, where somebody else has set up the SDK by it.
+
+    Raises:
+        ConfigurationError: The file cannot be used.
+    """
+    return _elsewhere(_read())
+
+
+def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
+    # In the file nothing is said by OpenTelemetry's variables: what spans leave by is written out.
+    ours = (content.distribution or {}).get(_OURS)
+    if ours is None:
+        return Elsewhere(exporters="", sends_otlp=True)
+    if not isinstance(ours, Mapping):
+        raise _unusable("distribution.spanbridge is not a table", "Write key: value lines.")
+    table = Table(ours, origin=f"distribution.{_OURS} of {os.environ[CONFIG_FILE]}")
+    return Elsewhere(exporters="", sends_otlp=True, declared=(table,))
+
+
+def _read() -> OpenTelemetryConfiguration:
+    try:
+        from opentelemetry.configuration import load_config_file
+    except ImportError:
+        raise _unusable(
+            "reading it needs a package that is not installed",
+            "Run: pip install 'opentelemetry-sdk[file-configuration]'",
+        ) from None
+    try:
+        return load_config_file(os.environ[CONFIG_FILE])
+    except Exception as error:
+        raise _unusable(str(error), "Correct it there.") from error
+
+
+def _unusable(problem: str, fix: str) -> ConfigurationError:
+    return ConfigurationError(CONFIG_FILE, os.environ.get(CONFIG_FILE), problem, fix)

@@ -1,0 +1,108 @@
+"""Sets up OpenTelemetry's SDK with our parts in it, and with exporters of others where asked for.
+
+Without any of those it is what ``spanbridge.configure()`` does. With them OpenTelemetry's own
+configurator makes the providers, as its variables say, and we join as with any provider.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from spanbridge.errors import ConfigurationError
+from spanbridge.settings.elsewhere import TRACES_EXPORTER, Elsewhere
+from spanbridge.settings.loading import load
+from spanbridge.telemetry import TELEMETRY
+from spanbridge.zero_code.concern import CONFIG_FILE
+from spanbridge.zero_code.exporter_names import LOGS_EXPORTER, METRICS_EXPORTER, ExporterNames
+from spanbridge.zero_code.start import begin, claim, harmless
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+logger = logging.getLogger("spanbridge")
+
+_SAMPLERS_BY_RATE: Final = ("", "always_on", "always_off", "traceidratio")
+"""Samplers that are a rate of each destination."""
+
+
+@harmless
+def set_up(auto_instrumentation_version: str | None) -> None:
+    """Set up the SDK, and start."""
+    claim()
+    if os.environ.get(CONFIG_FILE):
+        from spanbridge.zero_code.declarative import set_up_by_file
+
+        set_up_by_file()
+        return
+    names = ExporterNames.of(os.environ)
+    TELEMETRY.elsewhere = elsewhere = Elsewhere(exporters=names.ours)
+    if names.has_others:
+        _set_up_others(names, elsewhere, auto_instrumentation_version)
+    elif names.asks_for_metrics:
+        from spanbridge.zero_code.metrics_exporter import tell_no_metrics
+
+        tell_no_metrics()
+    begin(elsewhere)
+
+
+def tell_failed(whose: str, error: Exception) -> None:
+    """Say that OpenTelemetry's SDK was not set up by somebody else; we go on without."""
+    logger.error(
+        "spanbridge: the configurator %s failed, so OpenTelemetry's own exporters are missing: %s",
+        whose,
+        error,
+    )
+
+
+def _set_up_others(names: ExporterNames, elsewhere: Elsewhere, version: str | None) -> None:
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+    from spanbridge.installation import resource_attributes
+
+    arguments: dict[str, Any] = {}
+    try:
+        settings = load({}, elsewhere.environ(os.environ))
+    except ConfigurationError:  # which is told of when we start; theirs need not suffer
+        pass
+    else:
+        arguments["resource_attributes"] = resource_attributes(settings)
+        if settings.destinations and not names.traces:
+            arguments["sampler"] = _our_sampler()
+    variables = {
+        TRACES_EXPORTER: names.traces,
+        LOGS_EXPORTER: names.logs,
+        METRICS_EXPORTER: names.metrics,
+    }
+    try:
+        with _with_variables(variables):
+            configurator = _OTelSDKConfigurator()  # type: ignore[no-untyped-call]
+            configurator.configure(auto_instrumentation_version=version, **arguments)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        tell_failed("of OpenTelemetry's SDK", error)
+
+
+def _our_sampler() -> Sampler | None:
+    """Ours, unless somebody else's is asked for."""
+    asked_for = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    if asked_for.removeprefix("parentbased_") not in _SAMPLERS_BY_RATE:
+        return None
+    return TELEMETRY.prepare().sampler
+
+
+@contextmanager
+def _with_variables(variables: dict[str, str]) -> Iterator[None]:
+    """Other values for a moment; nothing else takes the names of exporters but variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
