@@ -164,7 +164,7 @@ def test_the_command_shows_it_and_sends_nothing(tmp_path: Path) -> None:
 
     shown = command(tmp_path, "everything.jsonl", "--config", "tried.toml")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "0.25 (sample_rate in [destinations.sentry] of tried.toml)" in shown.stdout
+    assert "0.25 (sample_rate in [destinations.sentry] of tried.toml line 3)" in shown.stdout
     as_json = command(tmp_path, "everything.jsonl", "--config", "tried.toml", "--json")
     [explanation] = map(json.loads, as_json.stdout.splitlines())
     assert [fate["destination"] for fate in explanation["fates"]] == ["sentry"]

@@ -126,7 +126,7 @@ def test_a_start_that_would_fail_is_said(tmp_path: Path) -> None:
 
 def test_every_value_is_shown_with_where_it_came_from(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
-        "issues: all\nrules:\n  - {on: span, name: x, drop: true}\n"
+        "issues: all\nrules:\n  - {on: span, name: x, wrong: true}\n"
         "environments:\n  qa:\n    max_hold_s: 7\n"
     )
 
