@@ -114,6 +114,11 @@ class CommonOptions:
         return ""
 
     @property
+    def share(self) -> str:
+        """How much goes there, as a log line says it."""
+        return f"{self.sample_rate * 100:g} %"
+
+    @property
     def is_local(self) -> bool:
         """Whether nothing it sends leaves this machine, as far as its address tells."""
         return True
@@ -203,7 +208,11 @@ class SentryOptions(CommonOptions):
 
     @property
     def manner(self) -> str:
-        return self.wire
+        return self.wire if self.mode == "full" else "errors only"
+
+    @property
+    def share(self) -> str:
+        return super().share if self.mode == "full" else "errors only"
 
     @property
     def is_local(self) -> bool:

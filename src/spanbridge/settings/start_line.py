@@ -18,5 +18,5 @@ def start_line(settings: Settings) -> str:
 
 
 def _destination(options: DestinationOptions) -> str:
-    rate = f"{options.sample_rate * 100:g} %"
-    return f"{options.name}({', '.join(part for part in (options.place, rate) if part)})"
+    said = [part for part in (options.place, options.share) if part]
+    return f"{options.name}({', '.join(said)})"

@@ -34,3 +34,9 @@ from spanbridge.settings import load, start_line
 )
 def test_one_line_says_where_data_goes(environ: dict[str, str], line: str) -> None:
     assert start_line(load({}, environ)) == line
+
+
+def test_a_destination_for_errors_says_so() -> None:
+    settings = load({"dsn": "https://k@sentry.example/1"}, {"SPANBRIDGE_SENTRY_MODE": "errors"})
+
+    assert "sentry(sentry.example, errors only)" in start_line(settings)
