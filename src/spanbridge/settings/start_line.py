@@ -16,5 +16,6 @@ def start_line(settings: Settings) -> str:
 
 
 def _destination(options: DestinationOptions) -> str:
-    rate = f"{options.sample_rate * 100:g} %"
-    return f"{options.name}({', '.join(part for part in (options.place, rate) if part)})"
+    rate = f"{options.sample_rate * 100:g} %" if options.takes_traces else ""
+    parts = ", ".join(part for part in (options.place, rate) if part)
+    return f"{options.name}({parts})" if parts else options.name
