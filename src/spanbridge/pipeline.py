@@ -55,7 +55,8 @@ class Pipeline:
         self.settings = settings
         self._traces = traces
         self.destinations, self.problems = _make_destinations(settings)
-        made = {destination.name for destination in self.destinations}
+        self._takers = takers = [d for d in self.destinations if d.takes_spans]
+        made = {destination.name for destination in takers}
         self.sampling = SamplingPolicy(
             {o.name: o.sample_rate for o in settings.destinations if o.name in made},
             sentry=[o.name for o in settings.destinations if o.kind == "sentry" and o.name in made],
@@ -65,11 +66,11 @@ class Pipeline:
             max((options.queue_max_items for options in settings.destinations), default=0)
         )
         self._levels = {
-            policy: frozenset(d.name for d in self.destinations if d.policy == policy)
-            for policy in {d.policy: None for d in self.destinations}
+            policy: frozenset(d.name for d in takers if d.policy == policy)
+            for policy in {d.policy: None for d in takers}
         }
         """Names of the destinations by privacy level: what is equal is scrubbed once."""
-        self._names = frozenset(destination.name for destination in self.destinations)
+        self._names = frozenset(made)
         self._issues = Issues(settings, traces, self.destinations)
         self.is_closed = False
         self._start_empty()
@@ -251,7 +252,7 @@ class Pipeline:
         if event_ids := self._issues.event_ids():
             for finished_spans in accepted.values():
                 _name_events(finished_spans, event_ids)
-        for destination in self.destinations:
+        for destination in self._takers:
             if left_out[destination.name][0]:
                 destination.sampled_out(*left_out[destination.name])
             if accepted[destination.name]:
