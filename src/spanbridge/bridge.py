@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from spanbridge.metrics.stage import Metrics
 from spanbridge.pipeline import Pipeline
 from spanbridge.process.hooks import Hooks
 from spanbridge.process.local_trace import LocalTraces
@@ -52,6 +54,7 @@ class Bridge:
         self.log_processor.closes = self._flush_with_provider
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
+        self.metrics = Metrics(self.flush)
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
@@ -67,6 +70,11 @@ class Bridge:
                     source.decides_alone = self.decides_alone
             new.start()
         self._lead_to(new)
+        self.metrics.exchange(
+            new.destinations if new is not None else (),
+            settings.metric_interval_s,
+            settings.shutdown_timeout_s,
+        )
         if old is not None:
             old.close(old.settings.shutdown_timeout_s)
             if new is not None:
@@ -75,7 +83,11 @@ class Bridge:
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that ended so far; false if the deadline passed first."""
         pipeline = self._pipeline
-        return pipeline is None or pipeline.flush(timeout_s)
+        if pipeline is None:
+            return True
+        deadline = time.monotonic() + timeout_s
+        is_collected = self.metrics.flush(timeout_s / 2)
+        return pipeline.flush(max(0.0, deadline - time.monotonic())) and is_collected
 
     def close(self, timeout_s: float) -> bool:
         """Record nothing any more and deliver what is queued within the deadline.
@@ -88,7 +100,9 @@ class Bridge:
         if pipeline is None:
             return True
         pipeline.intake.close()
-        return pipeline.close(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        is_collected = self.metrics.close(timeout_s / 2)
+        return pipeline.close(max(0.0, deadline - time.monotonic())) and is_collected
 
     @property
     def is_closed(self) -> bool:

@@ -123,6 +123,7 @@ class Telemetry:
             destinations=destinations,
             problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
+            metrics=bridge.metrics.takers if bridge is not None else (),
         )
 
 

@@ -36,3 +36,5 @@ class Status(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     """Settings that were left out, one sentence each."""
     failures: dict[str, int] = {}
+    metrics: tuple[str, ...] = ()
+    """Destinations that get what is recorded with OpenTelemetry's metrics API; Sentry gets none."""
