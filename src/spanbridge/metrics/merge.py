@@ -11,9 +11,13 @@ from spanbridge.model.metric import Buckets, Distribution, ExponentialDistributi
 
 if TYPE_CHECKING:
     from spanbridge.model.metric import MetricPoint, MetricValue
+    from spanbridge.model.span import Attributes
 
 MAX_EXEMPLARS: Final = 10
 """Exemplars that a merged point keeps."""
+MAX_SERIES: Final = 2000
+"""Points of one metric that leave together; the limit of OpenTelemetry's specification."""
+OVERFLOW: Final[Attributes] = {"otel.metric.overflow": True}
 MAX_BUCKETS: Final = 160
 """Buckets of an exponential distribution on each side of zero; OpenTelemetry's own limit."""
 
@@ -29,6 +33,33 @@ def merge_equal(points: Iterable[MetricPoint]) -> list[MetricPoint]:
         known = by_series.get(series)
         by_series[series] = point if known is None else _merged(known, point)
     return list(by_series.values())
+
+
+def fold_overflow(points: list[MetricPoint]) -> list[MetricPoint]:
+    """At most :data:`MAX_SERIES` points of each metric: those beyond become one.
+
+    That one says so by an attribute. Which series are told stays the same from one collection to
+    the next, as the SDK keeps the order in which it met them.
+
+    Source: OpenTelemetry specification, metrics SDK, "Cardinality limits".
+    """
+    if len(points) <= MAX_SERIES:
+        return points
+    groups: dict[Hashable, list[MetricPoint]] = {}
+    for point in points:
+        metric = (id(point.scope), point.name, point.kind, point.unit)
+        groups.setdefault(metric, []).append(point)
+    if all(len(group) <= MAX_SERIES for group in groups.values()):
+        return points
+    return [point for group in groups.values() for point in _folded(group)]
+
+
+def _folded(group: list[MetricPoint]) -> list[MetricPoint]:
+    if len(group) <= MAX_SERIES:
+        return group
+    told, beyond = group[: MAX_SERIES - 1], group[MAX_SERIES - 1 :]
+    nameless = [msgspec.structs.replace(point, attributes=OVERFLOW) for point in beyond]
+    return merge_equal([*told, *nameless])
 
 
 def _series(point: MetricPoint) -> Hashable:

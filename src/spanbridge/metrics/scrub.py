@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from spanbridge.metrics.merge import merge_equal
+from spanbridge.metrics.merge import fold_overflow, merge_equal
 from spanbridge.privacy.keys import treatment
 from spanbridge.privacy.text import scrub_text
 from spanbridge.runtime.guard import GUARD
@@ -23,13 +23,13 @@ class Scrubbed(msgspec.Struct, frozen=True):
 
     points: list[MetricPoint]
     merged: int = 0
-    """Points that became part of another one: the policy made their attributes equal."""
+    """Points that became part of another one, as their attributes became equal or too many."""
     withheld: int = 0
     """Points on which the policy failed."""
 
 
 def scrub_points(policy: PrivacyPolicy, points: Iterable[MetricPoint]) -> Scrubbed:
-    """The points as they may leave; a series that is told twice is invalid, so equals are merged.
+    """The points as they may leave: scrubbed, each series once, and not too many of them.
 
     Args:
         policy: The level of privacy.
@@ -47,9 +47,7 @@ def scrub_points(policy: PrivacyPolicy, points: Iterable[MetricPoint]) -> Scrubb
             continue
         has_changed |= left is not point
         scrubbed.append(left)
-    if not has_changed:
-        return Scrubbed(scrubbed, withheld=withheld)
-    distinct = merge_equal(scrubbed)
+    distinct = fold_overflow(merge_equal(scrubbed) if has_changed else scrubbed)
     return Scrubbed(distinct, len(scrubbed) - len(distinct), withheld)
 
 
