@@ -70,7 +70,11 @@ class Readers:
         after_fork_in_child(self._forget_totals_of_parent)
 
     def add(self, forms: Iterable[MetricForm]) -> None:
-        """See to it that there is a reader for each of ``forms``."""
+        """See to it that there is a reader for each of ``forms``.
+
+        Raises:
+            TimeoutError: A collection does not come to its end.
+        """
         if self._provider is None:
             return
         with self._held(CHANGE_WAIT_S):
@@ -80,10 +84,14 @@ class Readers:
                     self._provider.add_metric_reader(reader)
                     self._by_form[form] = reader
 
-    def keep_only(self, forms: Iterable[MetricForm]) -> None:
-        """Take off the readers nobody wants any more; what they hold is forgotten."""
+    def keep_only(self, forms: Iterable[MetricForm], timeout_s: float = CHANGE_WAIT_S) -> None:
+        """Take off the readers nobody wants any more; what they hold is forgotten.
+
+        Raises:
+            TimeoutError: A collection does not come to its end.
+        """
         wanted = set(forms)
-        with self._held(CHANGE_WAIT_S):
+        with self._held(timeout_s):
             for form in [form for form in self._by_form if form not in wanted]:
                 self._take_off(self._by_form.pop(form))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from spanbridge.metrics.collector import Collector
@@ -84,9 +85,10 @@ class Metrics:
         """Collect a last time and record nothing any more; false if the deadline passed first."""
         if self._collector is None:
             return True
+        deadline = time.monotonic() + timeout_s
         is_done = self._collector.close(timeout_s)
         try:
-            self._readers.keep_only(())
+            self._readers.keep_only((), max(0.05, deadline - time.monotonic()))
         except TimeoutError as error:
             GUARD.report("metrics: readers not taken off", str(error))
         return is_done
