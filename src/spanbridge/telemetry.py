@@ -28,6 +28,7 @@ class Telemetry:
         after_fork_in_child(self._renew_lock)
         self._settings: Settings | None = None
         self._bridge: Bridge | None = None
+        self._is_installed = False
 
     def _renew_lock(self) -> None:
         # In a forked child it may be held by a thread that exists in the parent only.
@@ -43,8 +44,8 @@ class Telemetry:
             if settings == self._settings and not self._is_closed:
                 self._chain(settings)
                 return
-            if settings.destinations and self._bridge is None:
-                self._bridge = self._install(settings)
+            if settings.destinations:
+                self._install(settings)
             if self._bridge is not None:
                 self._bridge.exchange(settings)
                 self._chain(settings)
@@ -64,15 +65,17 @@ class Telemetry:
         noticed = self._settings.problems if self._settings is not None else ()
         return noticed + (self._bridge.problems if self._bridge is not None else ())
 
-    @staticmethod
-    def _install(settings: Settings) -> Bridge:
+    def _install(self, settings: Settings) -> None:
         # The SDK is imported only now: a program that sends nothing pays nothing.
         from spanbridge.bridge import Bridge
         from spanbridge.installation import install
 
-        bridge = Bridge()
-        install(bridge, settings)
-        return bridge
+        if self._bridge is None:
+            self._bridge = Bridge()
+        # Where traces go nowhere, headers pass as they would without us.
+        if not self._is_installed and any(o.takes_traces for o in settings.destinations):
+            install(self._bridge, settings)
+            self._is_installed = True
 
     def _chain(self, settings: Settings) -> None:
         if self._bridge is None or not settings.destinations:

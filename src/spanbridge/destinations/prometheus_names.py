@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from spanbridge.model.metric import MetricKind
 
-_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9:]+|_{2,}")
-_NO_LABEL: Final = re.compile(r"[^a-zA-Z0-9]+|_{2,}")
+# Underscores too, so that several in a row become one.
+_NO_NAME: Final = re.compile(r"[^a-zA-Z0-9:]+")
+_NO_LABEL: Final = re.compile(r"[^a-zA-Z0-9]+")
 _REMARK: Final = re.compile(r"\{[^}]*\}")
 
 _UNITS: Final = {
