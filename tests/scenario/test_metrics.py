@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spanbridge.receiver import Receiver
+from tests.support.documents import all_blocks
 from tests.support.metric_points import Arrived, arrived, in_file
 from tests.support.program import Finished, free_port, run_program
 
@@ -330,3 +331,19 @@ def test_series_beyond_the_limit_of_a_metric_become_one(receiver: Receiver) -> N
     for point in arrived(receiver)[:2000]:
         by_kind["otel.metric.overflow" in point.attributes] += int(point.value)
     assert by_kind == {False: 1999, True: 1001}
+
+
+def test_views_are_those_of_a_provider_set_before_as_the_guide_shows() -> None:
+    [block] = all_blocks("python", "views")
+    done = run_program(
+        "from opentelemetry import metrics\nimport spanbridge\n"
+        + block.text
+        + "orders = metrics.get_meter('x').create_counter('orders')\n"
+        + "orders.add(1, {'app.kind': 'book', 'app.number': 1})\n"
+        + "orders.add(2, {'app.kind': 'book', 'app.number': 2})\n"
+        + "assert spanbridge.flush()\n",
+        SPANBRIDGE_DESTINATIONS="console",
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.lines == ["metrics", "  orders  3  app.kind=book"]

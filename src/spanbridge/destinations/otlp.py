@@ -136,15 +136,16 @@ class _OtlpMetrics:
         note: Callable[[str], None],
         settle: Callable[[Sequence[MetricPoint], Outcome, str], None],
     ) -> None:
+        name = f"{options.name}-metrics"
         self.exporting: Exporting[MetricsData] = Exporting(
-            options.name,
+            name,
             target.shown,
             partial(_exporters(target).make_metric_exporter, target),
             note,
             is_lazy=target.is_grpc,
         )
         self.outbox: Outbox[MetricPoint] = Outbox(
-            f"{options.name}-metrics",
+            name,
             self._send,
             settle,
             max_items=options.queue_max_items,

@@ -47,7 +47,7 @@ class Collector:
             d.metric_form: None for d in destinations if d.metric_form is not None
         }
         self.names = tuple(destination.name for destination in destinations)
-        self._is_closed = False
+        self.is_closed = False
         self._start_empty()
 
     def _start_empty(self) -> None:
@@ -65,7 +65,7 @@ class Collector:
         after_fork_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             return
         self._start_empty()
         self._thread = start_daemon("metrics", self._run)
@@ -74,7 +74,7 @@ class Collector:
         """Collect now; false if that takes longer than the deadline."""
         thread = self._thread
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
-            return self._is_closed
+            return self.is_closed
         collected = threading.Event()
         self._requests.append(collected)
         self._is_wanted.set()
@@ -82,9 +82,9 @@ class Collector:
 
     def close(self, timeout_s: float) -> bool:
         """Collect a last time and stop; false if that takes longer than the deadline."""
-        if self._is_closed:
+        if self.is_closed:
             return True
-        self._is_closed = self._is_stopping = True
+        self.is_closed = self._is_stopping = True
         self._is_wanted.set()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
@@ -96,15 +96,16 @@ class Collector:
 
     def _run(self) -> None:
         due_s = time.monotonic() + self._interval_s
-        while not self._is_stopping:
+        is_last = False
+        while not is_last:
             self._is_wanted.wait(max(0.0, due_s - time.monotonic()))
             self._is_wanted.clear()
             late_s = time.monotonic() - due_s
             if late_s >= 0:
                 due_s += self._interval_s * (1 + late_s // self._interval_s)
+            # Asked before the round: what is recorded while one is under way takes another.
+            is_last = self._is_stopping
             self._round()
-        for request in self._requests:
-            request.set()
 
     def _round(self) -> None:
         requests = [self._requests.popleft() for _ in range(len(self._requests))]
@@ -139,7 +140,7 @@ class Collector:
 
     def _answer(self, destination: Destination) -> list[MetricPoint]:
         """What there is now, for a destination that asks. Raises if that takes too long."""
-        if destination.metric_form is None or self._is_closed:
+        if destination.metric_form is None or self.is_closed:
             return []
         points = self._readers.read(destination.metric_form, PAGE_TIMEOUT_S)
         scrubbed = scrub_points(destination.policy, points)

@@ -37,7 +37,7 @@ class Metrics:
     @property
     def takers(self) -> tuple[str, ...]:
         """Names of the destinations that get metrics."""
-        if self._collector is None or not self._readers.is_attached:
+        if self._collector is None or self._collector.is_closed or not self._readers.is_attached:
             return ()
         return self._collector.names
 
@@ -65,14 +65,11 @@ class Metrics:
         takers = [d for d in destinations if d.metric_form is not None]
         new = Collector(self._readers, takers, interval_s) if takers else None
         forms = new.forms if new is not None else ()
-        try:
-            # Before the last collection, so that nothing falls between the two.
-            self._readers.add(forms)
-            if self._collector is not None:
-                self._collector.close(timeout_s)
-            self._readers.keep_only(forms)
-        except TimeoutError as error:
-            GUARD.report("metrics: readers not exchanged", str(error))
+        # Before the last collection, so that nothing falls between the two.
+        _try(self._readers.add, forms)
+        if self._collector is not None:
+            self._collector.close(timeout_s)
+        _try(self._readers.keep_only, forms)
         self._collector = new
         if new is not None:
             new.start()
@@ -87,8 +84,13 @@ class Metrics:
             return True
         deadline = time.monotonic() + timeout_s
         is_done = self._collector.close(timeout_s)
-        try:
-            self._readers.keep_only((), max(0.05, deadline - time.monotonic()))
-        except TimeoutError as error:
-            GUARD.report("metrics: readers not taken off", str(error))
+        _try(self._readers.keep_only, (), max(0.05, deadline - time.monotonic()))
         return is_done
+
+
+def _try(change: Callable[..., None], *arguments: object) -> None:
+    """Change the readers, unless a callback of the application's holds up a collection."""
+    try:
+        change(*arguments)
+    except TimeoutError as error:
+        GUARD.report("metrics: readers not changed", str(error))
