@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from spanbridge.leaving import Leaving
+from spanbridge.metrics.stage import Metrics
 from spanbridge.pipeline import Pipeline
 from spanbridge.process.hooks import Hooks
 from spanbridge.process.local_trace import LocalTraces
@@ -55,6 +56,7 @@ class Bridge:
         self.log_processor.closes = self._flush_with_provider
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
+        self.metrics = Metrics(self.flush)
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
@@ -79,6 +81,11 @@ class Bridge:
         if old is not None:
             old.retire(new)
         self._lead_to(new)
+        self.metrics.exchange(
+            new.destinations if new is not None else (),
+            settings.metric_interval_s,
+            settings.shutdown_timeout_s,
+        )
         if old is not None:
             self._leaving.see_off(old)
 
@@ -88,8 +95,9 @@ class Bridge:
         if not self._leaving.wait_for_hand_over(timeout_s):
             return False
         pipeline = self._pipeline
+        is_collected = self.metrics.flush(_until(deadline) / 2)
         is_flushed = pipeline is None or pipeline.flush(_until(deadline))
-        return self._leaving.wait(_until(deadline)) and is_flushed
+        return self._leaving.wait(_until(deadline)) and is_flushed and is_collected
 
     def close(self, timeout_s: float) -> bool:
         """Record nothing any more and deliver what is queued within the deadline.
@@ -104,7 +112,8 @@ class Bridge:
         is_closed = True
         if pipeline is not None:
             pipeline.intake.close()
-            is_closed = pipeline.close(_until(deadline))
+            is_collected = self.metrics.close(_until(deadline) / 2)
+            is_closed = pipeline.close(_until(deadline)) and is_collected
         return self._leaving.wait(_until(deadline)) and is_closed
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from opentelemetry import _logs, propagate, trace
+from opentelemetry import _logs, metrics, propagate, trace
 from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -37,10 +39,12 @@ def install(bridge: Bridge, settings: Settings) -> None:
 
 
 def chain(bridge: Bridge, settings: Settings) -> None:
-    """See log records and uncaught exceptions too, as far as the settings ask for it.
+    """See metrics, log records and uncaught exceptions too, as far as the settings ask for it.
 
     May be called at every change of the settings: what is chained already stays so.
     """
+    if bridge.metrics.needs_provider:
+        _install_metrics(bridge, settings)
     if settings.log_level != "off":
         bridge.stdlib_logging.chain()
     if settings.excepthooks:
@@ -77,6 +81,27 @@ def _install_logs(bridge: Bridge, settings: Settings, resource: Resource) -> Non
             "logger provider without processors",
             f"{type(provider).__name__} was set before spanbridge.configure() and takes no log "
             "record processors, so no log record of OpenTelemetry's own is seen",
+        )
+
+
+def _install_metrics(bridge: Bridge, settings: Settings) -> None:
+    provider = metrics.get_meter_provider()
+    if isinstance(provider, _ProxyMeterProvider):
+        provider = MeterProvider(
+            bridge.metrics.readers(),
+            resource=_resource_of_traces() or _resource(settings),
+            # The end of the traces is the end of everything, and delivers what there is.
+            shutdown_on_exit=False,
+        )
+        metrics.set_meter_provider(provider)
+        bridge.metrics.attach(provider, is_own=True)
+    elif callable(getattr(provider, "add_metric_reader", None)):
+        bridge.metrics.attach(cast("MeterProvider", provider), is_own=False)
+    else:
+        GUARD.report(
+            "meter provider without readers",
+            f"{type(provider).__name__} was set before spanbridge.configure() and takes no metric "
+            "readers, so no metric is seen; call configure() first",
         )
 
 

@@ -356,7 +356,8 @@ class Pipeline:
 
     def statuses(self) -> dict[str, DestinationStatus]:
         """How each destination fares."""
-        return {lane.name: lane.status() for lane in self._lanes}
+        led_to = {lane.name: lane.status() for lane in self._lanes}
+        return {one.name: led_to.get(one.name) or one.status() for one in self.destinations}
 
 
 def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int = 1) -> None:
@@ -365,8 +366,13 @@ def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int =
 
 
 def _make_lanes(destinations: Iterable[Destination], settings: Settings) -> list[Lane]:
+    """The ways to those that traces or issues go to."""
     options = {options.name: options for options in settings.destinations}
-    return [Lane(one, options[one.name], settings) for one in destinations]
+    return [
+        Lane(one, options[one.name], settings)
+        for one in destinations
+        if one.takes_spans or one.takes_issues
+    ]
 
 
 def _make_destinations(

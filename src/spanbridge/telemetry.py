@@ -52,7 +52,7 @@ class Telemetry:
             if settings == self._settings and not self._is_closed:
                 self._chain(settings)
                 return
-            if settings.destinations and not self._is_installed:
+            if settings.destinations:
                 self._install(settings)
             if self._bridge is not None:
                 self._bridge.exchange(settings)
@@ -105,8 +105,11 @@ class Telemetry:
     def _install(self, settings: Settings) -> None:
         from spanbridge.installation import install
 
-        install(self.prepare(), settings)
-        self._is_installed = True
+        bridge = self.prepare()
+        # Where traces go nowhere, headers pass as they would without us.
+        if not self._is_installed and any(o.takes_traces for o in settings.destinations):
+            install(bridge, settings)
+            self._is_installed = True
 
     def _chain(self, settings: Settings) -> None:
         if self._bridge is None or not settings.destinations:
@@ -158,6 +161,7 @@ class Telemetry:
             problems=tuple(map(str, self._problems())),
             failures=GUARD.counts,
             former=bridge.former_ledgers() if bridge is not None else {},
+            metrics=bridge.metrics.takers if bridge is not None else (),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.program import Finished, run_program
+from tests.support.program import Finished, free_port, run_program
 
 PROGRAM = """
 import asyncio, threading, spanbridge
@@ -148,6 +148,7 @@ def run_on(destinations: str, receiver: Receiver, folder: Path, **variables: str
         SENTRY_DSN=receiver.dsn,
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
         SPANBRIDGE_FILE_PATH=str(path),
+        SPANBRIDGE_PROMETHEUS_PORT=str(free_port()),
         SENTRY_ENVIRONMENT="development",
         **variables,
     )
@@ -184,7 +185,17 @@ def paths(spans: Iterable[Span]) -> Counter[tuple[str, ...]]:
 
 @pytest.mark.parametrize(
     "destinations",
-    ["none", "console", "file", "otlp", "sentry", "sentry,otlp", "sentry,otlp,console,file"],
+    [
+        "none",
+        "console",
+        "file",
+        "otlp",
+        "sentry",
+        "prometheus",
+        "sentry,otlp",
+        "sentry,prometheus",
+        "sentry,otlp,console,file,prometheus",
+    ],
 )
 def test_each_cell_tells_the_same_story(
     receiver: Receiver, tmp_path: Path, destinations: str
@@ -209,7 +220,8 @@ def test_each_cell_tells_the_same_story(
         assert values == (["the reason"] if name in chosen else [])
     for name, status in told.program.status.destinations.items():
         assert status.ledger.is_closed
-        assert status.ledger.outcomes["span"] == {"delivered": 8}, name
+        expected = {} if name == "prometheus" else {"delivered": 8}
+        assert status.ledger.outcomes.get("span", {}) == expected, name
     for text in told.raw.values():
         assert "hunter2" not in text
         assert "secret prompt" not in text
@@ -307,3 +319,32 @@ id_generator.RandomIdGenerator.generate_trace_id = lambda self: uuid.uuid4().int
         for event in report.payload["discarded_events"]:
             discarded[event["reason"], event["category"]] += event["quantity"]
     assert discarded["sample_rate", "transaction"] == 2000 - kept[("root",)]
+
+
+def test_where_only_metrics_go_headers_pass_as_they_came() -> None:
+    done = run_program(
+        """
+        import spanbridge
+        from opentelemetry import propagate, trace
+        spanbridge.configure()
+        came = {"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "tracestate": "v=1"}
+        left = {}
+        with trace.get_tracer("x").start_as_current_span("passes", propagate.extract(came)):
+            propagate.inject(left)
+        assert left == came, left
+        none = {}
+        with trace.get_tracer("x").start_as_current_span("starts here"):
+            propagate.inject(none)
+        assert none == {}, none
+
+        spanbridge.configure(destinations="console")
+        with trace.get_tracer("x").start_as_current_span("told"):
+            pass
+        assert spanbridge.flush()
+        """,
+        SPANBRIDGE_DESTINATIONS="prometheus",
+        SPANBRIDGE_PROMETHEUS_PORT=str(free_port()),
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert [line for line in done.lines if "told" in line]

@@ -89,7 +89,9 @@ def test_a_settings_file_that_a_page_shows_is_accepted(
         {"config": str(path), "on_config_error": "raise"}, {"SENTRY_DSN": "https://k@host/1"}
     )
 
-    assert "audit" in [destination.name for destination in settings.destinations]
+    described = re.findall(r"^\[destinations\.([\w-]+)\]", block.text, re.MULTILINE)
+    assert described
+    assert set(described) <= {destination.name for destination in settings.destinations}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

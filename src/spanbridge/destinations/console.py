@@ -7,30 +7,28 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
-import msgspec
-
 from spanbridge.assemble.assembler import Assembler
+from spanbridge.destinations.console_metrics import MetricNews, MetricTable
+from spanbridge.destinations.console_text import MAX_LINE, cut, plain, printable, short
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import ExceptionRecord, Issue
+from spanbridge.model.metric_form import MetricForm
 from spanbridge.model.outcome import Signal
 from spanbridge.model.trace import Segment
-from spanbridge.runtime.status import DestinationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from spanbridge.model.metric import MetricPoint
     from spanbridge.model.span import SpanRecord
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.local_trace import LocalTrace
     from spanbridge.settings import ConsoleOptions
 
-Printable: TypeAlias = "Segment | Issue"
+Printable: TypeAlias = "Segment | Issue | MetricTable"
 
-MAX_LINE: Final = 100
-"""Characters of a line of a tree; what is longer is cut."""
 MAX_SHOWN_ATTRIBUTES: Final = 6
-MAX_SHOWN_TEXT: Final = 60
 _MAX_INDENT: Final = 40
 _SHORTEST_VALUE: Final = 12
 _MARKS: Final = {"ok": "✓", "unset": "·", "error": "✗"}
@@ -109,6 +107,9 @@ class ConsoleDestination(StreamDestination["Printable"]):
         self._options = options
         self._stream = stream
         self._assembler = self._new_assembler()
+        self._news = MetricNews()
+        if options.metrics:
+            self.metric_form = MetricForm()
 
     @property
     def address(self) -> str:
@@ -126,6 +127,11 @@ class ConsoleDestination(StreamDestination["Printable"]):
         self.ledger.accept(Signal.ERROR)
         self._outbox.put([issue])
 
+    def accept_metrics(self, points: Sequence[MetricPoint]) -> None:
+        """Queue a table of the values that changed."""
+        self.ledger.accept(Signal.METRIC, len(points))
+        self._outbox.put([self._news.table(points)])
+
     def lose(self, local: LocalTrace) -> None:
         """Print what there is of a trace whose root will never end."""
         self._outbox.put([item.segment for item in self._assembler.lose(local)])
@@ -142,11 +148,12 @@ class ConsoleDestination(StreamDestination["Printable"]):
         """Start empty."""
         super().after_fork()
         self._assembler = self._new_assembler()
+        self._news = MetricNews()
 
-    def status(self) -> DestinationStatus:
-        """How it fares."""
-        status = super().status()
-        return msgspec.structs.replace(status, queued=status.queued + self._assembler.held)
+    @property
+    def queued(self) -> int:
+        """What waits to be printed, spans that wait for their root included."""
+        return super().queued + self._assembler.held
 
     def _new_assembler(self) -> Assembler:
         return Assembler(
@@ -157,10 +164,11 @@ class ConsoleDestination(StreamDestination["Printable"]):
         stream = self._stream or sys.stdout
         is_terminal = stream.isatty()
         for item in items:
-            lines = _issue_lines(item) if isinstance(item, Issue) else tree_lines(item)
+            lines = _lines(item)
             if is_terminal and _wants_colours():
                 lines = map(_coloured, lines)
-            text = "\n".join(lines) + "\n"
+            if not (text := "".join(f"{line}\n" for line in lines)):
+                continue
             if is_terminal and isinstance(item, Segment):
                 text = f"\n{text}"  # whatever else writes there may have left a line unfinished
             encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -170,8 +178,15 @@ class ConsoleDestination(StreamDestination["Printable"]):
     def _counts(self, items: Sequence[Printable]) -> dict[Signal, int]:
         issues = sum(isinstance(item, Issue) for item in items)
         spans = sum(1 + len(item.children) for item in items if isinstance(item, Segment))
-        counts = {Signal.SPAN: spans, Signal.ERROR: issues}
+        points = sum(item.points for item in items if isinstance(item, MetricTable))
+        counts = {Signal.SPAN: spans, Signal.ERROR: issues, Signal.METRIC: points}
         return {signal: count for signal, count in counts.items() if count}
+
+
+def _lines(item: Printable) -> Iterator[str]:
+    if isinstance(item, MetricTable):
+        return iter(item.lines)
+    return _issue_lines(item) if isinstance(item, Issue) else tree_lines(item)
 
 
 def tree_lines(segment: Segment) -> Iterator[str]:
@@ -196,8 +211,8 @@ def tree_lines(segment: Segment) -> Iterator[str]:
 def _span_line(span: SpanRecord, depth: int) -> str:
     duration_ms = (span.end_ns - span.start_ns) / 1e6
     took = f"  {duration_ms:.1f} ms"
-    head = f"{_indent(depth)}{_MARKS[span.status]} {_plain(span.name)}"
-    return _with_pairs(f"{_cut(head, MAX_LINE - len(took))}{took}", _shown_pairs(span))
+    head = f"{_indent(depth)}{_MARKS[span.status]} {plain(span.name)}"
+    return _with_pairs(f"{cut(head, MAX_LINE - len(took))}{took}", _shown_pairs(span))
 
 
 def _event_lines(span: SpanRecord, depth: int) -> Iterator[str]:
@@ -208,8 +223,8 @@ def _event_lines(span: SpanRecord, depth: int) -> Iterator[str]:
             for key, value in event.attributes.items()
             if key not in ("exception.stacktrace", "exception.escaped")
         ]
-        head = f"{_indent(depth)}    @{offset_ms:.1f} ms {_plain(event.name)}"
-        yield _with_pairs(_cut(head, MAX_LINE), pairs)
+        head = f"{_indent(depth)}    @{offset_ms:.1f} ms {plain(event.name)}"
+        yield _with_pairs(cut(head, MAX_LINE), pairs)
 
 
 def _shown_pairs(span: SpanRecord) -> list[str]:
@@ -225,7 +240,7 @@ def _shown_pairs(span: SpanRecord) -> list[str]:
 
 
 def _pair(key: str, value: object) -> str:
-    return f"{_plain(key)}={_short(value)}"
+    return f"{plain(key)}={short(value)}"
 
 
 def _rank(key: str) -> int:
@@ -241,7 +256,7 @@ def _with_pairs(line: str, pairs: Sequence[str]) -> str:
         room = MAX_LINE - len(line) - len(separator) - (len(f" +{left} more") if left else 0)
         if len(pair) > room < pair.find("=") + _SHORTEST_VALUE:
             continue
-        line += separator + _cut(pair, room)
+        line += separator + cut(pair, room)
         shown += 1
         separator = " "
     more = f" +{len(pairs) - shown} more" if shown < len(pairs) else ""
@@ -253,22 +268,22 @@ def _issue_lines(issue: Issue) -> Iterator[str]:
     if issue.exceptions:
         yield from _raising_lines(issue.exceptions[0])
         if issue.message:
-            yield f"  logged: {_short(issue.message)}"
+            yield f"  logged: {short(issue.message)}"
     if issue.logger:
-        yield f"  logger: {_short(issue.logger)}"
+        yield f"  logger: {short(issue.logger)}"
     if issue.span_path:
-        yield f"  spans: {' › '.join(map(_plain, issue.span_path))}"
+        yield f"  spans: {' › '.join(map(plain, issue.span_path))}"
     if issue.breadcrumbs:
         count = len(issue.breadcrumbs)
-        last = _short(issue.breadcrumbs[-1].message)
+        last = short(issue.breadcrumbs[-1].message)
         yield f"  before: {count} breadcrumb{'s' if count > 1 else ''}, the last: {last}"
 
 
 def _issue_title(issue: Issue) -> str:
     if not issue.exceptions:
-        return _short(issue.message)
+        return short(issue.message)
     outermost = issue.exceptions[0]
-    return f"{_short(outermost.type)}: {_short(outermost.value)}"
+    return f"{short(outermost.type)}: {short(outermost.value)}"
 
 
 def _issue_facts(issue: Issue) -> Iterator[str]:
@@ -278,7 +293,7 @@ def _issue_facts(issue: Issue) -> Iterator[str]:
     if issue.exceptions:
         yield "handled" if issue.is_handled else "unhandled"
     if issue.root_name:
-        yield _plain(issue.root_name)
+        yield plain(issue.root_name)
 
 
 def _raising_lines(exception: ExceptionRecord) -> Iterator[str]:
@@ -287,29 +302,11 @@ def _raising_lines(exception: ExceptionRecord) -> Iterator[str]:
         top = frames[-1]
         yield f"  {top.filename}:{top.lineno} in {top.function}"
         if top.context_line:
-            yield f"    {_printable(top.context_line.strip())}"
+            yield f"    {printable(top.context_line.strip())}"
 
 
 def _indent(depth: int) -> str:
     return " " * min(2 * depth, _MAX_INDENT)
-
-
-def _short(value: object) -> str:
-    return _cut(_plain(str(value)), MAX_SHOWN_TEXT)
-
-
-def _plain(text: str) -> str:
-    """``text`` on one line."""
-    return _printable(" ".join(text.split()))
-
-
-def _printable(text: str) -> str:
-    """``text`` without what a terminal would obey."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _wants_colours() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.settings import ConsoleOptions, FileOptions, OtlpOptions
+from spanbridge.settings import ConsoleOptions, FileOptions, OtlpOptions, PrometheusOptions
 
 if TYPE_CHECKING:
     from spanbridge.destinations.shape import Destination
@@ -32,6 +32,10 @@ def make_destination(options: DestinationOptions, settings: Settings) -> Destina
         from spanbridge.destinations.file import FileDestination
 
         return FileDestination(options, policy)
+    if isinstance(options, PrometheusOptions):
+        from spanbridge.destinations.prometheus import PrometheusDestination
+
+        return PrometheusDestination(options, policy)
     from spanbridge.destinations.sentry import SentryDestination
 
     return SentryDestination(options, settings, policy)

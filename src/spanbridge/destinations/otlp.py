@@ -1,69 +1,70 @@
-"""OTLP over HTTP, by OpenTelemetry's own exporter."""
+"""OTLP over HTTP or gRPC, by OpenTelemetry's own exporters."""
 
 from __future__ import annotations
 
-# The HTTP client imports these two when it sends for the first time; see `OtlpDestination`.
-import encodings.idna  # noqa: F401
-import logging
-import netrc  # noqa: F401
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+import time
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http import trace_exporter as otlp_trace_exporter
-from opentelemetry.sdk.resources import Resource as OtelResource
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import (
-    Link,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    TraceState,
-)
-
+from spanbridge.destinations.exporting import Exporting
+from spanbridge.destinations.otlp_metrics import rebuild_metrics
+from spanbridge.destinations.otlp_spans import rebuild_span
 from spanbridge.destinations.otlp_weight import with_own_threshold
-from spanbridge.destinations.outbox import NotDeliveredError
+from spanbridge.destinations.outbox import Outbox
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
-from spanbridge.model.outcome import Signal
-from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
-from spanbridge.runtime.guard import GUARD
+from spanbridge.model.metric import MetricPoint
+from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.span import SpanRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.sdk.metrics.export import MetricsData
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.privacy.policy import PrivacyPolicy
-    from spanbridge.settings import OtlpOptions
-
-_KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
-_STATUSES: Final = {code.name.lower(): code for code in StatusCode}
+    from spanbridge.settings import OtlpOptions, OtlpTarget
 
 
 class OtlpDestination(StreamDestination[SpanRecord]):
-    """Sends spans to an OTLP endpoint.
+    """Sends spans and metrics to an OTLP receiver.
 
-    The exporter gets spans rebuilt from our scrubbed records by their public constructor, never
-    the SDK's own objects, so nothing passes by the privacy policy. It is called straight from our
-    queue: OpenTelemetry's batch processor drops without counting and ignores deadlines.
+    The exporters get objects rebuilt from our scrubbed records by their public constructors, never
+    the SDK's own, so nothing passes by the privacy policy. They are called straight from our
+    queues: OpenTelemetry's batch processor drops without counting and ignores deadlines. Metrics
+    may go to another server, so their queue and thread are their own.
     """
 
     def __init__(self, options: OtlpOptions, policy: PrivacyPolicy) -> None:
         super().__init__(options, policy)
-        self._options = options
-        # Made here and not on the sending thread: it imports its HTTP client, and a fork in the
-        # middle of an import leaves the child with a lock that nobody releases.
-        self._exporter: SpanExporter | None = _make_exporter(options)
-        self._is_retrying = False
+        target = options.traces_target
+        self._address = target.shown
+        self._spans: Exporting[Sequence[ReadableSpan]] = Exporting(
+            self.name,
+            target.shown,
+            partial(_exporters(target).make_span_exporter, target),
+            self._note,
+            is_lazy=target.is_grpc,
+        )
+        self._metrics: _OtlpMetrics | None = None
+        if options.metrics_target is not None:
+            self.metric_form = options.metric_form
+            self._metrics = _OtlpMetrics(
+                options, options.metrics_target, self._note, self._settle_metrics
+            )
 
     @property
     def address(self) -> str:
         """Where it sends to."""
-        return self._options.endpoint
+        return self._address
+
+    def start(self) -> None:
+        """Start the threads of its queues."""
+        super().start()
+        if self._metrics is not None:
+            self._metrics.outbox.start()
 
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Queue finished spans."""
@@ -71,158 +72,104 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         name, rate = self.name, self._sample_rate
         self._outbox.put([with_own_threshold(span, local, name, rate) for local, span in batch])
 
+    def accept_metrics(self, points: Sequence[MetricPoint]) -> None:
+        """Queue points of metrics."""
+        if self._metrics is not None:
+            self.ledger.accept(Signal.METRIC, len(points))
+            self._metrics.outbox.put(points)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until both queues are empty."""
+        deadline = time.monotonic() + timeout_s
+        has_sent = super().flush(timeout_s)
+        if self._metrics is None:
+            return has_sent
+        return self._metrics.outbox.flush(max(0.0, deadline - time.monotonic())) and has_sent
+
+    def close(self, timeout_s: float) -> bool:
+        """Send what is queued within the deadline, then stop."""
+        deadline = time.monotonic() + timeout_s
+        has_sent = super().close(timeout_s)
+        if self._metrics is None:
+            return has_sent
+        return self._metrics.close(max(0.05, deadline - time.monotonic())) and has_sent
+
     def after_fork(self) -> None:
-        """A fresh exporter, since the parent's connection is shared."""
+        """Fresh exporters, since the parent's connections are shared."""
         super().after_fork()
-        self._exporter = None
+        self._spans.start_anew()
+        if self._metrics is not None:
+            self._metrics.exporting.start_anew()
+
+    @property
+    def queued(self) -> int:
+        """Spans and points that wait to be sent."""
+        metrics = len(self._metrics.outbox) if self._metrics is not None else 0
+        return super().queued + metrics
 
     def _send(self, items: Sequence[SpanRecord]) -> None:
-        if self._exporter is None:
-            self._exporter = _make_exporter(self._options)
-        self._is_retrying = False
-        with _OVERHEARD.by(self._hear):
-            result = self._exporter.export([rebuild_span(record) for record in items])
-        if result is not SpanExportResult.SUCCESS:
-            raise NotDeliveredError("export failed", f"{self.address}: {self._last_error}")
-        self._is_retrying = False
-
-    def _hear(self, words: str) -> None:
-        """The exporter met trouble and tries again, for up to ten seconds: say so at once."""
-        if not self._is_retrying:
-            self._last_error = words
-            self._is_retrying = True
-            GUARD.report(f"{self.name}: export failed", f"{self.address}: {words}")
+        self._spans.send([rebuild_span(record) for record in items])
 
     def _is_hopeless(self) -> bool:
-        return self._is_retrying
+        return self._spans.is_retrying
 
     def _interrupt(self) -> None:
-        if self._exporter is not None:
-            self._exporter.shutdown()
+        self._spans.interrupt()
 
     def _counts(self, items: Sequence[SpanRecord]) -> dict[Signal, int]:
         return {Signal.SPAN: len(items)}
 
+    def _note(self, words: str) -> None:
+        self._last_error = words
 
-def _make_exporter(options: OtlpOptions) -> SpanExporter:
-    return otlp_trace_exporter.OTLPSpanExporter(
-        endpoint=options.endpoint,
-        headers={name: value.reveal() for name, value in options.headers},
-        timeout=options.timeout_s,
-        certificate_file=options.certificate_file,
-        client_certificate_file=options.client_certificate_file,
-        client_key_file=options.client_key_file,
-        compression=Compression(options.compression),
-    )
+    def _settle_metrics(self, points: Sequence[MetricPoint], outcome: Outcome, reason: str) -> None:
+        if reason:
+            self._last_error = reason
+        self.ledger.settle(Signal.METRIC, outcome, len(points), reason)
 
 
-class _Overheard(threading.local):
-    """What the exporter logs on this thread while we call it.
+class _OtlpMetrics:
+    """The queue, the thread and the exporter of metrics."""
 
-    It writes a line for every retry of every batch. We write one line per cause and minute, and
-    take its words as the detail. Other threads' use of the same exporter is not touched.
-    """
-
-    listener: Callable[[str], None] | None = None
-
-    @contextmanager
-    def by(self, listener: Callable[[str], None]) -> Iterator[None]:
-        self.listener = listener
-        try:
-            yield
-        finally:
-            self.listener = None
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if self.listener is None:
-            return True
-        self.listener(record.getMessage())
-        return False
-
-
-_OVERHEARD: Final = _Overheard()
-logging.getLogger(otlp_trace_exporter.__name__).addFilter(_OVERHEARD.filter)
-
-
-def rebuild_span(record: SpanRecord) -> ReadableSpan:
-    """The record as the SDK's span, for exporters that read nothing else."""
-    return ReadableSpan(
-        name=_valid_utf8(record.name),
-        context=_context(record.trace_id, record.span_id, record.is_sampled, record.trace_state),
-        parent=_context(
-            record.trace_id, record.parent_span_id, record.is_sampled, "", record.is_local_root
+    def __init__(
+        self,
+        options: OtlpOptions,
+        target: OtlpTarget,
+        note: Callable[[str], None],
+        settle: Callable[[Sequence[MetricPoint], Outcome, str], None],
+    ) -> None:
+        name = f"{options.name}-metrics"
+        self.exporting: Exporting[MetricsData] = Exporting(
+            name,
+            target.shown,
+            partial(_exporters(target).make_metric_exporter, target),
+            note,
+            is_lazy=target.is_grpc,
         )
-        if record.parent_span_id
-        else None,
-        resource=_resource(record.resource),
-        attributes=record.attributes,
-        events=[
-            Event(_valid_utf8(event.name), event.attributes, event.time_ns)
-            for event in record.events
-        ],
-        links=[_link(link) for link in record.links],
-        kind=_KINDS[record.kind],
-        status=Status(
-            _STATUSES[record.status],
-            _valid_utf8(record.status_message)
-            if record.status_message and record.status == "error"
-            else None,
-        ),
-        start_time=record.start_ns,
-        end_time=record.end_ns,
-        instrumentation_scope=_scope(record.scope),
-    )
-
-
-def _context(
-    trace_id: str, span_id: str, is_sampled: bool, trace_state: str, is_remote: bool = False
-) -> SpanContext:
-    return SpanContext(
-        int(trace_id, 16),
-        int(span_id, 16),
-        is_remote=is_remote,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if is_sampled else TraceFlags.DEFAULT),
-        trace_state=TraceState.from_header([trace_state]) if trace_state else None,
-    )
-
-
-def _link(link: SpanLink) -> Link:
-    context = _context(link.trace_id, link.span_id, link.is_sampled, link.trace_state)
-    return Link(context, link.attributes)
-
-
-def _scope(scope: Scope) -> InstrumentationScope:
-    known = _scopes.get(id(scope))
-    if known is None or known[0] is not scope:
-        if len(_scopes) >= 512:
-            _scopes.clear()
-        known = (
-            scope,
-            InstrumentationScope(scope.name, scope.version, scope.schema_url, scope.attributes),
+        self.outbox: Outbox[MetricPoint] = Outbox(
+            name,
+            self._send,
+            settle,
+            max_items=options.queue_max_items,
+            max_bytes=options.queue_max_bytes,
         )
-        _scopes[id(scope)] = known
-    return known[1]
+
+    def close(self, timeout_s: float) -> bool:
+        """Send what is queued within the deadline, then stop."""
+        return self.outbox.close(
+            timeout_s, self.exporting.interrupt, lambda: self.exporting.is_retrying
+        )
+
+    def _send(self, items: Sequence[MetricPoint]) -> None:
+        self.exporting.send(rebuild_metrics(items))
 
 
-def _resource(resource: Resource) -> OtelResource:
-    known = _resources.get(id(resource))
-    if known is None or known[0] is not resource:
-        if len(_resources) >= 64:
-            _resources.clear()
-        known = (resource, OtelResource(resource.attributes, resource.schema_url))
-        _resources[id(resource)] = known
-    return known[1]
+def _exporters(target: OtlpTarget) -> ModuleType:
+    """The module that makes exporters; imported only if somebody sends that way."""
+    if target.is_grpc:
+        from spanbridge.destinations import otlp_grpc
 
+        return otlp_grpc
+    from spanbridge.destinations import otlp_http
 
-# One object per scope and resource: the encoder groups spans by them.
-_scopes: dict[int, tuple[Scope, InstrumentationScope]] = {}
-_resources: dict[int, tuple[Resource, OtelResource]] = {}
-
-
-def _valid_utf8(text: str) -> str:
-    # A lone surrogate in a name or status description makes the encoder lose the whole batch.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+    return otlp_http

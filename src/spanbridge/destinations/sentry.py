@@ -38,10 +38,12 @@ from spanbridge.sentry.encode import encode_envelope
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from spanbridge.assemble.assembler import Released
     from spanbridge.model.failure import Issue
+    from spanbridge.model.metric import MetricPoint
+    from spanbridge.model.metric_form import MetricForm
     from spanbridge.model.span import SpanRecord
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.privacy.policy import PrivacyPolicy
@@ -76,6 +78,9 @@ class SentryDestination:
     """
 
     takes_issues = True
+    takes_spans = True
+    metric_form: MetricForm | None = None  # Sentry takes no metrics of OpenTelemetry's
+    asks_for_metrics = False
 
     def __init__(self, options: SentryOptions, settings: Settings, policy: PrivacyPolicy) -> None:
         assert options.dsn is not None  # the settings refuse a Sentry destination without one
@@ -261,6 +266,12 @@ class SentryDestination:
     def _filter(self, outcome: Outcome, reason: str, discarded: str) -> None:
         self.ledger.settle(Signal.ERROR, outcome, 1, reason)
         self._sender.discarded(discarded, "error", 1)
+
+    def accept_metrics(self, points: Sequence[MetricPoint]) -> None:
+        """Nothing to do: it gets none."""
+
+    def ask_for_metrics_at(self, source: Callable[[], Sequence[MetricPoint]]) -> None:
+        """Nothing to do: it asks for none."""
 
     def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
         """Count spans that do not go here, also in Sentry's client reports."""

@@ -8,9 +8,11 @@ from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from spanbridge.model.failure import Issue
+    from spanbridge.model.metric import MetricPoint
+    from spanbridge.model.metric_form import MetricForm
     from spanbridge.model.outcome import Outcome, Signal
     from spanbridge.model.span import SpanRecord
     from spanbridge.privacy.policy import PrivacyPolicy
@@ -28,8 +30,8 @@ class Finished(NamedTuple):
 class Destination(Protocol):
     """What the pipeline asks of a destination.
 
-    All methods but ``flush``, ``close`` and ``status`` are called by the pipeline's worker only,
-    and must neither block nor raise for reasons of the network or the disk.
+    All methods but ``flush``, ``close``, ``status`` and those for metrics are called by the
+    pipeline's worker only. None of them may block or raise for reasons of the network or the disk.
     """
 
     name: str
@@ -38,6 +40,10 @@ class Destination(Protocol):
     ledger: Ledger
     takes_spans: bool
     """Whether traces go there."""
+    metric_form: MetricForm | None
+    """The form in which it takes metrics; ``None`` if it takes none."""
+    asks_for_metrics: bool
+    """Whether it asks for metrics when somebody wants them, rather than getting them."""
     takes_issues: bool
     """Whether decided failures are an item of their own here, besides events on spans."""
 
@@ -62,6 +68,15 @@ class Destination(Protocol):
 
     def let_go(self, event_id: str) -> None:
         """Forget what was held: it is decided."""
+
+    def accept_metrics(self, points: Sequence[MetricPoint]) -> None:
+        """Take points of metrics, already scrubbed; called by the thread that collects them."""
+
+    def ask_for_metrics_at(self, source: Callable[[], Sequence[MetricPoint]]) -> None:
+        """Get the way to ask for metrics; called only if ``asks_for_metrics``.
+
+        ``source`` collects and scrubs. It raises if that takes too long.
+        """
 
     def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
         """Note spans that do not go there because of its rate, a rule or its ``match``.

@@ -6,23 +6,20 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from spanbridge.destinations.outbox import Outbox, Sized
+from spanbridge.destinations.plain import PlainDestination
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.outcome import Outcome, Signal
-from spanbridge.runtime.ledger import Ledger
-from spanbridge.runtime.status import DestinationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spanbridge.model.failure import Issue
     from spanbridge.privacy.policy import PrivacyPolicy
-    from spanbridge.process.local_trace import LocalTrace
     from spanbridge.settings import DestinationOptions
 
 T = TypeVar("T", bound=Sized)
 
 
-class StreamDestination(ABC, Generic[T]):
+class StreamDestination(PlainDestination, ABC, Generic[T]):
     """A destination that needs no trees: what is accepted is queued and sent in batches.
 
     Args:
@@ -30,17 +27,8 @@ class StreamDestination(ABC, Generic[T]):
         policy: Its privacy level.
     """
 
-    takes_spans = True
-    takes_issues = False
-    dsc_source = None
-
     def __init__(self, options: DestinationOptions, policy: PrivacyPolicy) -> None:
-        self.name = options.name
-        self.kind: str = options.kind
-        self.policy = policy
-        self.ledger = Ledger()
-        self._sample_rate = options.sample_rate
-        self._last_error: str | None = None
+        super().__init__(options, policy)
         self._outbox: Outbox[T] = Outbox(
             self.name,
             self._send,
@@ -48,11 +36,6 @@ class StreamDestination(ABC, Generic[T]):
             max_items=options.queue_max_items,
             max_bytes=options.queue_max_bytes,
         )
-
-    @property
-    @abstractmethod
-    def address(self) -> str:
-        """Where it sends to, as the start-up line shows it."""
 
     @abstractmethod
     def _send(self, items: Sequence[T]) -> None:
@@ -70,33 +53,6 @@ class StreamDestination(ABC, Generic[T]):
         """Start the outbox's thread."""
         self._outbox.start()
 
-    def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
-        """Nothing to do: the failure is an event on its span here."""
-
-    def hold_issue(self, issue: Issue, local: LocalTrace) -> None:
-        """Nothing to do: there is no place that survives the process."""
-
-    def let_go(self, event_id: str) -> None:
-        """Nothing was held."""
-
-    def leave_out(self, outcome: Outcome, spans: int, roots: int = 0, reason: str = "") -> None:
-        """Count spans that do not go here."""
-        self.give_up(Signal.SPAN, outcome, spans, reason)
-
-    def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:
-        """Count items that are lost before they get here."""
-        self.ledger.accept(signal, count)
-        self.ledger.settle(signal, outcome, count, reason)
-
-    def lose(self, local: LocalTrace) -> None:
-        """Nothing waits for a root here."""
-
-    def advance(self, now_s: float) -> None:
-        """Nothing is held here."""
-
-    def release(self, now_s: float) -> None:
-        """Nothing is held here."""
-
     def flush(self, timeout_s: float) -> bool:
         """Wait until the outbox is empty."""
         return self._outbox.flush(timeout_s)
@@ -105,21 +61,10 @@ class StreamDestination(ABC, Generic[T]):
         """Send what is queued within the deadline, then stop."""
         return self._outbox.close(timeout_s, self._interrupt, self._is_hopeless)
 
-    def after_fork(self) -> None:
-        """The outbox empties itself; the child counts from zero."""
-        self.ledger = Ledger()
-
-    def status(self) -> DestinationStatus:
-        """How it fares."""
-        return DestinationStatus(
-            name=self.name,
-            kind=self.kind,
-            address=self.address,
-            sample_rate=self._sample_rate,
-            queued=len(self._outbox),
-            ledger=self.ledger.snapshot(),
-            last_error=self._last_error,
-        )
+    @property
+    def queued(self) -> int:
+        """Items that wait to be sent."""
+        return len(self._outbox)
 
     def _is_hopeless(self) -> bool:
         """Whether sending fails just now."""

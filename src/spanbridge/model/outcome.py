@@ -11,6 +11,8 @@ class Signal(enum.Enum):
     SPAN = "span"
     ERROR = "error"
     LOG = "log"
+    METRIC = "metric"
+    """One data point of a metric."""
 
 
 class Outcome(enum.Enum):

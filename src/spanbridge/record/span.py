@@ -55,11 +55,11 @@ def read_span(span: ReadableSpan) -> SpanRecord:
         end_ns,
         _status(status.status_code),
         status.description,
-        _attributes(span.attributes),
+        read_attributes(span.attributes),
         tuple([_event(event, end_ns) for event in events]) if events else (),
         tuple([_link(link) for link in links]) if links else (),
-        _scope(scope) if scope is not None else _NO_SCOPE,
-        _resource(span.resource),
+        read_scope(scope) if scope is not None else _NO_SCOPE,
+        read_resource(span.resource),
         parent is None or parent.is_remote,
         bool(context.trace_flags & 1),
         state.to_header() if state else "",
@@ -110,7 +110,7 @@ def _status(code: StatusCode) -> SpanStatus:
 
 
 def _event(event: Event, end_ns: int) -> SpanEvent:
-    return SpanEvent(event.name, event.timestamp or end_ns, _attributes(event.attributes))
+    return SpanEvent(event.name, event.timestamp or end_ns, read_attributes(event.attributes))
 
 
 def _link(link: Link) -> SpanLink:
@@ -119,12 +119,13 @@ def _link(link: Link) -> SpanLink:
         trace_id=f"{context.trace_id:032x}",
         span_id=f"{context.span_id:016x}",
         is_sampled=bool(context.trace_flags & 1),
-        attributes=_attributes(link.attributes),
+        attributes=read_attributes(link.attributes),
         trace_state=context.trace_state.to_header(),
     )
 
 
-def _attributes(attributes: Mapping[str, Any] | None) -> Attributes:
+def read_attributes(attributes: Mapping[str, Any] | None) -> Attributes:
+    """A copy of what the SDK holds as attributes."""
     if attributes is None:
         return {}
     # The SDK's mapping copies itself at once; dict() would walk it in Python, key by key.
@@ -140,7 +141,8 @@ _scopes: dict[int, tuple[InstrumentationScope, Scope]] = {}
 _resources: dict[int, tuple[OtelResource, Resource]] = {}
 
 
-def _scope(scope: InstrumentationScope) -> Scope:
+def read_scope(scope: InstrumentationScope) -> Scope:
+    """The scope as ours, one object for one of the SDK's."""
     entry = _scopes.get(id(scope))
     if entry is None:
         if len(_scopes) >= _MAX_KEPT:
@@ -148,18 +150,25 @@ def _scope(scope: InstrumentationScope) -> Scope:
         entry = (
             scope,
             Scope(
-                scope.name, scope.version, scope.schema_url or None, _attributes(scope.attributes)
+                scope.name,
+                scope.version,
+                scope.schema_url or None,
+                read_attributes(scope.attributes),
             ),
         )
         _scopes[id(scope)] = entry
     return entry[1]
 
 
-def _resource(resource: OtelResource) -> Resource:
+def read_resource(resource: OtelResource) -> Resource:
+    """The resource as ours, one object for one of the SDK's."""
     entry = _resources.get(id(resource))
     if entry is None:
         if len(_resources) >= _MAX_KEPT:
             _resources.clear()
-        entry = (resource, Resource(_attributes(resource.attributes), resource.schema_url or None))
+        entry = (
+            resource,
+            Resource(read_attributes(resource.attributes), resource.schema_url or None),
+        )
         _resources[id(resource)] = entry
     return entry[1]

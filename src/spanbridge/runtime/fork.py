@@ -21,6 +21,20 @@ def after_fork_in_child(method: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=run)
 
 
+def around_fork(
+    before: Callable[[], None],
+    after_in_parent: Callable[[], None],
+    after_in_child: Callable[[], None],
+) -> None:
+    """Call the bound methods at every fork, the first and second in the parent."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_guarded(before),
+            after_in_parent=_guarded(after_in_parent),
+            after_in_child=_guarded(after_in_child),
+        )
+
+
 def before_child_process_ends(method: Callable[[], None]) -> None:
     """Call the bound ``method`` when a process that ``multiprocessing`` made comes to its end.
 

@@ -36,6 +36,8 @@ class Status(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     """Settings that were left out, one sentence each."""
     failures: dict[str, int] = {}
+    metrics: tuple[str, ...] = ()
+    """Destinations that get what is recorded with OpenTelemetry's metrics API; Sentry gets none."""
     former: dict[str, LedgerSnapshot] = {}
     """What became of what earlier configurations of this process were given, by destination name.
     A change of the settings begins new figures; nothing that was owed disappears from these."""

@@ -8,9 +8,11 @@ from spanbridge.settings.options import (
     DestinationOptions,
     FileOptions,
     OtlpOptions,
+    PrometheusOptions,
     SentryOptions,
     SpotlightOptions,
 )
+from spanbridge.settings.otlp_target import OtlpTarget
 from spanbridge.settings.start_line import start_line
 from spanbridge.settings.tree import Settings
 
@@ -19,6 +21,8 @@ __all__ = [
     "DestinationOptions",
     "FileOptions",
     "OtlpOptions",
+    "OtlpTarget",
+    "PrometheusOptions",
     "Secret",
     "SentryDsn",
     "SentryOptions",

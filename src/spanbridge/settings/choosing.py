@@ -13,6 +13,7 @@ from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import Shown, show
 from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
+from spanbridge.settings.otlp_variables import EXPORTER_ALIASES, exporters_with_prometheus
 from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
 from spanbridge.settings.sources import (
     Found,
@@ -25,8 +26,6 @@ from spanbridge.settings.tree import Settings
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _KIND_VARIABLE: Final = re.compile(rf"{PREFIX}([A-Z][A-Z0-9_]*)_KIND")
-# Names under which OpenTelemetry's Python SDK knows what is ours by another name.
-_EXPORTER_ALIASES: Final = {"otlp_proto_http": "otlp"}
 
 
 def _names_of(raw: object) -> tuple[str, ...]:
@@ -35,7 +34,7 @@ def _names_of(raw: object) -> tuple[str, ...]:
 
 
 def _exporter_names_of(raw: object) -> tuple[str, ...]:
-    return tuple(_EXPORTER_ALIASES.get(name, name) for name in _names_of(raw))
+    return tuple(dict.fromkeys(EXPORTER_ALIASES.get(name, name) for name in _names_of(raw)))
 
 
 DESTINATIONS: Final = Option(
@@ -43,7 +42,13 @@ DESTINATIONS: Final = Option(
     default=None,
     sentence="Where telemetry goes: names or kinds. Unset: those whose address is set.",
     reader=Reader("comma list of destinations, or `none`", _names_of),
-    variables=(Variable("OTEL_TRACES_EXPORTER", reader=Reader("comma list", _exporter_names_of)),),
+    variables=(
+        Variable(
+            "OTEL_TRACES_EXPORTER",
+            exporters_with_prometheus,
+            Reader("comma list", _exporter_names_of),
+        ),
+    ),
 )
 
 

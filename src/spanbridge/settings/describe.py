@@ -102,9 +102,9 @@ tool. `SENTRY_PROFILES_SAMPLE_RATE` is known and has no effect, as no profiles a
 _DESTINATIONS_HEAD = """\
 ## Destinations
 
-A destination has a name; by default that is its kind: `sentry`, `otlp`, `console` or `file`.
-Without a list, those are chosen whose address is set (`dsn`, `endpoint`, `path`); `console` is,
-if the settings file has a table for it.
+A destination has a name; by default that is its kind: `sentry`, `otlp`, `console`, `file`,
+`spotlight` or `prometheus`. Without a list, those are chosen whose address is set (`dsn`,
+`endpoint`, `path`, `port`); `console` is, if the settings file has a table for it.
 
 The variables of a destination carry its name: `SPANBRIDGE_SENTRY_SAMPLE_RATE` for `sentry`,
 `SPANBRIDGE_AUDIT_SAMPLE_RATE` for one that is called `audit`. `SPANBRIDGE_AUDIT_KIND` makes it
@@ -170,7 +170,7 @@ def _of_every_destination(kind: str | None = None) -> tuple[_Row, ...]:
             for o in options
         )
     own = options_of(KINDS[kind])
-    shared = (ENABLED, *(o for key, o in options_of(CommonOptions).items() if own[key] == o))
+    shared = (ENABLED, *(o for key, o in options_of(CommonOptions).items() if own.get(key) == o))
     return tuple(_Row(o, destination_place(o, kind, kind).variables) for o in shared)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from spanbridge.model.rule import Condition
 from spanbridge.settings import otlp_variables as otel
@@ -19,7 +18,6 @@ from spanbridge.settings.address import (
     PROXY,
     SPOTLIGHT,
     SentryDsn,
-    host_of,
     is_loopback,
     mask_dsn,
     mask_spotlight,
@@ -29,6 +27,9 @@ from spanbridge.settings.address import (
 from spanbridge.settings.conditions import MATCH
 from spanbridge.settings.declaration import Option, Variable, masked_repr, option, options_of
 from spanbridge.settings.masking import Secret, mask_whole
+from spanbridge.settings.otlp_metrics import METRICS_SENTENCE, OtlpMetricsOptions
+from spanbridge.settings.otlp_target import Compression, OtlpTarget
+from spanbridge.settings.ports import PORTS_OR_OFF, Ports
 from spanbridge.settings.reading import (
     BOOLEAN,
     COUNT,
@@ -37,16 +38,18 @@ from spanbridge.settings.reading import (
     ORGANISATION_ID,
     PATH,
     RATE,
+    TEXT,
     TRACES_PER_S,
     Unusable,
     one_of,
 )
 
-Kind: TypeAlias = Literal["sentry", "otlp", "console", "file", "spotlight"]
+Kind: TypeAlias = Literal["sentry", "otlp", "console", "file", "spotlight", "prometheus"]
 SentryWire: TypeAlias = Literal["transactions", "spans"]
 SentryMode: TypeAlias = Literal["full", "errors"]
 SpanEventsAs: TypeAlias = Literal["logs", "attributes"]
-Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+PROMETHEUS_PORT: Final = 9464
+"""Port of a page for Prometheus, as OpenTelemetry's specification has it."""
 
 
 class Incomplete(Unusable):
@@ -70,6 +73,8 @@ class CommonOptions:
 
     is_remote: ClassVar[bool] = False
     """Whether data leaves the process over a network. A server on loopback may pass it on."""
+    takes_traces: ClassVar[bool] = True
+    """Whether spans go there, and thus whether it has a sample rate."""
 
     name: str
     sample_rate: float = option(
@@ -115,8 +120,8 @@ class CommonOptions:
 
     @property
     def share(self) -> str:
-        """How much goes there, as a log line says it."""
-        return f"{self.sample_rate * 100:g} %"
+        """How much of the traces goes there, as a log line says it; empty if none can."""
+        return f"{self.sample_rate * 100:g} %" if self.takes_traces else ""
 
     @property
     def is_local(self) -> bool:
@@ -245,7 +250,7 @@ class SpotlightOptions(SentryOptions):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class OtlpOptions(CommonOptions):
+class OtlpOptions(OtlpMetricsOptions, CommonOptions):
     """Any OTLP receiver: a Collector or a vendor. Names and variables as OpenTelemetry has them."""
 
     is_remote: ClassVar[bool] = True
@@ -253,8 +258,8 @@ class OtlpOptions(CommonOptions):
     name: str = "otlp"
     kind: Literal["otlp"] = "otlp"
     endpoint: str = option(
-        "http://localhost:4318/v1/traces",
-        "Where traces are posted.",
+        "",
+        "Where traces are posted. Unset: this machine, port 4318, or 4317 for gRPC.",
         otel.TRACES_URL,
         variables=otel.ENDPOINT_VARIABLES,
         mask=mask_url,
@@ -305,13 +310,43 @@ class OtlpOptions(CommonOptions):
         variables=otel.otlp_variables("CLIENT_KEY"),
     )
 
+    insecure: bool = option(
+        False,
+        "Whether gRPC goes without TLS where the endpoint is `host:port`. A URL's scheme says it.",
+        BOOLEAN,
+        variables=otel.otlp_variables("INSECURE"),
+    )
+
+    @property
+    def traces_target(self) -> OtlpTarget:
+        """Where traces go, and how."""
+        is_grpc = self.protocol == "grpc"
+        usual = "http://localhost:4317" if is_grpc else "http://localhost:4318/v1/traces"
+        return OtlpTarget(
+            endpoint=self.endpoint or usual,
+            is_grpc=is_grpc,
+            headers=self.headers,
+            timeout_s=self.timeout_s,
+            compression=self.compression,
+            certificate_file=self.certificate_file,
+            client_certificate_file=self.client_certificate_file,
+            client_key_file=self.client_key_file,
+            is_insecure=self.insecure,
+        )
+
+    @property
+    def metrics_target(self) -> OtlpTarget | None:
+        """Where metrics go, and how; ``None`` if they do not, or if nobody said where."""
+        return self.beside(self.traces_target) if self.metrics else None
+
     @property
     def place(self) -> str:
-        return host_of(self.endpoint)
+        return self.traces_target.authority
 
     @property
     def is_local(self) -> bool:
-        return is_loopback(urlsplit(self.endpoint).hostname or "")
+        metrics = self.metrics_target
+        return self.traces_target.is_local and (metrics is None or metrics.is_local)
 
     @property
     def manner(self) -> str:
@@ -319,10 +354,28 @@ class OtlpOptions(CommonOptions):
 
     def verify(self) -> None:
         _are_readable(self, "certificate_file", "client_certificate_file", "client_key_file")
-        if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        for key, target in (("", self.traces_target), ("metrics_", self.metrics_target)):
+            if target is not None:
+                _verify_target(f"{key}endpoint", target)
+
+
+def _verify_target(key: str, target: OtlpTarget) -> None:
+    if target.is_grpc:
+        if not _is_installed("opentelemetry.exporter.otlp.proto.grpc"):
             raise Unusable(
-                "the OTLP exporter is not installed", "Run: pip install 'spanbridge[otlp]'"
+                "the OTLP exporter for gRPC is not installed",
+                "Run: pip install 'spanbridge[otlp-grpc]'",
             )
+        return
+    if not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        raise Unusable("the OTLP exporter is not installed", "Run: pip install 'spanbridge[otlp]'")
+    if not otel.has_scheme(target.endpoint):
+        raise Incomplete(
+            key,
+            "it does not start with http:// or https://",
+            "A URL looks like https://<host>:<port>/<path>",
+            target.endpoint,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -331,6 +384,9 @@ class ConsoleOptions(CommonOptions):
 
     name: str = "console"
     kind: Literal["console"] = "console"
+    metrics: bool = option(
+        True, METRICS_SENTENCE, BOOLEAN, variables=(otel.metrics_exporter("console"),)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -340,6 +396,9 @@ class FileOptions(CommonOptions):
     name: str = "file"
     kind: Literal["file"] = "file"
     path: str = option("telemetry.jsonl", "The file; it is appended to.", PATH, is_address=True)
+    metrics: bool = option(
+        True, METRICS_SENTENCE, BOOLEAN, variables=(otel.metrics_exporter("file"),)
+    )
 
     @property
     def place(self) -> str:
@@ -364,8 +423,57 @@ class FileOptions(CommonOptions):
             )
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PrometheusOptions(CommonOptions):
+    """A page of current values that Prometheus reads. It takes metrics and nothing else."""
+
+    is_remote: ClassVar[bool] = True
+    takes_traces: ClassVar[bool] = False
+
+    name: str = "prometheus"
+    kind: Literal["prometheus"] = "prometheus"
+    # Traces do not go there, so there is nothing to say about them.
+    sample_rate: float = 1.0
+    queue_max_items: int = 65_536
+    queue_max_bytes: int = 64 * 1024 * 1024
+    port: Ports | None = option(
+        Ports(PROMETHEUS_PORT),
+        "TCP port of the page. Of a range each process takes the first that is free. `off`: no "
+        "port of its own; mount the page in the application.",
+        PORTS_OR_OFF,
+        variables=(otel.prometheus_port(PROMETHEUS_PORT), "OTEL_EXPORTER_PROMETHEUS_PORT"),
+        is_address=True,
+    )
+    host: str = option(
+        "127.0.0.1",
+        "Address of this machine that the port is opened on; `0.0.0.0` for all.",
+        TEXT,
+        variables=("OTEL_EXPORTER_PROMETHEUS_HOST",),
+    )
+
+    @property
+    def place(self) -> str:
+        return "" if self.port is None else f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        return self.port is None or is_loopback(self.host)
+
+    def verify(self) -> None:
+        if not _is_installed("prometheus_client"):
+            raise Unusable(
+                "the Prometheus client is not installed",
+                "Run: pip install 'spanbridge[prometheus]'",
+            )
+
+
 DestinationOptions: TypeAlias = (
-    SentryOptions | OtlpOptions | ConsoleOptions | FileOptions | SpotlightOptions
+    SentryOptions
+    | OtlpOptions
+    | ConsoleOptions
+    | FileOptions
+    | SpotlightOptions
+    | PrometheusOptions
 )
 
 KINDS: Final[Mapping[str, type[DestinationOptions]]] = MappingProxyType(
@@ -375,6 +483,7 @@ KINDS: Final[Mapping[str, type[DestinationOptions]]] = MappingProxyType(
         "console": ConsoleOptions,
         "file": FileOptions,
         "spotlight": SpotlightOptions,
+        "prometheus": PrometheusOptions,
     }
 )
 """Every kind of destination. A new one is an entry here, its class, and its place in the union."""
@@ -383,7 +492,7 @@ KIND: Final = Option(
     key="kind",
     default=None,
     sentence="What a destination with a name of its own is.",
-    reader=one_of("sentry", "otlp", "console", "file", "spotlight"),
+    reader=one_of("sentry", "otlp", "console", "file", "spotlight", "prometheus"),
 )
 
 ENABLED: Final = Option(

@@ -18,5 +18,5 @@ def start_line(settings: Settings) -> str:
 
 
 def _destination(options: DestinationOptions) -> str:
-    said = [part for part in (options.place, options.share) if part]
-    return f"{options.name}({', '.join(said)})"
+    said = ", ".join(part for part in (options.place, options.share) if part)
+    return f"{options.name}({said})" if said else options.name

@@ -16,9 +16,9 @@ from spanbridge.settings.builtin_rules import (
     DEFAULT_BUILTIN_RULES,
     BuiltinRule,
 )
-from spanbridge.settings.declaration import masked_repr, option
+from spanbridge.settings.declaration import Variable, masked_repr, option
 from spanbridge.settings.options import DestinationOptions
-from spanbridge.settings.otlp_variables import resource_attribute
+from spanbridge.settings.otlp_variables import INTERVAL_MS, resource_attribute
 from spanbridge.settings.profiles import OnConfigError
 from spanbridge.settings.reading import (
     BOOLEAN,
@@ -246,6 +246,13 @@ class Settings:
         "Log to standard error what spanbridge does, with every payload it sends.",
         BOOLEAN,
         variables=("SENTRY_DEBUG",),
+    )
+    metric_interval_s: float = option(
+        60.0,
+        "How often metrics are collected and sent. Prometheus reads them when it likes.",
+        DURATION_S,
+        unit="s",
+        variables=(Variable("OTEL_METRIC_EXPORT_INTERVAL", reader=INTERVAL_MS),),
     )
     problems: tuple[ConfigurationError, ...] = field(default=(), compare=False)
     sources: Mapping[str, str] = field(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanbridge.destinations.console import MAX_LINE, ConsoleDestination, tree_lines
+from spanbridge.destinations.console import ConsoleDestination, tree_lines
+from spanbridge.destinations.console_text import MAX_LINE
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFrame
 from spanbridge.model.span import SpanRecord

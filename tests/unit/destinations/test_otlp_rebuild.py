@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-from spanbridge.destinations import otlp
-from spanbridge.destinations.otlp import rebuild_span
+from spanbridge.destinations import otlp_spans
+from spanbridge.destinations.otlp_spans import rebuild_span
 from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
 from tests.support.spans import TRACE_ID, exception_event, record
 
@@ -132,19 +130,5 @@ def test_many_scopes_do_not_pile_up() -> None:
     for number in range(2_000):
         rebuild_span(record(1, scope=Scope(f"scope {number}"), resource=Resource({"n": number})))
 
-    assert len(otlp._scopes) <= 512
-    assert len(otlp._resources) <= 64
-
-
-def test_what_the_exporter_logs_is_overheard_on_our_thread_and_left_alone_elsewhere(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    logger.warning("before")
-    said: list[str] = []
-    with otlp._OVERHEARD.by(said.append):
-        logger.error("retrying in %d s", 4)
-    logger.warning("after")
-
-    assert said == ["retrying in 4 s"]
-    assert [record.getMessage() for record in caplog.records] == ["before", "after"]
+    assert len(otlp_spans._scopes) <= 512
+    assert len(otlp_spans._resources) <= 64

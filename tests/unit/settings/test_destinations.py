@@ -44,6 +44,20 @@ def otlp(environ: dict[str, str]) -> OtlpOptions:
         ({"SENTRY_SPOTLIGHT": "off", "SENTRY_DSN": DSN}, ["sentry"]),
         ({"SENTRY_SPOTLIGHT": "", "SENTRY_DSN": DSN}, ["sentry"]),
         ({"SENTRY_SPOTLIGHT": "1", "SPANBRIDGE_DESTINATIONS": "console"}, ["console"]),
+        ({"SPANBRIDGE_PROMETHEUS_PORT": "9500"}, ["prometheus"]),
+        ({"OTEL_EXPORTER_PROMETHEUS_PORT": "9500", "SENTRY_DSN": DSN}, ["sentry", "prometheus"]),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, ["prometheus"]),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, []),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "prometheus"},
+            ["otlp", "prometheus"],
+        ),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "prometheus"}, ["prometheus"]),
+        ({"OTEL_TRACES_EXPORTER": "otlp_proto_grpc,otlp"}, ["otlp"]),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console", "OTEL_METRICS_EXPORTER": "prometheus"},
+            ["console"],
+        ),
     ],
 )
 def test_destinations_are_those_listed_else_those_with_an_address(
@@ -134,7 +148,7 @@ def test_a_vendors_key_in_a_shared_variable_never_goes_to_another_destination(
 def test_the_otlp_endpoint_follows_the_specification(
     variables: dict[str, str], endpoint: str
 ) -> None:
-    assert otlp(variables).endpoint == endpoint
+    assert otlp(variables).traces_target.endpoint == endpoint
 
 
 def test_otlp_headers_timeout_and_compression_follow_the_specification() -> None:

@@ -50,13 +50,13 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_DESTINATIONS": "sentyr,console"},
             "SPANBRIDGE_DESTINATIONS is 'sentyr': there is no such destination. Did you mean "
-            "'sentry'? Use sentry, otlp, console, file, spotlight, or say what it is with "
-            "SPANBRIDGE_SENTYR_KIND.",
+            "'sentry'? Use sentry, otlp, console, file, spotlight, prometheus, or say what it is "
+            "with SPANBRIDGE_SENTYR_KIND.",
         ),
         (
             {"OTEL_TRACES_EXPORTER": "zip kin"},
             "OTEL_TRACES_EXPORTER is 'zip kin': there is no such destination. "
-            "Use sentry, otlp, console, file, spotlight.",
+            "Use sentry, otlp, console, file, spotlight, prometheus.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "none,console"},
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_DESTINATIONS": "audit", "SPANBRIDGE_AUDIT_KIND": "sentri"},
             "SPANBRIDGE_AUDIT_KIND is 'sentri': it is not a known choice. "
-            "Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight.",
+            "Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, prometheus.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "shutdown", "SPANBRIDGE_SHUTDOWN_KIND": "otlp"},
@@ -106,14 +106,27 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
             f"https://. {HTTP}",
         ),
         (
-            {"SPANBRIDGE_DESTINATIONS": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc': OTLP over gRPC is not available. Set it to "
-            "http/protobuf and point the endpoint at the receiver's HTTP port, usually 4318.",
+            {
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/v1/traces",
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "collector:4317",
+            },
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT is 'collector:4317': it does not start with "
+            f"http:// or https://. {HTTP}",
+        ),
+        (
+            {"SPANBRIDGE_PROMETHEUS_PORT": "9470-9464"},
+            "SPANBRIDGE_PROMETHEUS_PORT is '9470-9464': it is neither a port from 1 to 65535 nor a "
+            "range of them. Write 9464, or 9464-9471 for eight processes, or off.",
+        ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console", "OTEL_METRIC_EXPORT_INTERVAL": "often"},
+            "OTEL_METRIC_EXPORT_INTERVAL is 'often': it is no number of milliseconds from 1 to a "
+            "day. Write 60000 for one minute.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is 'http/json': it is no protocol that can be "
-            "sent. Set it to http/protobuf.",
+            "sent. Set it to http/protobuf or grpc.",
         ),
         (
             {"SPANBRIDGE_DESTINATIONS": "otlp", "OTEL_EXPORTER_OTLP_TIMEOUT": "10"},
@@ -163,7 +176,7 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         (
             {"SPANBRIDGE_CAPTURE_CONTENT": "consol"},
             "SPANBRIDGE_CAPTURE_CONTENT is 'consol': there is no such destination. "
-            "Did you mean 'console'? Use sentry, otlp, console, file, spotlight.",
+            "Did you mean 'console'? Use sentry, otlp, console, file, spotlight, prometheus.",
         ),
         (
             {"SENTRY_RELEASE": "org/app@1"},
@@ -349,7 +362,8 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
         (
             "[destinations.sentyr]\nsample_rate = 1",
             "sentyr in [destinations] of spanbridge.toml line 1 is 'sentyr': there is no such "
-            "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, or "
+            "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, "
+            "prometheus, or "
             "say what it is with SPANBRIDGE_SENTYR_KIND.",
         ),
         (
@@ -420,15 +434,45 @@ def test_yaml_without_its_package_says_what_to_install(
     )
 
 
-def test_otlp_without_its_exporter_says_what_to_install(
-    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("missing", "environ", "line"),
+    [
+        (
+            "opentelemetry.exporter.otlp.proto.http",
+            {"SPANBRIDGE_DESTINATIONS": "otlp"},
+            "SPANBRIDGE_DESTINATIONS is 'otlp': the OTLP exporter is not installed. "
+            "Run: pip install 'spanbridge[otlp]'",
+        ),
+        (
+            "opentelemetry.exporter.otlp.proto.grpc",
+            {"SPANBRIDGE_DESTINATIONS": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "SPANBRIDGE_DESTINATIONS is 'otlp': the OTLP exporter for gRPC is not installed. "
+            "Run: pip install 'spanbridge[otlp-grpc]'",
+        ),
+        (
+            "opentelemetry.exporter.otlp.proto.grpc",
+            {"SPANBRIDGE_DESTINATIONS": "otlp", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc"},
+            "SPANBRIDGE_DESTINATIONS is 'otlp': the OTLP exporter for gRPC is not installed. "
+            "Run: pip install 'spanbridge[otlp-grpc]'",
+        ),
+        (
+            "prometheus_client",
+            {"SPANBRIDGE_DESTINATIONS": "prometheus"},
+            "SPANBRIDGE_DESTINATIONS is 'prometheus': the Prometheus client is not installed. "
+            "Run: pip install 'spanbridge[prometheus]'",
+        ),
+    ],
+)
+def test_a_kind_without_its_package_says_what_to_install(
+    refuse: Refuse,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    environ: dict[str, str],
+    line: str,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    monkeypatch.setitem(sys.modules, missing, None)
 
-    assert refuse(environ={"SPANBRIDGE_DESTINATIONS": "otlp"}) == (
-        "SPANBRIDGE_DESTINATIONS is 'otlp': the OTLP exporter is not installed. "
-        "Run: pip install 'spanbridge[otlp]'"
-    )
+    assert refuse(environ=environ) == line
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""OpenTelemetry's exporters for OTLP over HTTP."""
+
+from __future__ import annotations
+
+# The HTTP client imports these two when it sends for the first time, on the sending thread; a fork
+# in the middle of an import leaves the child with a lock that nobody releases.
+import encodings.idna  # noqa: F401
+import netrc  # noqa: F401
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http import metric_exporter as otlp_metric_exporter
+from opentelemetry.exporter.otlp.proto.http import trace_exporter as otlp_trace_exporter
+
+from spanbridge.destinations.overheard import OVERHEARD
+
+if TYPE_CHECKING:
+    from spanbridge.settings import OtlpTarget
+
+for _module in (otlp_trace_exporter, otlp_metric_exporter):
+    OVERHEARD.listen_to(_module.__name__)
+
+
+def make_span_exporter(target: OtlpTarget) -> otlp_trace_exporter.OTLPSpanExporter:
+    """An exporter of spans."""
+    session = _OwnSession(target)
+    exporter = otlp_trace_exporter.OTLPSpanExporter(session=session, **_arguments(target))
+    session.trust_only(target)
+    return exporter
+
+
+def make_metric_exporter(target: OtlpTarget) -> otlp_metric_exporter.OTLPMetricExporter:
+    """An exporter of metrics."""
+    session = _OwnSession(target)
+    exporter = otlp_metric_exporter.OTLPMetricExporter(session=session, **_arguments(target))
+    session.trust_only(target)
+    return exporter
+
+
+def _arguments(target: OtlpTarget) -> dict[str, Any]:
+    return {
+        "endpoint": target.endpoint,
+        "headers": {name: value.reveal() for name, value in target.headers},
+        "timeout": target.timeout_s,
+        "compression": Compression(target.compression),
+    }
+
+
+_PROTOCOLS_OWN: Final = frozenset({"content-type", "content-encoding", "user-agent"})
+
+
+class _OwnSession(requests.Session):
+    """An HTTP session that sends one destination's headers and certificates, and no others.
+
+    OpenTelemetry's exporter adds what the environment variables say, whatever it is given. They
+    speak of one destination only, and its key must not go to another.
+    """
+
+    def __init__(self, target: OtlpTarget) -> None:
+        super().__init__()
+        self._allowed = _PROTOCOLS_OWN | {name.lower() for name, _ in target.headers}
+
+    def trust_only(self, target: OtlpTarget) -> None:
+        """Use the target's certificates, whatever the exporter has set."""
+        self.verify = target.certificate_file or True
+        certificate, key = target.client_certificate_file, target.client_key_file
+        self.cert = (certificate, key) if certificate and key else certificate
+
+    def request(self, *arguments: Any, **named: Any) -> requests.Response:
+        """Send a request without headers that are not this destination's."""
+        headers = named.get("headers") or {}
+        named["headers"] = {
+            name: value for name, value in headers.items() if name.lower() in self._allowed
+        }
+        return super().request(*arguments, **named)

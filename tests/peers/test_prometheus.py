@@ -1,0 +1,93 @@
+"""The page as Prometheus itself reads it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.peers.prometheus import complaints, program, prometheus_server
+from tests.support.program import clean_environment, free_port, listens, wait_until
+
+SHOP = """
+import os, sys, spanbridge
+from opentelemetry import metrics
+spanbridge.configure()
+meter = metrics.get_meter("shop", "1.0")
+orders = meter.create_counter("orders", unit="{order}", description="Orders taken")
+meter.create_up_down_counter("stock", description="Books in stock").add(7)
+meter.create_gauge("load", unit="1", description="Share of a core").set(0.25, {"core": 1})
+took = meter.create_histogram("took", unit="s", description="Time an order takes",
+                              explicit_bucket_boundaries_advisory=[0.1, 1])
+for seconds in (0.05, 0.5, 5):
+    took.record(seconds, {"app.kind": 'a "quoted" \\\\ kind'})
+children = []
+for number in range(int(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        orders.add(10, {"app.kind": "book"})
+        sys.stdin.read()
+        os._exit(0)
+    children.append(child)
+orders.add(1, {"app.kind": "book"})
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _prometheus_is_installed() -> None:
+    try:
+        program("promtool")
+        program("prometheus")
+    except PeerUnavailable as reason:
+        skip_or_fail("Prometheus", reason)
+
+
+@contextmanager
+def shop(ports: list[int]) -> Iterator[None]:
+    """A shop whose processes, one for each port, show a page each."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOP, str(len(ports) - 1)],
+        stdin=subprocess.PIPE,
+        text=True,
+        env=clean_environment(
+            SPANBRIDGE_DESTINATIONS="prometheus",
+            SPANBRIDGE_PROMETHEUS_PORT=f"{ports[0]}-{ports[-1]}",
+            OTEL_SERVICE_NAME="shop",
+        ),
+    )
+    try:
+        wait_until(lambda: all(map(listens, ports)), 30)
+        yield
+    finally:
+        process.communicate("", timeout=30)
+
+
+def test_promtool_has_no_complaint_about_any_kind_of_metric() -> None:
+    port = free_port()
+    with shop([port]):
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+    assert "took_seconds_bucket" in page
+    assert complaints(page) == ""
+
+
+def test_a_server_reads_every_worker_of_a_range_and_adds_them_up(tmp_path: Path) -> None:
+    first = free_port()
+    ports = list(range(first, first + 3))
+    with shop(ports), prometheus_server(tmp_path, ports) as server:
+        server.wait_for("sum(up)", 3)
+        server.wait_for("sum(orders_total)", 21)
+        server.wait_for('stock{otel_scope_name="shop"}', 7)
+        server.wait_for("histogram_quantile(0.5, sum by (le) (took_seconds_bucket))", 0.55)
+        [(labels, value)] = server.query("max(load_ratio) by (core)")
+        assert (labels, value) == ({"core": "1"}, 0.25)
+        joined = server.query("orders_total * on (instance) group_left (service_name) target_info")
+        assert {labels["service_name"] for labels, _ in joined} == {"shop"}
+        assert len(joined) == 3

@@ -1,0 +1,104 @@
+"""Points as families of samples: each series once, each name of one kind."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from spanbridge.destinations.prometheus_families import (
+    EXPONENTIAL,
+    OTHER_KIND,
+    TOLD_TWICE,
+    Families,
+)
+from spanbridge.model.metric import Exemplar
+from spanbridge.model.span import Scope
+from tests.support.points import point, powers, spread
+
+
+def samples(families: Families) -> list[tuple[str, dict[str, str], float]]:
+    return [
+        (sample.name, sample.labels, sample.value)
+        for family in families.collect()
+        for sample in family.samples
+        if family.name != "target"
+    ]
+
+
+def test_scopes_are_labels_so_that_two_libraries_may_use_one_name() -> None:
+    families = Families(
+        [point(1, scope=Scope("a", "1")), point(2, scope=Scope("b", attributes={"app.x": True}))]
+    )
+
+    assert samples(families) == [
+        ("orders_total", {"otel_scope_name": "a", "otel_scope_version": "1"}, 1),
+        ("orders_total", {"otel_scope_app_x": "true", "otel_scope_name": "b"}, 2),
+    ]
+    assert not families.left_out
+
+
+def test_labels_whose_names_become_one_keep_both_values() -> None:
+    [(_, labels, _)] = samples(
+        Families([point(1, scope=Scope(""), attributes={"a.b": "first", "a_b": [1, "x"]})])
+    )
+
+    assert labels == {"a_b": 'first;[1,"x"]'}
+
+
+def test_what_the_page_cannot_say_is_left_out_by_its_reason() -> None:
+    families = Families(
+        [
+            point(1),
+            point(1),
+            point(1, kind="gauge"),
+            point(powers(1, 0, 1), kind="exponential_histogram", name="powers"),
+        ]
+    )
+
+    assert families.left_out == {TOLD_TWICE: 1, OTHER_KIND: 1, EXPONENTIAL: 1}
+    assert len(samples(families)) == 1
+
+
+def test_an_exemplar_stands_on_the_bucket_it_fell_into() -> None:
+    exemplars = tuple(Exemplar(v, 1, "a" * 32, "b" * 16) for v in (1.0, 1.1, 99.0))
+    [family] = list(
+        Families([point(spread(1, 1, 1), kind="histogram", exemplars=exemplars)]).collect()
+    )[1:]
+
+    values = [s.exemplar.value if s.exemplar else None for s in family.samples]
+    assert values == [1.0, 1.1, 99.0, None, None]
+
+
+def test_nothing_recorded_is_an_empty_page() -> None:
+    assert generate_latest(Families([])) == b""
+
+
+@given(
+    st.lists(
+        st.builds(
+            point,
+            st.integers() | st.floats(),
+            st.text(min_size=1),
+            kind=st.sampled_from(["counter", "sum", "gauge"]),
+            unit=st.text(max_size=5),
+            description=st.text(max_size=20),
+            attributes=st.dictionaries(
+                st.text(max_size=5), st.text() | st.integers() | st.lists(st.floats()), max_size=4
+            ),
+        ),
+        max_size=6,
+    )
+)
+def test_any_points_make_a_page_that_can_be_read(points: list[object]) -> None:
+    families = Families(points)  # type: ignore[arg-type]
+
+    page = generate_latest(families).decode()
+
+    shown = sum(len(family.samples) for family in families.collect())
+    read = sum(len(family.samples) for family in text_string_to_metric_families(page))
+    assert read == shown
+    encoded: bytes = generate_openmetrics(families)  # type: ignore[no-untyped-call]
+    assert encoded.endswith(b"# EOF\n")

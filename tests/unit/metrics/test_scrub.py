@@ -1,0 +1,73 @@
+"""The privacy policy on every text of a metric, and what happens when it fails."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from spanbridge.metrics.scrub import scrub_points
+from spanbridge.model.metric import Exemplar
+from spanbridge.model.span import Resource, Scope
+from spanbridge.privacy import keys
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.runtime.guard import GUARD
+from tests.support.points import point
+
+POLICY = PrivacyPolicy()
+SECRET_URL = "https://joe:hunter2@shop.example/x"
+
+
+def test_no_text_of_a_point_passes_by_the_policy() -> None:
+    exemplar = Exemplar(1, 2, "a" * 32, "b" * 16, {"password": "hunter2", "app.kept": "yes"})
+    seen = point(
+        1,
+        name=SECRET_URL,
+        description=SECRET_URL,
+        unit=SECRET_URL,
+        attributes={"password": "hunter2", "url.full": SECRET_URL, "app.kept": ["a", SECRET_URL]},
+        exemplars=(exemplar,),
+        scope=Scope(SECRET_URL, attributes={"api_key": "hunter2"}),
+        resource=Resource({"service.name": "shop", "secret": "hunter2"}),
+    )
+
+    scrubbed = scrub_points(POLICY, [seen])
+
+    [left] = scrubbed.points
+    assert b"hunter2" not in msgspec.json.encode(left)
+    assert left.exemplars[0].attributes["app.kept"] == "yes"
+    assert (left.exemplars[0].trace_id, left.exemplars[0].value) == ("a" * 32, 1)
+    assert left.resource.attributes["service.name"] == "shop"
+    assert (scrubbed.merged, scrubbed.withheld) == (0, 0)
+
+
+def test_what_needs_no_change_is_the_very_same_object() -> None:
+    seen = point(1, attributes={"http.route": "/x", "http.response.status_code": 200})
+
+    [left] = scrub_points(POLICY, [seen]).points
+
+    assert left is seen
+
+
+def test_series_that_the_policy_makes_equal_are_merged_and_counted() -> None:
+    customers = [point(2, attributes={"password": name, "app.n": 1}) for name in "abc"]
+
+    scrubbed = scrub_points(POLICY, [*customers, point(5, attributes={"app.n": 2})])
+
+    assert [p.value for p in scrubbed.points] == [6, 5]
+    assert scrubbed.merged == 2
+
+
+def test_a_point_on_which_the_policy_fails_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GUARD, "_reraise", False)
+
+    def treatment(key: str) -> keys.Treatment:
+        if key == "app.breaks":
+            raise RuntimeError("the policy is broken")
+        return keys.treatment(key)
+
+    monkeypatch.setattr("spanbridge.metrics.scrub.treatment", treatment)
+
+    scrubbed = scrub_points(POLICY, [point(1, attributes={"app.breaks": 1}), point(2)])
+
+    assert [p.value for p in scrubbed.points] == [2]
+    assert scrubbed.withheld == 1
