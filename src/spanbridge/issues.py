@@ -78,7 +78,7 @@ class Issues:
             self._levels.setdefault(destination.policy, []).append(destination)
         self._source = SourceReader()
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
-        self._rules = make_rules(settings, is_withheld)
+        self._rules = make_rules(settings, self._is_withheld)
         self.start_empty()
 
     def start_empty(self) -> None:
@@ -183,6 +183,10 @@ class Issues:
         for local in (*done, *list(self._over)[: max(0, len(self._over) - MAX_OVER)]):
             self._over.pop(local, None)
             self._stories.close(local)
+
+    def _is_withheld(self, name: str) -> bool:
+        """Whether an attribute of this name is kept back somewhere, by any policy."""
+        return is_withheld(name) or any(policy.withholds(name) for policy in self._levels)
 
     def _mode_of(
         self,
@@ -292,6 +296,7 @@ class Issues:
                 GUARD.caught("privacy.issue", error)
                 continue
             for destination in takers:
+                destination.ledger.redact(policy.redacted)
                 destination.accept_issue(scrubbed, decided.local)
         self._let_go(decided.event_id)
 

@@ -248,6 +248,8 @@ class Pipeline:
                     continue
                 for name in keeping:
                     accepted[name].append(finished)
+                if policy.redacted:
+                    self._note_redacted(keeping, policy.redacted)
         if event_ids := self._issues.event_ids():
             for finished_spans in accepted.values():
                 _name_events(finished_spans, event_ids)
@@ -289,6 +291,11 @@ class Pipeline:
                 self._issues.lose(local)
                 for destination in self.destinations:
                     destination.lose(local)
+
+    def _note_redacted(self, names: frozenset[str], kinds: list[str]) -> None:
+        for destination in self.destinations:
+            if destination.name in names:
+                destination.ledger.redact(kinds)
 
     def _fail(self, names: frozenset[str], outcome: Outcome, reason: str, count: int = 1) -> None:
         for destination in self.destinations:

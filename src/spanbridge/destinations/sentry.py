@@ -98,6 +98,7 @@ class SentryDestination:
             environment=self._context.environment,
             org_id=options.organisation,
             follows_remote=settings.remote_decision == "honour",
+            policy=policy.for_other_threads(),
         )
         self._endpoint = Endpoint(
             url=options.dsn.envelope_url,
@@ -300,6 +301,7 @@ class SentryDestination:
             ledger=self.ledger.snapshot(),
             last_error=sender.last_error,
             spooled=sender.spooled,
+            redacted=self.ledger.redacted,
         )
 
     def _send(self, released: Sequence[Released]) -> None:

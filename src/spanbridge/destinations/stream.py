@@ -119,6 +119,7 @@ class StreamDestination(ABC, Generic[T]):
             queued=len(self._outbox),
             ledger=self.ledger.snapshot(),
             last_error=self._last_error,
+            redacted=self.ledger.redacted,
         )
 
     def _is_hopeless(self) -> bool:

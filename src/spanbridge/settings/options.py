@@ -26,6 +26,7 @@ from spanbridge.settings.address import (
 )
 from spanbridge.settings.declaration import Option, Variable, masked_repr, option, options_of
 from spanbridge.settings.masking import Secret, mask_whole
+from spanbridge.settings.privacy import PrivacyOverrides
 from spanbridge.settings.reading import (
     BOOLEAN,
     COUNT,
@@ -54,7 +55,7 @@ class Incomplete(Unusable):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CommonOptions:
+class CommonOptions(PrivacyOverrides):
     """What every destination has.
 
     Attributes:
