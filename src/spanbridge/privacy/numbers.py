@@ -28,6 +28,7 @@ _DIGITS_AND_GAPS: Final = bytes(
 _ORDINARY: Final = re.compile(
     r" ?(?:\d{4}-\d\d-\d\d(?: \d\d)?|-?\d{0,9}\.\d++|1\d{9}(?:\d{3}){0,3})[ .]?"
 )
+_SHORTEST_CARD: Final = 12
 _BEFORE_RUN: Final = 12
 _BEHIND_RUN: Final = 24
 """What an account may have of letters before and behind its digits."""
@@ -118,13 +119,18 @@ def numbers(text: str, data: bytes, kinds: frozenset[Kind]) -> Iterator[Hit]:
             end = len(data)
         if _ORDINARY.fullmatch(text, start, end) is not None:
             continue
-        if len(data[start:end].translate(None, _GAPS)) < len(_DIGITS_RUN):
+        number = data[start:end].strip(_GAPS)
+        digits = len(number.translate(None, _GAPS))
+        if digits < SHORTEST:
             continue
-        if "credit_card" in kinds:
+        if digits >= _SHORTEST_CARD and "credit_card" in kinds:
             yield from _cards(text, start, end + 1)
-        if "iban" in kinds:
-            yield from _ibans(text, max(before, start - _BEFORE_RUN), end + _BEHIND_RUN)
-        if "phone" in kinds:
+        if "iban" in kinds and text[start - 1 : start].isalpha():
+            window = max(before, start - _BEFORE_RUN)
+            # Its digits stand behind the letters of the country, or of the bank behind two others.
+            if text[start].isdigit() or b"0" in data[window:start].translate(_DIGITS):
+                yield from _ibans(text, window, end + _BEHIND_RUN)
+        if "phone" in kinds and (digits < len(number) or b"+" in data[start:end]):
             yield from _phones(text, start, end + 1)
 
 

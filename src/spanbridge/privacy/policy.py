@@ -95,7 +95,7 @@ class PrivacyPolicy:
         if fields is self._fields:
             fields = self._fields_for(issue.span)
         text = fields.text
-        return msgspec.structs.replace(
+        scrubbed = msgspec.structs.replace(
             issue,
             exceptions=tuple(
                 [
@@ -120,6 +120,7 @@ class PrivacyPolicy:
             breadcrumbs=tuple([scrub_breadcrumb(crumb, fields) for crumb in issue.breadcrumbs]),
             user=fields.attributes(issue.user, fields.anywhere),
         )
+        return msgspec.structs.replace(scrubbed, is_redacted=True) if self.redacted else scrubbed
 
     def scrub_log(self, log: LogRecord) -> LogRecord:
         """The log record as it may leave. Raises whatever goes wrong."""
@@ -194,6 +195,7 @@ class PrivacyPolicy:
             trace_state=trace_state,
             scope=scope,
             resource=resource,
+            is_redacted=bool(self.redacted),
         )
 
     def _resource(self, resource: Resource) -> Resource:

@@ -7,7 +7,7 @@ where one of them is in doubt. Measurements: ``docs/adr/0009-value-detectors.md`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from spanbridge.model.redaction import DEFAULT_KINDS, Kind
@@ -42,37 +42,42 @@ class Scanner:
         self.finds_cards = "credit_card" in wanted
         self._numbers = frozenset(wanted & numbers.KINDS)
 
-    def find(self, text: str) -> list[Found]:
+    def find(self, text: str) -> Sequence[Found]:
         """What must not leave, from left to right and without overlaps."""
         if len(text) < _SHORTEST or self._is_empty:
-            return []
+            return ()
         if "\\" in text or "%" in text:
             readable = Readable(text)
             return [
                 Found(readable.origin(start), readable.origin(end), kind, value)
-                for start, end, kind, value in _apart(readable.text, self._hits(readable.text))
+                for start, end, kind, value in self._find(readable.text)
             ]
-        return _apart(text, self._hits(text))
+        return self._find(text)
 
-    def _hits(self, text: str) -> list[Hit]:
-        hits: list[Hit] = []
-        if self._finds_emails and "@" in text:
-            hits += _emails(text)
+    def _find(self, text: str) -> Sequence[Found]:
+        # Nearly everything ends here, without a list or a pattern.
+        hits: list[Hit] | None = None
+        if "@" in text and self._finds_emails:
+            hits = [*_emails(text)]
         if len(text) >= numbers.SHORTEST:
             # A byte for each character; those that have none are of no interest here.
             data = text.encode("latin-1", "replace")
-            if self._finds_api_keys and len(data) >= tokens.SHORTEST:
-                classes = data.translate(tokens.TOKEN_CLASSES)
-                if tokens.TOKEN_RUN in classes or "==" in text:
-                    hits += tokens.api_keys(text, classes)
-            if self._numbers and numbers.has_long_number(data):
-                hits += numbers.numbers(text, data, self._numbers)
-        if self._finds_jwts and "eyJ" in text:
-            hits += tokens.jwts(text)
-        if self._finds_private_keys and "-----BEGIN" in text:
-            hits += tokens.private_keys(text)
+            if numbers.has_long_number(data) and self._numbers:
+                hits = [*(hits or ()), *numbers.numbers(text, data, self._numbers)]
+            if len(data) >= tokens.SHORTEST:
+                hits = self._long_ones(text, data, hits)
         if self._finds_addresses:
-            hits += numbers.addresses(text)
+            hits = [*(hits or ()), *numbers.addresses(text)]
+        return _apart(text, hits) if hits else ()
+
+    def _long_ones(self, text: str, data: bytes, hits: list[Hit] | None) -> list[Hit] | None:
+        classes = data.translate(tokens.TOKEN_CLASSES)
+        if self._finds_api_keys and (tokens.TOKEN_RUN in classes or "==" in text):
+            hits = [*(hits or ()), *tokens.api_keys(text, classes)]
+        if "eyJ" in text and self._finds_jwts:
+            hits = [*(hits or ()), *tokens.jwts(text)]
+        if "-----BEGIN" in text and self._finds_private_keys:
+            hits = [*(hits or ()), *tokens.private_keys(text)]
         return hits
 
 

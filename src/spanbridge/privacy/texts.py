@@ -12,8 +12,9 @@ from spanbridge.privacy.scan import Scanner
 from spanbridge.privacy.text import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from spanbridge.privacy.found import Found
     from spanbridge.privacy.names import Names
     from spanbridge.settings.privacy import PrivacyRules
 
@@ -55,7 +56,11 @@ class Texts:
         clean = self.clean
         if text in clean:
             return text
-        scrubbed = self._without_values(self._without(self._credentials.text, text, found), found)
+        scrubbed = text
+        if " " in text or ":" in text or "=" in text:
+            scrubbed = self._without(self._credentials.text, text, found)
+        if hits := self._scanner.find(scrubbed):
+            scrubbed = self._cut(scrubbed, hits, found)
         if scrubbed is text and len(text) <= MAX_KNOWN_CHARS:
             if len(clean) >= MAX_KNOWN:
                 clean.clear()
@@ -103,9 +108,9 @@ class Texts:
         return scrubbed
 
     def _without_values(self, text: str, found: list[str]) -> str:
-        hits = self._scanner.find(text)
-        if not hits:
-            return text
+        return self._cut(text, self._scanner.find(text), found)
+
+    def _cut(self, text: str, hits: Sequence[Found], found: list[str]) -> str:
         parts: list[str] = []
         done = 0
         for start, end, kind, value in hits:

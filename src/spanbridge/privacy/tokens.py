@@ -54,10 +54,10 @@ _KEYS_BY_THEIR_MIDDLE: Final = (
 
 # Of a token that was cut the header and a part of the claims are there.
 _JWT: Final = re.compile(r"(?<![A-Za-z0-9_-])eyJ[\w-]{8,}+\.[\w-]{6,}+(?:\.[\w-]*+){0,3}")
-_PRIVATE_KEY: Final = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[\w+/=\s:,.\\]|-(?!----))*+(?:-----END [A-Z0-9 ]{0,60}-----)?"
-)
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_PRIVATE_KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
+_PRIVATE_KEY_BODY: Final = re.compile(r"(?:[\w+/=\s:,.\\|]|-(?!----))*+")
+_LONGEST_PRIVATE_KEY: Final = 20_000
 _ORDINARY: Final = re.compile(r"[0-9a-fA-F-]*+|[a-z]{1,14}+(?:[_-](?:[a-z]{1,14}+|\d{0,6}+))*+")
 """A UUID, an id of a trace, a hash; or words in a row."""
 
@@ -107,5 +107,12 @@ def jwts(text: str) -> Iterator[Hit]:
 
 def private_keys(text: str) -> Iterator[Hit]:
     """Private keys in PEM form, whole or cut off."""
-    for found in _PRIVATE_KEY.finditer(text):
-        yield Hit(*found.span(), "private_key")
+    done = 0
+    while (found := _PRIVATE_KEY.search(text, done)) is not None:
+        start, begun = found.span()
+        # The lines between may have anything in front of them, as in a traceback.
+        end = _PRIVATE_KEY_END.search(text, begun, begun + _LONGEST_PRIVATE_KEY)
+        if end is None or "-----BEGIN" in text[begun : end.start()]:
+            end = _PRIVATE_KEY_BODY.match(text, begun)
+        done = end.end() if end is not None else begun
+        yield Hit(start, done, "private_key")
