@@ -83,14 +83,14 @@ _NORTH_AMERICAN: Final = re.compile(
 )
 # 0170 1234567, 030/1234567, (030) 123-4567, 020 7946 0958, 01 23 45 67 89.
 _NATIONAL: Final = re.compile(
-    r"(?<![\w.,+/:\-(])(?<!\d )(?:\(0[1-9]\d{0,4}\)[ \-]?|0[1-9]\d{0,4}[ \-/\u00a0])"
+    r"(?<![\w.,+/:\-])(?<!\d )(?:\(0[1-9]\d{0,4}\)[ \-]?|0[1-9]\d{0,4}[ \-/\u00a0])"
     r"\d{2,8}(?:[ \-\u00a0]\d{2,8}){0,4}(?![\w:/\-]|[.,]\d| \d)"
 )
 _DATE: Final = re.compile(r"\d\d([ \-/])\d\d\1\d{4}")
 
 _ADDRESS: Final = re.compile(
-    r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
-    r"|(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:.]))"
+    r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"
+    r"|(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:]|\.\d))"
 )
 
 
@@ -145,7 +145,7 @@ def _cards(text: str, start: int, end: int) -> Iterator[Hit]:
 
 def is_card_number(number: float) -> bool:
     """Whether a plain number is that of a payment card."""
-    return number > 0 and number % 1 == 0 and _is_card(f"{number:.0f}")
+    return 0 < number < 10**19 and number % 1 == 0 and _is_card(f"{number:.0f}")
 
 
 def _is_card(digits: str) -> bool:
