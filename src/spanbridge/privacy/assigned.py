@@ -18,6 +18,7 @@ IsDenied: TypeAlias = Callable[[str], bool]
 _NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.%-"
 _BEHIND_A_NAME: Final = " \t\\\"']"
 """What may stand between a name and its mark."""
+_MAX_INNOCENT: Final = 4096
 _USUAL_NAME: Final = 96
 _LONGEST_NAME: Final = 1024
 """Characters of a name with what is behind it; of a longer one the end is read."""
@@ -47,13 +48,19 @@ _UNQUOTED_IN_CODE: Final = re.compile(r"(?![bruBRU]?[\"'])")
 
 
 def redact_assigned(
-    text: str, is_denied: IsDenied, *, in_code: bool = False, in_literal: bool = False
+    text: str,
+    is_denied: IsDenied,
+    innocent: set[str],
+    *,
+    in_code: bool = False,
+    in_literal: bool = False,
 ) -> str:
     """``text`` without the values that stand behind a denied name.
 
     Args:
         text: Any text.
         is_denied: Whether something of this name must not leave.
+        innocent: Quoted names that are known to be none; JSON repeats them.
         in_code: It is a line of source, where only literals are values.
         in_literal: It is a literal in one, which may have places that are filled in later.
 
@@ -66,7 +73,7 @@ def redact_assigned(
     while equals >= 0 or colon >= 0:
         mark = equals if colon < 0 or 0 <= equals < colon else colon
         position = mark + 1
-        found = _assignment(text, done, mark, is_denied)
+        found = _assignment(text, done, mark, is_denied, innocent)
         if found is not None:
             position = start = found.end()
             is_value = not (
@@ -96,8 +103,16 @@ def redact_bound_values(text: str) -> str:
     return "".join([*parts, text[done:]]) if parts else text
 
 
-def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Match[str] | None:
+def _assignment(
+    text: str, done: int, mark: int, is_denied: IsDenied, innocent: set[str]
+) -> re.Match[str] | None:
     """The assignment whose mark is there, if it is to a denied name."""
+    quoted = ""
+    if text[mark - 1 : mark] == '"':
+        quote = text.rfind('"', max(done, mark - _USUAL_NAME), mark - 1)
+        quoted = text[quote + 1 : mark - 1] if quote >= 0 else ""
+        if quoted in innocent:
+            return None
     for length in (_USUAL_NAME, _LONGEST_NAME):
         before = text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME)
         rest = before.rstrip(_NAME_CHARACTERS)
@@ -105,6 +120,8 @@ def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Matc
             break
     name = before[len(rest) :]
     if not name or not is_denied(unquote(name) if "%" in name else name):
+        if quoted and name:
+            _remember(innocent, quoted)
         return None
     start = max(done, mark - length) + len(rest)
     found = _ASSIGNMENT.match(text, start)
@@ -112,6 +129,12 @@ def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Matc
         return None
     is_ours = text[max(0, start - 1) : start] == "[" and _OUR_HASH.match(text, start - 1)
     return None if is_ours else found
+
+
+def _remember(innocent: set[str], name: str) -> None:
+    if len(innocent) >= _MAX_INNOCENT:
+        innocent.clear()
+    innocent.add(name)
 
 
 def _value(text: str, found: re.Match[str]) -> tuple[str, int]:

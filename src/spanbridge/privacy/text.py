@@ -47,6 +47,7 @@ class Credentials:
 
     def __init__(self, is_denied: IsDenied) -> None:
         self._is_denied = is_denied
+        self._innocent: set[str] = set()
         # Errors repeat, so their paths and lines are remembered.
         self.path = lru_cache(maxsize=4096)(self._path)
         self.source_line = lru_cache(maxsize=4096)(self._source_line)
@@ -65,7 +66,7 @@ class Credentials:
             text = redact_bound_values(text)
         elif "=" not in text:
             return text
-        return redact_assigned(text, self._is_denied)
+        return redact_assigned(text, self._is_denied, self._innocent)
 
     def _path(self, path: str) -> str:
         """The path of a source file without credentials; code may be loaded from a URL.
@@ -88,13 +89,14 @@ class Credentials:
             code = _AUTHORIZATION.sub(_REDACTED_SCHEME, code)
         if "=" in code or ":" in code:
             code = _LITERAL.sub(self._redact_inside, code)
-            code = redact_assigned(code, self._is_denied, in_code=True)
+            code = redact_assigned(code, self._is_denied, self._innocent, in_code=True)
         return code + mark + self.text(comment)
 
     def _redact_inside(self, literal: re.Match[str]) -> str:
         """A text in source code without what is assigned in it: ``"host=db password=..."``."""
         quote, text = literal.groups()
-        return f"{quote}{redact_assigned(text, self._is_denied, in_literal=True)}{quote}"
+        scrubbed = redact_assigned(text, self._is_denied, self._innocent, in_literal=True)
+        return f"{quote}{scrubbed}{quote}"
 
 
 def _names_a_scheme(text: str) -> bool:

@@ -23,6 +23,8 @@ CREDENTIAL: Final = "credential"
 MAX_KNOWN: Final = 4096
 MAX_KNOWN_CHARS: Final = 256
 """Texts that held nothing, as they are remembered: together at most 2 MB."""
+MAX_ROUNDS: Final = 8
+"""A text that still holds something afterwards was made for it."""
 SMALLEST_CARD: Final = 10**11
 
 
@@ -56,11 +58,7 @@ class Texts:
         clean = self.clean
         if text in clean:
             return text
-        scrubbed = text
-        if " " in text or ":" in text or "=" in text:
-            scrubbed = self._without(self._credentials.text, text, found)
-        if hits := self._scanner.find(scrubbed):
-            scrubbed = self._cut(scrubbed, hits, found)
+        scrubbed = self._fixed(self._credentials.text, text, found)
         if scrubbed is text and len(text) <= MAX_KNOWN_CHARS:
             if len(clean) >= MAX_KNOWN:
                 clean.clear()
@@ -91,24 +89,28 @@ class Texts:
 
     def _path(self, path: str) -> tuple[str, tuple[str, ...]]:
         found: list[str] = []
-        scrubbed = self._without(self._credentials.path, path, found)
-        return self._without_values(scrubbed, found), tuple(found)
+        return self._fixed(self._credentials.path, path, found), tuple(found)
 
     def _source_line(self, line: str) -> tuple[str, tuple[str, ...]]:
         found: list[str] = []
-        scrubbed = self._without(self._credentials.source_line, line, found)
-        return self._without_values(scrubbed, found), tuple(found)
+        return self._fixed(self._credentials.source_line, line, found), tuple(found)
 
-    @staticmethod
-    def _without(scrub: Callable[[str], str], text: str, found: list[str]) -> str:
-        scrubbed = scrub(text)
-        if scrubbed is text or scrubbed == text:
-            return text
-        found += [CREDENTIAL] * max(1, scrubbed.count(REDACTED) - text.count(REDACTED))
-        return scrubbed
+    def _fixed(self, without: Callable[[str], str], text: str, found: list[str]) -> str:
+        """``text`` without credentials and values, looked through until nothing is found.
 
-    def _without_values(self, text: str, found: list[str]) -> str:
-        return self._cut(text, self._scanner.find(text), found)
+        Something may begin only where something else was cut out.
+        """
+        for _ in range(MAX_ROUNDS):
+            scrubbed = without(text) if " " in text or ":" in text or "=" in text else text
+            if scrubbed is not text and scrubbed != text:
+                more = scrubbed.count(REDACTED) - text.count(REDACTED)
+                found += [CREDENTIAL] * max(1, more)
+            if hits := self._scanner.find(scrubbed):
+                scrubbed = self._cut(scrubbed, hits, found)
+            if scrubbed == text:
+                return text
+            text = scrubbed
+        return text
 
     def _cut(self, text: str, hits: Sequence[Found], found: list[str]) -> str:
         parts: list[str] = []
