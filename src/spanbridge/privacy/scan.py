@@ -20,6 +20,8 @@ _SHORTEST: Final = 6
 _LOCAL_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-"
 _LONGEST_LOCAL: Final = 255
 _DOMAIN: Final = re.compile(r"[\w-]++(?:\.[\w-]++)*?\.(?:[^\W\d_]{2}|xn--)[\w-]*+(?:\.[\w-]++)*+")
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+\.|[\d.]+\.[a-z]+\d+\Z")
+"""As in a release, shop@1.0.dev3."""
 _SERVICE_USER: Final = "git"
 """As in git@github.com, which is nobody's address."""
 
@@ -91,7 +93,8 @@ def _emails(text: str) -> Iterator[Hit]:
         length = len(before) - len(rest)
         if not length or before[-length:] == _SERVICE_USER:
             continue
-        if domain := _DOMAIN.match(text, at + 1):
+        domain = _DOMAIN.match(text, at + 1)
+        if domain is not None and not _VERSION.match(domain.group()):
             done = domain.end()
             yield Hit(at - length, done, "email")
 

@@ -21,7 +21,7 @@ EVERYTHING = PrivacyPolicy(rules=PrivacyRules(detectors=KINDS))
 FOUND: dict[Kind, list[str]] = {
     "email": [
         "ann@shop.example", "ann.b+c_d@mail.shop.example", "Ann-Lee@SHOP.EXAMPLE",
-        "müller@köln.example", "ann@xn--bcher-kva.example", "7@shop.example",
+        "müller@köln.example", "ann@xn--bcher-kva.example", "7@shop.example", "ann@163.example",
     ],
     "phone": [
         "+49 170 1234567", "+491701234567", "+1 (212) 555-0123", "+44 20 7946 0958",
@@ -70,7 +70,8 @@ ORDINARY = [
     "20261129160527",
     "01/02/2026 10:00", "05-12-2026 10", "1764432327", "1764432327123", "1764432327000000000",
     "took 0.123456789012 s", "12,345,678.90", "-1234567890.5", "512 512 1024", "100 000 000 rows",
-    "1.2.3-beta.4+build.5", "v10.0.19045.1234", "pkg@1.2.3", "@scope/pkg@2.0.0-rc.1",
+    "1.2.3-beta.4+build.5", "v10.0.19045.1234", "pkg@1.2.3", "shop@1.0.dev3", "shop@2.beta1",
+    "pkg@1.2.beta", "@scope/pkg@2.0.0-rc.1",
     "192.168.10.1:8080", "[::1]:443", "/proposals/prop_9f2c4b7d/assess", "/orders/1234567890123456",
     "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101", "text/html; charset=utf-8",
     "SELECT id, title FROM precedents WHERE topic = ANY($2) ORDER BY decided_at DESC LIMIT 20",
