@@ -81,11 +81,7 @@ class Bridge:
         if old is not None:
             old.retire(new)
         self._lead_to(new)
-        self.metrics.exchange(
-            new.destinations if new is not None else (),
-            settings.metric_interval_s,
-            settings.shutdown_timeout_s,
-        )
+        self.metrics.exchange(new.destinations if new is not None else (), settings)
         if old is not None:
             self._leaving.see_off(old)
 

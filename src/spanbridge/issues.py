@@ -79,7 +79,7 @@ class Issues:
         self._source = SourceReader()
         self._identity = Identity(settings)
         self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
-        self._rules = make_rules(settings, is_withheld, op_of)
+        self._rules = make_rules(settings, self._is_withheld, op_of)
         self.start_empty()
 
     def start_empty(self) -> None:
@@ -209,6 +209,10 @@ class Issues:
             self._over.pop(local, None)
             self._stories.close(local)
 
+    def _is_withheld(self, name: str) -> bool:
+        """Whether an attribute of this name is kept back somewhere, by any policy."""
+        return is_withheld(name) or any(policy.withholds(name) for policy in self._levels)
+
     def _mode_of(
         self,
         failure: Failure,
@@ -317,6 +321,7 @@ class Issues:
                 GUARD.caught("privacy.issue", error)
                 continue
             for lane in takers:
+                lane.destination.ledger.redact(policy.redacted)
                 lane.accept_issue(scrubbed, decided.local)
         self._let_go(decided.event_id)
 

@@ -304,6 +304,8 @@ class Pipeline:
                 GUARD.caught("privacy.span", error)
                 continue
             for lane in reading:
+                if policy.redacted:
+                    lane.destination.ledger.redact(policy.redacted)
                 try:
                     lane.add(local, scrubbed, record)
                 except Exception as error:  # undecided is left out: it may be meant to stay here

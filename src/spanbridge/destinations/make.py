@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.settings import ConsoleOptions, FileOptions, OtlpOptions, PrometheusOptions
+from spanbridge.settings.privacy import rules_for
 
 if TYPE_CHECKING:
     from spanbridge.destinations.shape import Destination
@@ -18,7 +19,9 @@ def make_destination(options: DestinationOptions, settings: Settings) -> Destina
     Each kind is imported when it is first used, so that a program pays only for what it sends to.
     """
     policy = PrivacyPolicy(
-        keeps_content=options.capture_content, keeps_locals=settings.include_locals
+        keeps_content=options.capture_content,
+        keeps_locals=settings.include_locals,
+        rules=rules_for(settings, options),
     )
     if isinstance(options, OtlpOptions):
         from spanbridge.destinations.otlp import OtlpDestination

@@ -98,4 +98,5 @@ class PlainDestination:
             queued=self.queued,
             ledger=self.ledger.snapshot(),
             last_error=self._last_error,
+            redacted=self.ledger.redacted,
         )

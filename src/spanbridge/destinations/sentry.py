@@ -113,6 +113,7 @@ class SentryDestination:
             org_id=options.organisation,
             follows_remote=settings.remote_decision == "honour",
             has_traces=self.takes_spans,
+            policy=policy.for_other_threads(),
         )
         self._endpoint = Endpoint(
             url=options.dsn.envelope_url,
@@ -331,6 +332,7 @@ class SentryDestination:
             ledger=self.ledger.snapshot(),
             last_error=sender.last_error,
             spooled=sender.spooled,
+            redacted=self.ledger.redacted,
         )
 
     def _send(self, released: Sequence[Released]) -> None:

@@ -8,7 +8,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from spanbridge.metrics.scrub import scrub_points
+import msgspec
+
+from spanbridge.metrics.scrub import Scrubbed, scrub_points
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from spanbridge.metrics.readers import Readers
     from spanbridge.model.metric import MetricPoint
     from spanbridge.model.metric_form import MetricForm
+    from spanbridge.record.identity import Identity
 
 COLLECT_TIMEOUT_S: Final = 10.0
 """How long one collection may take, with the application's callbacks in it."""
@@ -35,12 +38,18 @@ class Collector:
         readers: Where metrics are collected.
         destinations: Those that take metrics.
         interval_s: Seconds between two collections.
+        identity: Who the program is by the settings; the meter provider's resource is fixed.
     """
 
     def __init__(
-        self, readers: Readers, destinations: Sequence[Destination], interval_s: float
+        self,
+        readers: Readers,
+        destinations: Sequence[Destination],
+        interval_s: float,
+        identity: Identity,
     ) -> None:
         self._readers = readers
+        self._identity = identity
         self._destinations = destinations
         self._interval_s = interval_s
         self.forms: dict[MetricForm, None] = {
@@ -127,14 +136,23 @@ class Collector:
             request.set()
 
     def _collect(self, form: MetricForm, destinations: Sequence[Destination]) -> None:
-        points = self._readers.read(form, COLLECT_TIMEOUT_S)
+        points = self._read(form, COLLECT_TIMEOUT_S)
         for policy in {destination.policy: None for destination in destinations}:
             scrubbed = scrub_points(policy, points)
             for destination in destinations:
                 if destination.policy == policy:
-                    _count(destination, scrubbed.merged, scrubbed.withheld)
+                    _count(destination, scrubbed)
                     if scrubbed.points:
                         destination.accept_metrics(scrubbed.points)
+
+    def _read(self, form: MetricForm, timeout_s: float) -> list[MetricPoint]:
+        return [self._identified(point) for point in self._readers.read(form, timeout_s)]
+
+    def _identified(self, point: MetricPoint) -> MetricPoint:
+        resource = self._identity.on(point.resource)
+        if resource is point.resource:
+            return point
+        return msgspec.structs.replace(point, resource=resource)
 
     # ------------------------------------------------------------------ the thread of a request
 
@@ -142,14 +160,17 @@ class Collector:
         """What there is now, for a destination that asks. Raises if that takes too long."""
         if destination.metric_form is None or self.is_closed:
             return []
-        points = self._readers.read(destination.metric_form, PAGE_TIMEOUT_S)
+        points = self._read(destination.metric_form, PAGE_TIMEOUT_S)
         scrubbed = scrub_points(destination.policy, points)
-        _count(destination, scrubbed.merged, scrubbed.withheld)
+        _count(destination, scrubbed)
         return scrubbed.points
 
 
-def _count(destination: Destination, merged: int, withheld: int) -> None:
-    if merged:
-        destination.give_up(Signal.METRIC, Outcome.MERGED, merged, "")
-    if withheld:
-        destination.give_up(Signal.METRIC, Outcome.WITHHELD, withheld, "privacy policy failed")
+def _count(destination: Destination, scrubbed: Scrubbed) -> None:
+    if scrubbed.merged:
+        destination.give_up(Signal.METRIC, Outcome.MERGED, scrubbed.merged, "")
+    if scrubbed.withheld:
+        reason = "privacy policy failed"
+        destination.give_up(Signal.METRIC, Outcome.WITHHELD, scrubbed.withheld, reason)
+    if scrubbed.redacted:
+        destination.ledger.redact(scrubbed.redacted)

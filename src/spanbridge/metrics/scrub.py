@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from spanbridge.metrics.merge import fold_overflow, merge_equal
-from spanbridge.privacy.keys import treatment
-from spanbridge.privacy.text import scrub_text
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -26,6 +24,8 @@ class Scrubbed(msgspec.Struct, frozen=True):
     """Points that became part of another one, as their attributes became equal or too many."""
     withheld: int = 0
     """Points on which the policy failed."""
+    redacted: list[str] = []
+    """The kinds of what was cut out, one for each."""
 
 
 def scrub_points(policy: PrivacyPolicy, points: Iterable[MetricPoint]) -> Scrubbed:
@@ -48,23 +48,25 @@ def scrub_points(policy: PrivacyPolicy, points: Iterable[MetricPoint]) -> Scrubb
         has_changed |= left is not point
         scrubbed.append(left)
     distinct = fold_overflow(merge_equal(scrubbed) if has_changed else scrubbed)
-    return Scrubbed(distinct, len(scrubbed) - len(distinct), withheld)
+    return Scrubbed(distinct, len(scrubbed) - len(distinct), withheld, scrubber.redacted)
 
 
 class _Scrubber:
     """Applies one policy to one collection; what its points share is scrubbed once."""
 
     def __init__(self, policy: PrivacyPolicy) -> None:
-        self._policy = policy
+        # Metrics are collected by threads of their own, and by whoever asks for a page.
+        self._policy = policy.for_other_threads()
+        self.redacted: list[str] = []
         self._resources: dict[int, Resource] = {}
         self._scopes: dict[int, Scope] = {}
 
     def point(self, point: MetricPoint) -> MetricPoint:
         """The point as it may leave, itself if nothing has to change."""
         changes = {
-            "name": scrub_text(point.name),
-            "description": scrub_text(point.description),
-            "unit": scrub_text(point.unit),
+            "name": self._text(point.name),
+            "description": self._text(point.description),
+            "unit": self._text(point.unit),
             "attributes": self._attributes(point.attributes),
             "exemplars": self._exemplars(point.exemplars),
             "scope": self._scope(point.scope),
@@ -74,8 +76,15 @@ class _Scrubber:
             return point
         return msgspec.structs.replace(point, **changes)
 
+    def _text(self, text: str) -> str:
+        scrubbed = self._policy.scrub_text(text)
+        self.redacted += self._policy.redacted
+        return scrubbed
+
     def _attributes(self, attributes: Attributes) -> Attributes:
-        return self._policy._attributes(attributes, treatment)
+        scrubbed = self._policy.scrub_attributes(attributes)
+        self.redacted += self._policy.redacted
+        return dict(scrubbed)
 
     def _exemplars(self, exemplars: tuple[Exemplar, ...]) -> tuple[Exemplar, ...]:
         return tuple(
@@ -87,7 +96,7 @@ class _Scrubber:
         known = self._scopes.get(id(scope))
         if known is None:
             known = msgspec.structs.replace(
-                scope, name=scrub_text(scope.name), attributes=self._attributes(scope.attributes)
+                scope, name=self._text(scope.name), attributes=self._attributes(scope.attributes)
             )
             self._scopes[id(scope)] = known
         return known

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from spanbridge.metrics.collector import Collector
 from spanbridge.metrics.readers import Readers
+from spanbridge.record.identity import Identity
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.sdk.metrics import MeterProvider
 
     from spanbridge.destinations.shape import Destination
     from spanbridge.metrics.reader import BridgeReader
+    from spanbridge.settings import Settings
 
 
 class Metrics:
@@ -50,29 +52,31 @@ class Metrics:
         forms = self._collector.forms if self._collector is not None else ()
         self._readers.attach(provider, forms, is_own=is_own)
 
-    def exchange(
-        self, destinations: Iterable[Destination], interval_s: float, timeout_s: float
-    ) -> None:
+    def exchange(self, destinations: Iterable[Destination], settings: Settings) -> None:
         """Collect for ``destinations`` from now on.
 
         The former ones get what was recorded until now; they must still take it. Totals go on.
 
         Args:
             destinations: All there are.
-            interval_s: Seconds between two collections.
-            timeout_s: How long the last collection for the former ones may take.
+            settings: How often, who the program is, and how long the last collection for the
+                former ones may take.
         """
         takers = [d for d in destinations if d.metric_form is not None]
-        new = Collector(self._readers, takers, interval_s) if takers else None
+        new = self._new(takers, settings) if takers else None
         forms = new.forms if new is not None else ()
         # Before the last collection, so that nothing falls between the two.
         _try(self._readers.add, forms)
         if self._collector is not None:
-            self._collector.close(timeout_s)
+            self._collector.close(settings.shutdown_timeout_s)
         _try(self._readers.keep_only, forms)
         self._collector = new
         if new is not None:
             new.start()
+
+    def _new(self, takers: Sequence[Destination], settings: Settings) -> Collector:
+        identity = Identity(settings)
+        return Collector(self._readers, takers, settings.metric_interval_s, identity)
 
     def flush(self, timeout_s: float) -> bool:
         """Collect now, for all destinations; false if the deadline passed first."""

@@ -190,6 +190,8 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     """Whether the trace itself is delivered."""
     user: Attributes = {}
     """``user.*`` attributes that were said of the failure itself; its spans may have others."""
+    is_redacted: bool = False
+    """Whether the privacy policy cut something out of it."""
 
     def annotated(self, said: Annotations) -> Issue:
         """The issue with what the application attached to it, which wins over what we inferred."""

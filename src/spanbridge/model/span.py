@@ -84,6 +84,8 @@ class SpanRecord(msgspec.Struct, frozen=True, gc=False):
     dropped_attributes: int = 0
     dropped_events: int = 0
     dropped_links: int = 0
+    is_redacted: bool = False
+    """Whether the privacy policy cut something out of it."""
 
     @property
     def size_bytes(self) -> int:

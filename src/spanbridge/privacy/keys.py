@@ -25,6 +25,14 @@ class Treatment(enum.Enum):
     """A database statement: its literals become ``?`` unless content capture is on."""
     OMIT = "omit"
     """Left out, because a redacted value would be taken for a real one."""
+    ALLOW = "allow"
+    """Kept as it is: the settings name it."""
+    HASH = "hash"
+    """Replaced by a keyed hash."""
+    TRUNCATE = "truncate"
+    """Only its beginning is kept."""
+    RENAME = "rename"
+    """The name itself holds something that must not leave; without that it is asked for again."""
 
 
 DENIED_ANYWHERE: Final = frozenset({
@@ -37,7 +45,7 @@ DENIED_ANYWHERE: Final = frozenset({
 
 DENIED_WORDS: Final = frozenset({
     "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
-    "otp", "session", "symfony",
+    "otp", "session", "symfony", "phone", "telephone", "msisdn",
 })  # fmt: skip
 """A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``."""
 
@@ -52,13 +60,13 @@ DENIED_RUNS: Final = frozenset({
     # whoever called: see PEER_NAMES too
     ("client", "ip"), ("client", "address"), ("real", "ip"), ("forwarded", "for"),
     ("connecting", "ip"), ("header", "forwarded"), ("remote", "addr"), ("ip", "address"),
-    ("connect", "sid"),
+    ("connect", "sid"), ("account", "key"), ("phone", "number"), ("mobile", "number"),
 })  # fmt: skip
 """A name is denied if these words follow each other in it: ``x-api-key``, ``creditCardNumber``."""
 
 INNOCENT_ENDINGS: Final = frozenset({
-    "arn", "count", "counts", "enabled", "expired", "expires", "length", "required", "size", "ttl",
-    "type",
+    "arn", "count", "counts", "enabled", "expired", "expires", "length", "redacted", "required",
+    "size", "ttl", "type",
 })  # fmt: skip
 """A name that ends in one of these tells about a secret, not the secret: ``access_token.count``."""
 

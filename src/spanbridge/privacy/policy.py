@@ -2,76 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from spanbridge.model.failure import (
-    Breadcrumb,
-    ExceptionRecord,
-    FeatureFlag,
-    Issue,
-    LocalValue,
-    LocalVariables,
-    StackFrame,
+from spanbridge.model.failure import Issue
+from spanbridge.model.log import LogRecord
+from spanbridge.model.span import Resource, Scope, SpanEvent, SpanLink, SpanRecord
+from spanbridge.privacy.failure import (
+    scrub_breadcrumb,
+    scrub_exception,
+    scrub_flag,
+    treat_of_event,
 )
-from spanbridge.model.span import (
-    Attributes,
-    AttributeValue,
-    Resource,
-    Scope,
-    SpanEvent,
-    SpanLink,
-    SpanRecord,
-)
-from spanbridge.privacy.keys import (
-    CONTENT_EVENTS,
-    Treatment,
-    is_denied,
-    is_event_content,
-    served_treatment,
-    treatment,
-)
-from spanbridge.privacy.parameters import without_texts
-from spanbridge.privacy.sql import without_values
-from spanbridge.privacy.text import REDACTED, scrub_path, scrub_source_line, scrub_text
+from spanbridge.privacy.fields import Fields, Treat
+from spanbridge.privacy.functions import attributes_told_by, told_by
+from spanbridge.privacy.keys import Treatment
+from spanbridge.settings.privacy import PrivacyRules
 
-_KEEP: Final = Treatment.KEEP
-# Looked up by exact type: ``isinstance`` with ``int | float`` takes five times as long.
-_NUMBERS: Final = frozenset({int, float, bool})
-_Treat: TypeAlias = Callable[[str], Treatment]
+if TYPE_CHECKING:
+    from typing import Any
+
 _Shared = TypeVar("_Shared", Resource, Scope)
-MAX_DEPTH: Final = 32
-"""Values nested deeper are redacted: what is not looked at must not leave."""
+
+CAPTURE_CONTENT: Final = "spanbridge.capture_content"
+"""An attribute of a span, also a bound one: ``False`` keeps its content back where it may leave."""
+DEFAULT_RULES: Final = PrivacyRules()
+_YES: Final = frozenset({"true", "1", "yes", "on"})
+_MAX_SHARED: Final = 512
 
 
-class PrivacyPolicy(msgspec.Struct, frozen=True):
+class PrivacyPolicy:
     """What a destination may see.
 
-    Equal policies give equal records, so destinations of one level share the work.
+    Equal policies give equal records, so destinations of one level share the work. An instance
+    belongs to one thread; what equal ones have found out about names and texts they share.
 
     Args:
         keeps_content: Prompts, answers, tool arguments and bodies may leave. Off by default.
         keeps_locals: Local variables of stack frames may leave. Off by default.
+        rules: What the settings say of names and values.
     """
 
-    keeps_content: bool = False
-    keeps_locals: bool = False
+    def __init__(
+        self,
+        keeps_content: bool = False,
+        keeps_locals: bool = False,
+        rules: PrivacyRules = DEFAULT_RULES,
+    ) -> None:
+        self._functions = rules.privacy_functions
+        self._level = (keeps_content, keeps_locals, rules)
+        self._keeps_content = keeps_content
+        self._keeps_locals = keeps_locals
+        self.redacted: list[str] = []
+        """The kinds of what the last call cut out, one for each; never the values."""
+        self._fields = Fields(rules, keeps_content, self.redacted)
+        self._fields_without_content = Fields(rules, False, self.redacted)
+        # Scopes and resources are shared by many spans, so the work is done once per object. An
+        # entry keeps its original alive, so that its id is not given to another object.
+        self._scopes: dict[int, tuple[Scope, Scope]] = {}
+        self._resources: dict[int, tuple[Resource, Resource]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PrivacyPolicy) and self._level == other._level
+
+    def __hash__(self) -> int:
+        return hash(self._level)
+
+    def for_other_threads(self) -> PrivacyPolicy:
+        """An equal policy that may be used beside this one."""
+        return PrivacyPolicy(*self._level)
+
+    def withholds(self, name: str) -> bool:
+        """Whether an attribute of this name may be kept back somewhere."""
+        return self._fields.served[name] not in (Treatment.KEEP, Treatment.ALLOW)
 
     def scrub_span(self, span: SpanRecord) -> SpanRecord:
         """The span as it may leave. Raises whatever goes wrong: the caller withholds the item."""
-        treat = served_treatment if span.kind == "server" else treatment
-        name = scrub_text(span.name)
-        message = scrub_text(span.status_message) if span.status_message else None
-        attributes = self._attributes(span.attributes, treat)
-        events = tuple([self._event(event, treat) for event in span.events]) if span.events else ()
-        links = tuple(map(self._link, span.links)) if span.links else ()
-        trace_state = scrub_text(span.trace_state) if span.trace_state else ""
+        if self.redacted:
+            self.redacted.clear()
+        if self._functions:
+            span = told_by(self._functions, span, "span")
+        return self._span(span, self._fields_for(span))
+
+    def scrub_issue(self, issue: Issue) -> Issue:
+        """The issue as it may leave. Raises whatever goes wrong: the caller withholds the item."""
+        self.redacted.clear()
+        if self._functions:
+            issue = told_by(self._functions, issue, "issue")
+        fields = self._fields_for(issue.local_root)
+        if fields is self._fields:
+            fields = self._fields_for(issue.span)
+        text = fields.text
+        scrubbed = msgspec.structs.replace(
+            issue,
+            exceptions=tuple(
+                [
+                    scrub_exception(exception, fields, keeps_locals=self._keeps_locals)
+                    for exception in issue.exceptions
+                ]
+            ),
+            span=self._span(issue.span, fields) if issue.span else None,
+            local_root=self._span(issue.local_root, fields) if issue.local_root else None,
+            root_name=text(issue.root_name),
+            message=text(issue.message),
+            template=text(issue.template),
+            logger=text(issue.logger),
+            span_path=tuple(map(text, issue.span_path)),
+            tags=_tags(issue.tags, fields),
+            contexts={
+                text(subject): fields.attributes(attributes, fields.anywhere)
+                for subject, attributes in issue.contexts.items()
+            },
+            flags=tuple([scrub_flag(flag, fields) for flag in issue.flags]),
+            fingerprint=tuple(map(text, issue.fingerprint)),
+            breadcrumbs=tuple([scrub_breadcrumb(crumb, fields) for crumb in issue.breadcrumbs]),
+            user=fields.attributes(issue.user, fields.anywhere),
+        )
+        return msgspec.structs.replace(scrubbed, is_redacted=True) if self.redacted else scrubbed
+
+    def scrub_log(self, log: LogRecord) -> LogRecord:
+        """The log record as it may leave. Raises whatever goes wrong."""
+        self.redacted.clear()
+        if self._functions:
+            log = told_by(self._functions, log, "log")
+        fields = self._fields
+        return msgspec.structs.replace(
+            log,
+            body=fields.text(log.body),
+            logger=fields.text(log.logger),
+            event_name=fields.text(log.event_name),
+            attributes=fields.attributes(
+                log.attributes, treat_of_event(log.event_name, fields.anywhere)
+            ),
+        )
+
+    def scrub_text(self, text: str) -> str:
+        """A text that belongs to no record as it may leave."""
+        self.redacted.clear()
+        return self._fields.text(text)
+
+    def scrub_attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Attributes of a measurement as they may leave; themselves if nothing has to change.
+
+        Sets of them repeat, so that each name and value costs a look-up.
+        """
+        self.redacted.clear()
+        told = attributes if isinstance(attributes, dict) else dict(attributes)
+        if self._functions:
+            told = attributes_told_by(self._functions, told, "metric.attributes")
+        scrubbed = self._fields.attributes(told, self._fields.anywhere)
+        return attributes if scrubbed is told is attributes else scrubbed
+
+    def _fields_for(self, span: SpanRecord | None) -> Fields:
+        if self._keeps_content and span is not None:
+            said = span.attributes.get(CAPTURE_CONTENT)
+            if said is not None and str(said).lower() not in _YES:
+                return self._fields_without_content
+        return self._fields
+
+    def _span(self, span: SpanRecord, fields: Fields) -> SpanRecord:
+        treat = fields.served if span.kind == "server" else fields.anywhere
+        name = fields.text(span.name)
+        message = fields.text(span.status_message) if span.status_message else None
+        attributes = fields.attributes(span.attributes, treat)
+        events = (
+            tuple([_event(event, fields, treat) for event in span.events]) if span.events else ()
+        )
+        links = tuple([_link(link, fields) for link in span.links]) if span.links else ()
+        trace_state = fields.text(span.trace_state) if span.trace_state else ""
         # Asked for here, as a call takes three times as long as the access.
-        known_scope = _scrubbed_scopes[self.keeps_content].get(id(span.scope))
+        known_scope = self._scopes.get(id(span.scope))
         scope = known_scope[1] if known_scope is not None else self._scope(span.scope)
-        known = _scrubbed_resources[self.keeps_content].get(id(span.resource))
+        known = self._resources.get(id(span.resource))
         resource = known[1] if known is not None else self._resource(span.resource)
         if (
             attributes is span.attributes
@@ -91,213 +195,51 @@ class PrivacyPolicy(msgspec.Struct, frozen=True):
             trace_state=trace_state,
             scope=scope,
             resource=resource,
-        )
-
-    def scrub_issue(self, issue: Issue) -> Issue:
-        """The issue as it may leave. Raises whatever goes wrong: the caller withholds the item."""
-        return msgspec.structs.replace(
-            issue,
-            exceptions=tuple(map(self._exception, issue.exceptions)),
-            span=self.scrub_span(issue.span) if issue.span else None,
-            local_root=self.scrub_span(issue.local_root) if issue.local_root else None,
-            root_name=scrub_text(issue.root_name),
-            message=scrub_text(issue.message),
-            template=scrub_text(issue.template),
-            logger=scrub_text(issue.logger),
-            span_path=tuple(map(scrub_text, issue.span_path)),
-            tags=self._tags(issue.tags),
-            contexts={
-                subject: self._attributes(attributes, treatment)
-                for subject, attributes in issue.contexts.items()
-            },
-            flags=tuple(map(_flag, issue.flags)),
-            fingerprint=tuple(map(scrub_text, issue.fingerprint)),
-            breadcrumbs=tuple(map(self._breadcrumb, issue.breadcrumbs)),
-            user=self._attributes(issue.user, treatment),
+            is_redacted=bool(self.redacted),
         )
 
     def _resource(self, resource: Resource) -> Resource:
-        attributes = self._attributes(resource.attributes, treatment)
+        fields = self._fields
+        told = told_by(self._functions, resource, "resource") if self._functions else resource
+        attributes = fields.attributes(told.attributes, fields.anywhere)
+        schema_url = told.schema_url and fields.text(told.schema_url)
         scrubbed = resource
-        if attributes is not resource.attributes:
-            scrubbed = msgspec.structs.replace(resource, attributes=attributes)
-        _remember(_scrubbed_resources[self.keeps_content], resource, scrubbed)
+        if attributes is not resource.attributes or schema_url is not resource.schema_url:
+            scrubbed = Resource(attributes, schema_url)
+        _remember(self._resources, resource, scrubbed)
         return scrubbed
 
     def _scope(self, scope: Scope) -> Scope:
-        name = scrub_text(scope.name)
-        attributes = self._attributes(scope.attributes, treatment)
-        scrubbed = scope
-        if name is not scope.name or attributes is not scope.attributes:
-            scrubbed = msgspec.structs.replace(scope, name=name, attributes=attributes)
-        _remember(_scrubbed_scopes[self.keeps_content], scope, scrubbed)
+        fields = self._fields
+        told = told_by(self._functions, scope, "scope") if self._functions else scope
+        scrubbed = Scope(
+            fields.text(told.name),
+            told.version and fields.text(told.version),
+            told.schema_url and fields.text(told.schema_url),
+            fields.attributes(told.attributes, fields.anywhere),
+        )
+        if scrubbed == scope:
+            scrubbed = scope
+        _remember(self._scopes, scope, scrubbed)
         return scrubbed
 
-    def _tags(self, tags: dict[str, str]) -> dict[str, str]:
-        return {key: str(value) for key, value in self._attributes({**tags}, treatment).items()}
 
-    def _attributes(self, attributes: Attributes, treat: _Treat, depth: int = 0) -> Attributes:
-        """``attributes`` themselves if nothing has to change, as is usual."""
-        scrubbed: Attributes | None = None
-        left: AttributeValue
-        for key, value in attributes.items():
-            kind = treat(key)
-            if kind is _KEEP:
-                if type(value) is str:
-                    # The literal checks spare most values the call.
-                    if not (" " in value or ":" in value or "=" in value):
-                        continue
-                    left = scrub_text(value)
-                elif type(value) in _NUMBERS:
-                    continue
-                else:
-                    left = self._nested(value, treat, depth)
-            elif kind is Treatment.REDACT:
-                left = REDACTED
-            elif kind is Treatment.CONTENT:
-                left = self._nested(value, treat, depth) if self.keeps_content else None
-            elif kind is Treatment.OMIT:
-                left = None
-            elif kind is Treatment.PARAMETERS:
-                told = value if self.keeps_content else without_texts(value)
-                left = self._nested(told, treat, depth)
-            else:
-                left = self._statement(value, attributes, treat, depth)
-            if left is value:
-                continue
-            if scrubbed is None:
-                scrubbed = attributes.copy()
-            if left is None:
-                del scrubbed[key]
-            else:
-                scrubbed[key] = left
-        return attributes if scrubbed is None else scrubbed
-
-    def _statement(
-        self, value: AttributeValue, attributes: Attributes, treat: _Treat, depth: int
-    ) -> AttributeValue:
-        if self.keeps_content or not isinstance(value, str):
-            return self._nested(value, treat, depth)
-        system = attributes.get("db.system.name") or attributes.get("db.system")
-        parameterised = without_values(value, system if isinstance(system, str) else "")
-        return value if parameterised == value else parameterised
-
-    def _nested(self, value: AttributeValue, treat: _Treat, depth: int) -> AttributeValue:
-        """A value with what is inside it: a key there is treated like the name of an attribute."""
-        if isinstance(value, str):
-            return scrub_text(value)
-        if value is None or isinstance(value, bool | int | float | bytes):
-            return value
-        if depth >= MAX_DEPTH:
-            return REDACTED
-        if isinstance(value, Mapping):
-            return self._attributes(
-                {str(key): inner for key, inner in value.items()}, treat, depth + 1
-            )
-        return tuple(self._nested(inner, treat, depth + 1) for inner in value)
-
-    def _event(self, event: SpanEvent, treat: _Treat) -> SpanEvent:
-        def treat_field(name: str) -> Treatment:
-            return Treatment.CONTENT if is_event_content(event.name, name) else treat(name)
-
-        return SpanEvent(
-            scrub_text(event.name), event.time_ns, self._attributes(event.attributes, treat_field)
-        )
-
-    def _link(self, link: SpanLink) -> SpanLink:
-        return msgspec.structs.replace(
-            link,
-            attributes=self._attributes(link.attributes, treatment),
-            trace_state=scrub_text(link.trace_state),
-        )
-
-    def _exception(self, exception: ExceptionRecord) -> ExceptionRecord:
-        return msgspec.structs.replace(
-            exception,
-            type=scrub_text(exception.type),
-            value=scrub_text(exception.value),
-            module=scrub_text(exception.module) if exception.module else exception.module,
-            frames=tuple(map(self._frame, exception.frames)),
-        )
-
-    def _frame(self, frame: StackFrame) -> StackFrame:
-        before, after = _source(frame.pre_context), _source(frame.post_context)
-        line = frame.context_line and scrub_source_line(frame.context_line)
-        local_variables = self._locals(frame)
-        filename = frame.filename and scrub_path(frame.filename)
-        abs_path = frame.abs_path and scrub_path(frame.abs_path)
-        if (
-            before is frame.pre_context
-            and after is frame.post_context
-            and line == frame.context_line
-            and local_variables is frame.vars
-            and filename is frame.filename
-            and abs_path is frame.abs_path
-        ):
-            return frame
-        return msgspec.structs.replace(
-            frame,
-            filename=filename,
-            abs_path=abs_path,
-            pre_context=before,
-            context_line=line,
-            post_context=after,
-            vars=local_variables,
-        )
-
-    def _locals(self, frame: StackFrame) -> LocalVariables | None:
-        if frame.vars is None or not self.keeps_locals:
-            return None
-        return {
-            scrub_text(name): REDACTED if is_denied(name) else _local(value)
-            for name, value in frame.vars.items()
-        }
-
-    def _breadcrumb(self, crumb: Breadcrumb) -> Breadcrumb:
-        message: AttributeValue = scrub_text(crumb.message)
-        if crumb.type == "query":
-            message = self._statement(crumb.message, crumb.data, treatment, 0)
-        treat: _Treat = treatment
-        if crumb.message.startswith(CONTENT_EVENTS):  # the name of an event
-
-            def treat(name: str) -> Treatment:
-                is_content = is_event_content(crumb.message, name)
-                return Treatment.CONTENT if is_content else treatment(name)
-
-        return msgspec.structs.replace(
-            crumb,
-            type=scrub_text(crumb.type),
-            category=scrub_text(crumb.category),
-            message=message,
-            data=self._attributes(crumb.data, treat),
-        )
+def _event(event: SpanEvent, fields: Fields, treat: Treat) -> SpanEvent:
+    attributes = fields.attributes(event.attributes, treat_of_event(event.name, treat))
+    return SpanEvent(fields.text(event.name), event.time_ns, attributes)
 
 
-def _flag(flag: FeatureFlag) -> FeatureFlag:
-    if not isinstance(flag.result, str):
-        return flag
-    result = scrub_text(flag.result) if treatment(flag.flag) is _KEEP else REDACTED
-    return FeatureFlag(flag.flag, result)
+def _link(link: SpanLink, fields: Fields) -> SpanLink:
+    return msgspec.structs.replace(
+        link,
+        attributes=fields.attributes(link.attributes, fields.anywhere),
+        trace_state=fields.text(link.trace_state),
+    )
 
 
-def _local(value: LocalValue) -> LocalValue:
-    if isinstance(value, str):
-        return scrub_text(value)
-    if isinstance(value, dict):
-        return {
-            scrub_text(key): REDACTED if is_denied(key) else _local(inner)
-            for key, inner in value.items()
-        }
-    if len(value) == 2 and isinstance(value[0], str) and is_denied(value[0]):
-        return [value[0], REDACTED]  # a header or parameter as a pair
-    return [_local(inner) for inner in value]
-
-
-def _source(lines: list[str] | None) -> list[str] | None:
-    if lines is None:
-        return None
-    scrubbed = list(map(scrub_source_line, lines))
-    return lines if scrubbed == lines else scrubbed
+def _tags(tags: dict[str, str], fields: Fields) -> dict[str, str]:
+    scrubbed = fields.attributes({**tags}, fields.anywhere)
+    return {key: str(value) for key, value in scrubbed.items()}
 
 
 def _remember(
@@ -306,10 +248,3 @@ def _remember(
     if len(known) >= _MAX_SHARED:
         known.clear()
     known[id(shared)] = (shared, scrubbed)
-
-
-# Scopes and resources are shared by many spans, so the work is done once per object. An entry
-# keeps its original alive, so that its id is not given to another object. By ``keeps_content``.
-_MAX_SHARED: Final = 512
-_scrubbed_scopes: Final[tuple[dict[int, tuple[Scope, Scope]], ...]] = ({}, {})
-_scrubbed_resources: Final[tuple[dict[int, tuple[Resource, Resource]], ...]] = ({}, {})

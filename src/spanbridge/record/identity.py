@@ -21,7 +21,7 @@ _MAX_KEPT: Final = 64
 
 
 class Identity:
-    """Service, version and environment as the settings have them, put on each span's resource.
+    """Service, version and environment as the settings have them, put on the resource of each item.
 
     The resource of a tracer provider is fixed once and for all, and may be somebody else's; Sentry
     is told release and environment apart from it. What the settings do not know stays as it is.
@@ -41,12 +41,13 @@ class Identity:
 
     def put_on(self, span: SpanRecord) -> SpanRecord:
         """The span with a resource that says so; the span itself if its resource does already."""
-        resource = self._resource(span.resource)
+        resource = self.on(span.resource)
         if resource is span.resource:
             return span
         return msgspec.structs.replace(span, resource=resource)
 
-    def _resource(self, resource: Resource) -> Resource:
+    def on(self, resource: Resource) -> Resource:
+        """The resource that says so; ``resource`` itself if it does already."""
         # By identity: a process has a handful of resources, and hashing one costs more.
         known = self._resources.get(id(resource))
         if known is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 
@@ -56,6 +57,7 @@ class Ledger:
         self._accepted: Counter[Signal] = Counter()
         self._settled: Counter[tuple[Signal, Outcome]] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._redacted: Counter[str] = Counter()
 
     def accept(self, signal: Signal, count: int = 1) -> None:
         """Note that ``count`` more items are owed to the destination."""
@@ -68,6 +70,17 @@ class Ledger:
             self._settled[signal, outcome] += count
             if reason:
                 self._reasons[f"{outcome.value}: {reason}"] += count
+
+    def redact(self, kinds: Iterable[str]) -> None:
+        """Note what was cut out of an item, each kind as often as it was."""
+        with self._lock:
+            self._redacted.update(kinds)
+
+    @property
+    def redacted(self) -> dict[str, int]:
+        """What was cut out of items so far, by kind."""
+        with self._lock:
+            return dict(self._redacted)
 
     def snapshot(self) -> LedgerSnapshot:
         """The counts as they stand."""

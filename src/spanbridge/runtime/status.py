@@ -20,6 +20,10 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     last_error: str | None = None
     spooled: int = 0
     """Envelopes on disk: waiting for a server that is away, or copies of what is being retried."""
+    redacted: dict[str, int] = {}
+    """What the privacy policy cut out of the items for this destination, by kind: what a detector
+    found, ``name``, ``credential``, ``content``, ``statement``. What many items share counts once.
+    """
 
 
 class Status(msgspec.Struct, frozen=True):

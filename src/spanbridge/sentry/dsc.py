@@ -12,7 +12,6 @@ import msgspec
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.privacy.text import scrub_text
 from spanbridge.process.sampling import randomness, remote_rate, sample_rand
 from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.encode import trace_header
@@ -43,6 +42,7 @@ class DscSource(msgspec.Struct):
     front it does not, and a rate that is not the true one would make Sentry extrapolate wrongly.
     ``follows_remote`` says whether a caller's decision is honoured. ``has_traces`` says whether
     traces go there at all: where only errors do, the decision is left to the next service.
+    ``policy`` is the destination's privacy level, for the root's name.
     """
 
     destination: str
@@ -54,6 +54,7 @@ class DscSource(msgspec.Struct):
     decides_alone: bool = True
     follows_remote: bool = True
     has_traces: bool = True
+    policy: PrivacyPolicy = _POLICY
 
     def of(self, local: LocalTrace, transaction: str | None = None) -> DynamicSamplingContext:
         """The context of a local trace, frozen from the first call on.
@@ -71,7 +72,7 @@ class DscSource(msgspec.Struct):
         if upstream is not None and upstream.is_frozen:
             made = self._continued(local, upstream)
         else:
-            made = self._own(local, transaction or name_so_far(local))
+            made = self._own(local, transaction or name_so_far(local, self.policy))
         return local.dsc.setdefault(self.destination, made)
 
     def of_envelope(
@@ -157,9 +158,9 @@ class DscSource(msgspec.Struct):
         return {**dsc, "sample_rate": rate, "sampled": "true" if is_kept else "false"}
 
 
-def name_so_far(local: LocalTrace) -> str | None:
+def name_so_far(local: LocalTrace, policy: PrivacyPolicy) -> str | None:
     """The name of a local root that is still open, if it is of low cardinality."""
-    root = glimpse(local, local.root_id, _POLICY)
+    root = glimpse(local, local.root_id, policy)
     return transaction_name(root) if root is not None else None
 
 
@@ -207,7 +208,7 @@ def from_baggage(headers: Iterable[str], *, has_plus_for_space: bool = False) ->
             if size_bytes > MAX_READ_BYTES or len(members) == MAX_READ_MEMBERS:
                 return members
             # No policy sees it any more: it goes into headers of requests and of envelopes.
-            members[name] = scrub_text(unquoted(value))
+            members[name] = _POLICY.scrub_text(unquoted(value))
     return members
 
 

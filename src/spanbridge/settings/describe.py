@@ -89,8 +89,9 @@ one that is most like it. Under `on_config_error` `raise` it is raised at start-
 - a faulty destination is left out; one whose `wire` or `span_events` cannot be read goes on with
   the default,
 - any other faulty setting falls back to its default,
-- a faulty privacy setting (`capture_content`, `include_locals`, a name that
-  resembles one of them, or a settings file that cannot be read) keeps everything from leaving
+- a faulty privacy setting (`capture_content`, `include_locals`, those from `detectors` to
+  `privacy_functions`, also of one destination, a name that resembles one of them, or a settings
+  file that cannot be read) keeps everything from leaving
   over the network: only `console` and `file` remain,
 - a list of destinations that cannot be read chooses nothing.
 

@@ -115,11 +115,13 @@ def _check_destination(
     privacy = {key: option for key, option in options_of(Settings).items() if option.is_privacy}
     for key, value in content.items():
         label = table.label((*path, str(key)))
+        if key in known:
+            continue
         if key in privacy:
             shown, fix = privacy[key].mask(value), "Set it at the top level."
             problem = "it cannot be set for one destination"
             findings.note(ConfigurationError(label, shown, problem, fix), is_privacy=True)
-        elif key not in known:
+        else:
             meant = _meant_by_key(str(key), {**known, **privacy}, is_top_level=False)
             _note(label, value, meant, findings)
 

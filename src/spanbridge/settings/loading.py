@@ -269,6 +269,8 @@ class _Reading:
             return self._value(key, place)
         except ConfigurationError as problem:
             if not place.option.has_safe_default:
+                if place.option.is_privacy:
+                    self._findings.note(problem, is_privacy=True)
                 raise
             self._findings.note(problem)  # which form something takes is no reason to send nothing
             return place.option.default

@@ -30,6 +30,7 @@ from spanbridge.settings.masking import Secret, mask_whole
 from spanbridge.settings.otlp_metrics import METRICS_SENTENCE, OtlpMetricsOptions
 from spanbridge.settings.otlp_target import Compression, OtlpTarget
 from spanbridge.settings.ports import PORTS_OR_OFF, Ports
+from spanbridge.settings.privacy import PrivacyOverrides
 from spanbridge.settings.reading import (
     BOOLEAN,
     COUNT,
@@ -62,7 +63,7 @@ class Incomplete(Unusable):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CommonOptions:
+class CommonOptions(PrivacyOverrides):
     """What every destination has.
 
     Attributes:

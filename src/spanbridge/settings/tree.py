@@ -19,6 +19,7 @@ from spanbridge.settings.builtin_rules import (
 from spanbridge.settings.declaration import Variable, masked_repr, option
 from spanbridge.settings.options import DestinationOptions
 from spanbridge.settings.otlp_variables import INTERVAL_MS, resource_attribute
+from spanbridge.settings.privacy import PrivacySettings
 from spanbridge.settings.profiles import OnConfigError
 from spanbridge.settings.reading import (
     BOOLEAN,
@@ -46,7 +47,7 @@ RELEASE_NAME: Final = server_side_name(200, ".", "..", "latest")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Settings:
+class Settings(PrivacySettings):
     """Everything a user can say, resolved. Equal trees mean the same to every stage.
 
     Attributes:

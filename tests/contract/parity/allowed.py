@@ -243,14 +243,16 @@ def _names_its_true_parent(difference: Difference) -> bool:
 
 
 def _tells_what_was_cut(difference: Difference) -> bool:
-    """Whether our notes, if there are any, are on fields of our event that were longer."""
+    """Whether our notes, if there are any, are on fields that were longer or are redacted."""
     return difference.ours is MISSING or _notes_fit(difference.ours, difference.our_parent)
 
 
 def _notes_fit(notes: Json, value: Json) -> bool:
     for key, inner in notes.items():
         if key == "":
-            if not inner.keys() <= {"len", "rem"} or not inner.get("len", 0) >= len(value):
+            if not inner.keys() <= {"len", "rem"}:
+                return False
+            if not (inner["len"] >= len(value) if "len" in inner else _is_redacted(inner, value)):
                 return False
         elif isinstance(value, dict) and key in value:
             if not _notes_fit(inner, value[key]):
@@ -261,6 +263,14 @@ def _notes_fit(notes: Json, value: Json) -> bool:
         else:
             return False
     return True
+
+
+def _is_redacted(note: Json, value: Json) -> bool:
+    return all(
+        value[start:end].endswith("REDACTED]") if place else value == "[REDACTED]"
+        for _, _, *place in note["rem"]
+        for start, end in [place or (0, 0)]
+    )
 
 
 def _names_of_spans(event: Json) -> list[Json]:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from spanbridge.model.failure import ExceptionRecord, LocalVariables, StackFrame
-from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.privacy.text import REDACTED
-
-POLICY = PrivacyPolicy(keeps_locals=True)
+from spanbridge.model.redaction import REDACTED
+from spanbridge.privacy.failure import scrub_exception
+from spanbridge.privacy.fields import Fields
+from spanbridge.privacy.policy import DEFAULT_RULES
 
 
 def scrubbed(variables: LocalVariables) -> LocalVariables:
     frame = StackFrame("f", vars=variables)
-    [kept] = POLICY._exception(ExceptionRecord("E", "v", frames=(frame,))).frames
+    fields = Fields(DEFAULT_RULES, keeps_content=False, found=[])
+    exception = ExceptionRecord("E", "v", frames=(frame,))
+    [kept] = scrub_exception(exception, fields, keeps_locals=True).frames
     assert kept.vars is not None
     return kept.vars
 

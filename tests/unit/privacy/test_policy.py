@@ -11,15 +11,24 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST
 
 from spanbridge.instrument.values import attribute_values
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue, StackFrame
+from spanbridge.model.redaction import REDACTED
 from spanbridge.model.span import Attributes, Scope, SpanEvent, SpanLink
+from spanbridge.privacy.failure import scrub_exception
+from spanbridge.privacy.fields import MAX_DEPTH, Fields
 from spanbridge.privacy.keys import is_denied
-from spanbridge.privacy.policy import MAX_DEPTH, PrivacyPolicy
+from spanbridge.privacy.policy import DEFAULT_RULES, PrivacyPolicy
 from spanbridge.privacy.sql import without_values
-from spanbridge.privacy.text import REDACTED, scrub_path, scrub_source_line, scrub_text
+from spanbridge.privacy.text import scrub_path, scrub_source_line, scrub_text
 from tests.support.spans import TRACE_ID, record
 
 CANARY = "s3cr3t-c4nary"
 DEFAULT = PrivacyPolicy()
+
+
+def scrubbed_frames(frame: StackFrame) -> tuple[StackFrame, ...]:
+    fields = Fields(DEFAULT_RULES, keeps_content=False, found=[])
+    exception = ExceptionRecord("E", "v", frames=(frame,))
+    return scrub_exception(exception, fields, keeps_locals=False).frames
 
 
 @pytest.mark.parametrize(
@@ -229,7 +238,7 @@ def test_kind_and_category_of_a_breadcrumb_lose_credentials() -> None:
 def test_paths_of_frames_lose_credentials_only(path: str, left: str) -> None:
     assert scrub_path(path) == left
     frame = StackFrame("f", filename=path, abs_path=path)
-    [scrubbed] = DEFAULT._exception(ExceptionRecord("E", "v", frames=(frame,))).frames
+    [scrubbed] = scrubbed_frames(frame)
     assert (scrubbed.filename, scrubbed.abs_path) == (left, left)
     assert (scrubbed is frame) == (path == left)
 
@@ -364,7 +373,7 @@ def test_statements_are_parameterised_in_linear_time(system: str, unit: str) -> 
 def test_source_lines_lose_literals_and_keep_code(line: str, left: str) -> None:
     assert scrub_source_line(line) == left
     frame = StackFrame("f", pre_context=["a", line], context_line=line, post_context=[line])
-    [scrubbed] = DEFAULT._exception(ExceptionRecord("E", "v", frames=(frame,))).frames
+    [scrubbed] = scrubbed_frames(frame)
     assert (scrubbed is frame) == (line == left)
     assert (scrubbed.pre_context, scrubbed.context_line) == (["a", left], left)
     assert scrubbed.post_context == [left]

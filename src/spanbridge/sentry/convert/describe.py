@@ -12,6 +12,7 @@ from spanbridge.sentry.convert.measurements import measurement
 from spanbridge.sentry.convert.naming.name import SpanName, text_of
 from spanbridge.sentry.convert.origin import custom_origin, origin_of
 from spanbridge.sentry.convert.otel_facts import add_own_facts, constant_facts, links_of
+from spanbridge.sentry.convert.remarks import add_remarks
 from spanbridge.sentry.convert.renames import add_url_parts, rename
 from spanbridge.sentry.convert.shape import Shape, shape_of
 from spanbridge.sentry.convert.status import given_status, status_word
@@ -89,6 +90,8 @@ def describe_span(span: SpanRecord, max_data_bytes: int = MAX_DATA_BYTES) -> Des
     data |= constant_facts(scope.name, scope.version, span.kind)
     if len(name.description) > MAX_DESCRIPTION_CHARS or len(name.op or "") > MAX_OP_CHARS:
         name = _within_limits(name, meta)
+    if span.is_redacted:
+        add_remarks(meta, {"data": data, "description": name.description})
     parent_span_id = span.parent_span_id
     return DescribedSpan(
         span.span_id if span.span_id != _NO_ID else _made_up_span_id(span, data),

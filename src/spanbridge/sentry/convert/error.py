@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from spanbridge.model.failure import Issue
 from spanbridge.model.span import SpanRecord
 from spanbridge.sentry.convert.attributes import cut_text
@@ -15,6 +17,7 @@ from spanbridge.sentry.convert.error_contexts import error_contexts
 from spanbridge.sentry.convert.exception_values import convert_exceptions
 from spanbridge.sentry.convert.fitting import fit_texts
 from spanbridge.sentry.convert.interfaces import request_of, user_of
+from spanbridge.sentry.convert.remarks import add_remarks
 from spanbridge.sentry.convert.shape import MAX_TAGS
 from spanbridge.sentry.convert.tags import tag_key, tag_value
 from spanbridge.sentry.convert.times import MAX_NS
@@ -87,7 +90,7 @@ def convert_error(
     user = user_of(issue.user) or (user_of(span.data) if span else None)
     if modules.found > len(modules.versions):
         meta["modules"] = {"": MetaAnnotation(len=modules.found)}
-    return ErrorEvent(
+    event = ErrorEvent(
         event_id=issue.event_id,
         timestamp=min(max(issue.time_ns, 0), MAX_NS) / 1e9,
         platform="python",
@@ -111,6 +114,27 @@ def convert_error(
         modules=modules.versions,
         meta=meta,
     )
+    if issue.is_redacted:
+        add_remarks(meta, _texts_of(event))
+    return event
+
+
+def _texts_of(event: ErrorEvent) -> dict[str, object]:
+    """The parts of an event that came through the privacy policy, as they are encoded."""
+    parts = {
+        "exception": event.exception,
+        "logentry": event.logentry,
+        "transaction": event.transaction,
+        "logger": event.logger,
+        "contexts": event.contexts,
+        "tags": event.tags,
+        "user": event.user,
+        "request": event.request,
+        "breadcrumbs": event.breadcrumbs,
+    }
+    found = msgspec.to_builtins(parts)
+    assert isinstance(found, dict)
+    return found
 
 
 def _root_of(issue: Issue) -> SpanRecord | None:

@@ -16,6 +16,7 @@ from spanbridge.sentry.convert.attributes import cut_text, json_text
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
 from spanbridge.sentry.convert.interfaces import request_of, user_of
+from spanbridge.sentry.convert.remarks import add_remarks
 from spanbridge.sentry.convert.resource import resource_contexts
 from spanbridge.sentry.convert.shape import MAX_MEASUREMENTS, MAX_TAGS
 from spanbridge.sentry.strict_json import encode_json
@@ -80,6 +81,8 @@ def convert_transaction(segment: Segment, context: ConvertContext, *, event_id: 
     name, annotation = cut_text(given if given.strip() else UNLABELED, MAX_NAME_CHARS)
     if annotation is not None:
         meta["transaction"] = {"": annotation}
+    if segment.root.is_redacted:
+        add_remarks(meta, {"transaction": name})
     contexts, contexts_meta = _contexts(segment.root, root)
     if contexts_meta:
         meta["contexts"] = contexts_meta

@@ -1,0 +1,178 @@
+"""Values that stand behind a denied name and ``=`` or ``:`` in a text, whole or cut off.
+
+It starts at the marks, since most words of a text are no names, and takes linear time: what was
+consumed is not looked at again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+from spanbridge.model.redaction import REDACTED
+
+IsDenied: TypeAlias = Callable[[str], bool]
+
+_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.%-"
+_BEHIND_A_NAME: Final = " \t\\\"']"
+"""What may stand between a name and its mark."""
+_MAX_INNOCENT: Final = 4096
+_USUAL_NAME: Final = 96
+_LONGEST_NAME: Final = 1024
+"""Characters of a name with what is behind it; of a longer one the end is read."""
+_ASSIGNMENT: Final = re.compile(
+    r"([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
+)
+_ESCAPED: Final = re.compile(r"(\\+[\"'])(?:(?!\1).)*+(?:\1)?", re.DOTALL)
+_QUOTED: Final = re.compile(r"[bruBRU]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)", re.DOTALL)
+_BRACKETS: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[\[{(\]})]", re.DOTALL)
+_MEMBER: Final = re.compile(r"[^\s,}\])]++")
+_PARAMETER: Final = re.compile(r"[^&;#\s\"'<>]++")
+_BARE: Final = re.compile(r"[^&;\s\"'<>]++")
+_TO_END_OF_LINE: Final = re.compile(r"[^\r\n]++")
+_CREDENTIALS: Final = re.compile(
+    r"([A-Za-z][\w-]*+[ \t]++)?"
+    r"(?:\"[^\"\n]*+\"|[^\s,\"'])++(?:,[ \t]*+(?:\"[^\"\n]*+\"|[^\s,\"'])++)*+"
+)
+_BOUND_VALUES: Final = "[parameters: "
+"""SQLAlchemy's errors tell the values of the statement behind this."""
+_LINE_LONG_HEADERS: Final = ("cookie", "cookies", "forwarded-for", "forwarded_for")
+_OUR_HASH: Final = re.compile(r"\[[A-Z_]+:[0-9a-f]{12}\]")
+_EMPTY: Final = re.compile(
+    r"(?:\?|%s|%\(\w+\)s|\$\d+|:\w+|None|null|\"\"|''|\[REDACTED\])(?![^\s&;,#\"'<>(){}\[\]])"
+)
+"""Placeholders of a statement, and what holds nothing."""
+_UNQUOTED_IN_CODE: Final = re.compile(r"(?![bruBRU]?[\"'])")
+
+
+def redact_assigned(
+    text: str,
+    is_denied: IsDenied,
+    innocent: set[str],
+    *,
+    in_code: bool = False,
+    in_literal: bool = False,
+) -> str:
+    """``text`` without the values that stand behind a denied name.
+
+    Args:
+        text: Any text.
+        is_denied: Whether something of this name must not leave.
+        innocent: Quoted names that are known to be none; JSON repeats them.
+        in_code: It is a line of source, where only literals are values.
+        in_literal: It is a literal in one, which may have places that are filled in later.
+
+    Returns:
+        ``text`` itself if there is nothing to cut out.
+    """
+    parts: list[str] = []
+    done = position = 0
+    equals, colon = text.find("="), text.find(":")
+    while equals >= 0 or colon >= 0:
+        mark = equals if colon < 0 or 0 <= equals < colon else colon
+        position = mark + 1
+        found = _assignment(text, done, mark, is_denied, innocent)
+        if found is not None:
+            position = start = found.end()
+            is_value = not (
+                _EMPTY.match(text, start)
+                or (in_code and _UNQUOTED_IN_CODE.match(text, start))
+                or (in_literal and text.startswith("{", start))
+            )
+            if is_value:
+                redacted, end = _value(text, found)
+                if end > start:
+                    parts += (text[done:start], redacted)
+                    done = position = end
+        if 0 <= equals < position:
+            equals = text.find("=", position)
+        if 0 <= colon < position:
+            colon = text.find(":", position)
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def redact_bound_values(text: str) -> str:
+    """``text`` without the values that SQLAlchemy's errors tell."""
+    parts: list[str] = []
+    done = 0
+    while (start := text.find(_BOUND_VALUES, done)) >= 0:
+        parts += (text[done:start], f"{_BOUND_VALUES}{REDACTED}]")
+        done = _end_of_brackets(text, start)
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _assignment(
+    text: str, done: int, mark: int, is_denied: IsDenied, innocent: set[str]
+) -> re.Match[str] | None:
+    """The assignment whose mark is there, if it is to a denied name."""
+    quoted = ""
+    if text[mark - 1 : mark] == '"':
+        quote = text.rfind('"', max(done, mark - _USUAL_NAME), mark - 1)
+        quoted = text[quote + 1 : mark - 1] if quote >= 0 else ""
+        if quoted in innocent:
+            return None
+    for length in (_USUAL_NAME, _LONGEST_NAME):
+        before = text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME)
+        rest = before.rstrip(_NAME_CHARACTERS)
+        if rest or mark - length <= done:
+            break
+    name = before[len(rest) :]
+    if not name or not is_denied(unquote(name) if "%" in name else name):
+        if quoted and name:
+            _remember(innocent, quoted)
+        return None
+    start = max(done, mark - length) + len(rest)
+    found = _ASSIGNMENT.match(text, start)
+    if found is None or found.end() <= mark:
+        return None
+    is_ours = text[max(0, start - 1) : start] == "[" and _OUR_HASH.match(text, start - 1)
+    return None if is_ours else found
+
+
+def _remember(innocent: set[str], name: str) -> None:
+    if len(innocent) >= _MAX_INNOCENT:
+        innocent.clear()
+    innocent.add(name)
+
+
+def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
+    """What to write in place of the value behind ``found``, and where it ends."""
+    start = found.end()
+    if escaped := _ESCAPED.match(text, start):
+        return f"{escaped.group(1)}{REDACTED}{escaped.group(1)}", escaped.end()
+    if quoted := _QUOTED.match(text, start):
+        quote = quoted.group().lstrip("bruBRU")[0]
+        return f"{quote}{REDACTED}{quote}", quoted.end()
+    has_bracket = text[start : start + 1] in ("{", "[", "(")
+    if found.group(2).endswith(("'", '"')):
+        if has_bracket:
+            return f'"{REDACTED}"', _end_of_brackets(text, start)
+        member = _MEMBER.match(text, start)
+        return f'"{REDACTED}"', member.end() if member else start
+    name = found.group(1).lower()
+    if name.endswith("authorization") and (sent := _CREDENTIALS.match(text, start)):
+        return f"{sent.group(1) or ''}{REDACTED}", sent.end()
+    if name.endswith(_LINE_LONG_HEADERS) and ":" in text[found.end(2) : start]:
+        pattern = _TO_END_OF_LINE
+    elif text[max(0, found.start() - 1) : found.start()] in ("?", "&", ";", "#"):
+        pattern = _PARAMETER
+    else:
+        pattern = _BARE
+        start = _end_of_brackets(text, start) if has_bracket else start
+    value = pattern.match(text, start)
+    return REDACTED, value.end() if value else start
+
+
+def _end_of_brackets(text: str, start: int) -> int:
+    """Where the bracket at ``start`` closes; the end of the text if it does not."""
+    depth = 0
+    for token in _BRACKETS.finditer(text, start):
+        if token.group() in ("{", "[", "("):
+            depth += 1
+        elif token.group() in ("}", "]", ")"):
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    return len(text)

@@ -1,0 +1,225 @@
+"""What users can say about what may leave, for all destinations and for each of them."""
+
+# ruff: noqa: RUF009 - option() makes a dataclass field, as dataclasses.field() does
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeAlias
+
+from spanbridge.model.redaction import ACTIONS, DEFAULT_KINDS, KINDS, Action, Kind
+from spanbridge.settings.declaration import option, options_of
+from spanbridge.settings.masking import Secret, mask_whole, show
+from spanbridge.settings.reading import (
+    NAMES_OR_NONE,
+    Reader,
+    Unusable,
+    names_of,
+    names_or_none_of,
+    one_of,
+    some_of_or_none,
+    text_of,
+)
+
+PrivacyFunction: TypeAlias = Callable[[str, Any], Any]
+"""Takes where a value stands and the value; returns what may leave, ``None`` for nothing."""
+Redaction: TypeAlias = tuple[tuple[str, Action], ...]
+
+SHORTEST_KEY: Final = 16
+"""Characters of a key of the keyed hashes."""
+
+_PATTERN: Final = re.compile(r"[^\s,=]*[^\s,=*][^\s,=]*")
+_IMPORT_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_ACTION: Final = one_of(*ACTIONS)
+
+
+def key_patterns_of(raw: object) -> tuple[str, ...]:
+    """Names of attributes, ``*`` allowed, or ``none``."""
+    names = names_or_none_of(raw)
+    for name in names:
+        if not _PATTERN.fullmatch(name):
+            raise Unusable(f"{show(name)} names nothing", "Give names, such as tenant.id or *.pin.")
+    return names
+
+
+KEY_PATTERNS: Final = Reader("comma list of names, `*` allowed; or `none`", key_patterns_of)
+
+
+def redaction_of(raw: object) -> Redaction:
+    """``what=action`` pairs: a detector or a name, and what becomes of it."""
+    if isinstance(raw, Mapping):
+        pairs = [(text_of(what), action) for what, action in raw.items()]
+    else:
+        pairs = [_pair(part) for part in names_or_none_of(raw)]
+    if nameless := next((what for what, _ in pairs if not _PATTERN.fullmatch(what)), None):
+        raise Unusable(f"{show(nameless)} names nothing", "Write email=hash,tenant.id=hash.")
+    return tuple((what, _ACTION.convert(action)) for what, action in pairs)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    what, equals, action = part.partition("=")
+    if not equals:
+        raise Unusable(f"{show(part)} says no action", "Write email=hash,tenant.id=hash.")
+    return what.strip(), action.strip()
+
+
+REDACTION: Final = Reader(
+    f"`what=action,…`, with {', '.join(f'`{action}`' for action in ACTIONS)}; or a table",
+    redaction_of,
+)
+
+
+def hash_key_of(raw: object) -> Secret:
+    """A key that cannot be guessed easily."""
+    if isinstance(raw, Secret):
+        return raw
+    text = text_of(raw)
+    if len(text) < SHORTEST_KEY:
+        raise Unusable(f"it is shorter than {SHORTEST_KEY} characters", "Give a random text.")
+    return Secret(text)
+
+
+HASH_KEY: Final = Reader(f"text of at least {SHORTEST_KEY} characters", hash_key_of)
+
+
+def functions_of(raw: object) -> tuple[PrivacyFunction, ...]:
+    """Functions, or where to import them from, as ``module:function``."""
+    if callable(raw):
+        return (raw,)
+    if isinstance(raw, str):
+        return tuple(map(_imported, names_of(raw)))
+    if isinstance(raw, Iterable):
+        return tuple(one if callable(one) else _imported(text_of(one)) for one in raw)
+    raise Unusable("it is no function", "Give a function, or module:function.")
+
+
+def _imported(path: str) -> PrivacyFunction:
+    if not _IMPORT_PATH.fullmatch(path):
+        raise Unusable(f"{show(path)} is no import path", "Write module:function.")
+    module, _, name = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # whatever the module does when it is imported
+        problem = f"{path} cannot be imported ({type(error).__name__})"
+        raise Unusable(problem, "Write module:function, with a module that can be found.") from None
+    if not callable(found):
+        raise Unusable(f"{path} is no function", "Name a function.")
+    return found  # type: ignore[no-any-return] # a module holds anything
+
+
+FUNCTIONS: Final = Reader("comma list of `module:function`", functions_of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyRules:
+    """What may leave, resolved for one destination. Equal rules give equal records."""
+
+    detectors: tuple[Kind, ...] = DEFAULT_KINDS
+    redaction: Redaction = ()
+    deny_keys: tuple[str, ...] = ()
+    allow_keys: tuple[str, ...] = ()
+    allow_values: tuple[str, ...] = ()
+    user_fields: tuple[str, ...] | None = None
+    hash_key: Secret | None = None
+    privacy_functions: tuple[PrivacyFunction, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PrivacySettings:
+    """The settings that apply to every destination that has none of its own."""
+
+    detectors: tuple[Kind, ...] = option(
+        DEFAULT_KINDS,
+        "What is looked for in values, whatever their name.",
+        some_of_or_none(*KINDS),
+        is_privacy=True,
+    )
+    redaction: Redaction = option(
+        (),
+        "What becomes of what a detector finds, or of the value under a name: a placeholder "
+        "(`mask`), a keyed hash, its first four characters (`truncate`), nothing (`drop`). "
+        "Unset: `mask`.",
+        REDACTION,
+        is_privacy=True,
+    )
+    deny_keys: tuple[str, ...] = option(
+        (),
+        "Further names whose value is redacted: attributes, tags, keys inside values and texts. "
+        "A name, or its part behind the last dot.",
+        KEY_PATTERNS,
+        is_privacy=True,
+    )
+    allow_keys: tuple[str, ...] = option(
+        (),
+        "Names whose value leaves as it is, though the built-in list or a detector would redact "
+        "it. Of prompts and answers `capture_content` decides.",
+        KEY_PATTERNS,
+        is_privacy=True,
+    )
+    allow_values: tuple[str, ...] = option(
+        (),
+        "What detectors leave alone, `*` allowed: `support@shop.example`, `*@shop.example`.",
+        KEY_PATTERNS,
+        is_privacy=True,
+    )
+    user_fields: tuple[str, ...] | None = option(
+        None,
+        "Which of `user.*` leave, such as `id,name,email`; all others stay. Unset: all but "
+        "`user.email`.",
+        NAMES_OR_NONE,
+        is_privacy=True,
+    )
+    hash_key: Secret | None = option(
+        None,
+        "Key of the keyed hashes. Without it, what would be hashed is left out.",
+        HASH_KEY,
+        mask=mask_whole,
+        has_file_variant=True,
+        is_privacy=True,
+    )
+    privacy_functions: tuple[PrivacyFunction, ...] = option(
+        (),
+        "Functions that see each value before all other rules, with the place where it stands; "
+        "what they return leaves instead, `None` for nothing.",
+        FUNCTIONS,
+        is_privacy=True,
+    )
+
+
+def _own(key: str) -> Any:
+    declared = options_of(PrivacySettings)[key]
+    return option(
+        None,
+        f"`{key}` for this destination alone. Unset: as for all.",
+        declared.reader,
+        mask=declared.mask,
+        has_file_variant=declared.has_file_variant,
+        is_privacy=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PrivacyOverrides:
+    """The same settings for one destination; ``None`` stands for the general one."""
+
+    detectors: tuple[Kind, ...] | None = _own("detectors")
+    redaction: Redaction | None = _own("redaction")
+    deny_keys: tuple[str, ...] | None = _own("deny_keys")
+    allow_keys: tuple[str, ...] | None = _own("allow_keys")
+    allow_values: tuple[str, ...] | None = _own("allow_values")
+    user_fields: tuple[str, ...] | None = _own("user_fields")
+    hash_key: Secret | None = _own("hash_key")
+    privacy_functions: tuple[PrivacyFunction, ...] | None = _own("privacy_functions")
+
+
+def rules_for(general: PrivacySettings, own: PrivacyOverrides) -> PrivacyRules:
+    """What applies to one destination: its own settings, else the general ones."""
+    said = {field.name: getattr(own, field.name) for field in fields(PrivacyRules)}
+    return PrivacyRules(
+        **{name: getattr(general, name) if value is None else value for name, value in said.items()}
+    )
