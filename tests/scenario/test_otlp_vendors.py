@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from spanbridge.receiver import Receiver
 from tests.hostile.test_shutdown import one_line_per_cause
 from tests.support.grpc_peer import grpc_peer
@@ -78,14 +80,18 @@ tell_status()
 """
 
 
-def test_the_key_in_otels_variables_reaches_the_destination_of_that_name_alone() -> None:
+def test_the_key_in_otels_variables_reaches_the_destination_of_that_name_alone(
+    tmp_path: Path,
+) -> None:
+    authorities = tmp_path / "ca.pem"
+    authorities.write_text("no authority at all")
     with headers_server() as own, headers_server() as other:
         done = run_program(
             KEYS,
             SPANBRIDGE_DESTINATIONS="otlp,vendor,keyless",
             OTEL_EXPORTER_OTLP_ENDPOINT=own.url,
             OTEL_EXPORTER_OTLP_HEADERS="x-team-key=secret-of-otlp",
-            OTEL_EXPORTER_OTLP_CERTIFICATE="/nowhere/ca.pem",
+            OTEL_EXPORTER_OTLP_CERTIFICATE=str(authorities),
             SPANBRIDGE_VENDOR_KIND="otlp",
             SPANBRIDGE_VENDOR_ENDPOINT=other.url,
             SPANBRIDGE_VENDOR_HEADERS="api-key=secret-of-vendor",

@@ -207,6 +207,7 @@ try:
 except urllib.error.URLError as error:
     print(type(error.reason).__name__)
 spanbridge.configure(destinations="none")
+spanbridge.flush()  # the page goes in the background
 try:
     read(second)
 except urllib.error.URLError as error:

@@ -72,7 +72,7 @@ def test_a_request_is_one_container_under_one_sampling_context(receiver: Receive
     assert work["attributes"]["sentry.segment.name"] == "GET /things/{id}"
     assert work["attributes"]["sentry.release"] == "1.0"
     assert work["attributes"]["sentry.environment"] == "development"
-    assert work["attributes"]["service.name"] == "tested"
+    assert work["attributes"]["service.name"] == "shop"
     assert receiver.transactions == []
     assert receiver.violations == []
     assert under_test.ledger("sentry").outcomes == {"span": {"delivered": 2}}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import pytest
 
 from spanbridge.metrics.scrub import scrub_points
 from spanbridge.model.metric import Exemplar
 from spanbridge.model.span import Resource, Scope
-from spanbridge.privacy import keys
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.runtime.guard import GUARD
 from tests.support.points import point
@@ -60,12 +62,14 @@ def test_series_that_the_policy_makes_equal_are_merged_and_counted() -> None:
 def test_a_point_on_which_the_policy_fails_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GUARD, "_reraise", False)
 
-    def treatment(key: str) -> keys.Treatment:
-        if key == "app.breaks":
-            raise RuntimeError("the policy is broken")
-        return keys.treatment(key)
+    scrub = PrivacyPolicy.scrub_attributes
 
-    monkeypatch.setattr("spanbridge.metrics.scrub.treatment", treatment)
+    def breaking(policy: PrivacyPolicy, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "app.breaks" in attributes:
+            raise RuntimeError("the policy is broken")
+        return scrub(policy, attributes)
+
+    monkeypatch.setattr(PrivacyPolicy, "scrub_attributes", breaking)
 
     scrubbed = scrub_points(POLICY, [point(1, attributes={"app.breaks": 1}), point(2)])
 

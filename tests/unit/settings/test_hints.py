@@ -71,8 +71,8 @@ def test_an_empty_variable_gets_no_hint() -> None:
         (
             "consoel",
             "SPANBRIDGE_DESTINATIONS is 'consoel': there is no such destination. Did you mean "
-            "'console'? Use sentry, otlp, console, file, spotlight, or say what it is with "
-            "SPANBRIDGE_CONSOEL_KIND. Until then nothing is sent anywhere.",
+            "'console'? Use sentry, otlp, console, file, spotlight, prometheus, or say what it is "
+            "with SPANBRIDGE_CONSOEL_KIND. Until then nothing is sent anywhere.",
         ),
         (
             "none,console",

@@ -165,7 +165,7 @@ def test_rules_in_a_variable_are_json() -> None:
          "left out. Use type, message, span, kind or attributes."),
         ({"keep": True, "to": "sentri"}, "to of rule 1, configure(rules=...) is 'sentri': there is "
          "no such destination. Did you mean 'sentry'? Use sentry, otlp, console, file, "
-         "spotlight."),
+         "spotlight, prometheus."),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(
