@@ -7,7 +7,7 @@ consumed is not looked at again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -25,6 +25,7 @@ _LONGEST_NAME: Final = 1024
 _ASSIGNMENT: Final = re.compile(
     r"([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
 )
+_QUOTED_NAMES: Final = re.compile(r'"([^"\\:=]{0,64}+)":')
 _ESCAPED: Final = re.compile(r"(\\+[\"'])(?:(?!\1).)*+(?:\1)?", re.DOTALL)
 _QUOTED: Final = re.compile(r"[bruBRU]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)", re.DOTALL)
 _BRACKETS: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[\[{(\]})]", re.DOTALL)
@@ -67,6 +68,38 @@ def redact_assigned(
     Returns:
         ``text`` itself if there is nothing to cut out.
     """
+    if '":' in text and _is_innocent_json(text, is_denied, innocent):
+        return text
+    return _redacted(text, is_denied, innocent, in_code=in_code, in_literal=in_literal)
+
+
+def _is_innocent_json(text: str, is_denied: IsDenied, innocent: set[str]) -> bool:
+    """Whether every quoted name is known to be innocent, and nothing is assigned otherwise.
+
+    At the speed of C for what is usual: JSON whose names were seen before.
+    """
+    between_and_names = _QUOTED_NAMES.split(text)
+    if not innocent.issuperset(between_and_names[1::2]):
+        return False
+    # A mark is read backwards to its name; the end of a line is part of neither.
+    between = "\n".join(between_and_names[::2])
+    return all(
+        _assignment(between, 0, mark, is_denied, innocent) is None
+        for sign in "=:"
+        for mark in _positions(between, sign)
+    )
+
+
+def _positions(text: str, sign: str) -> Iterator[int]:
+    at = text.find(sign)
+    while at >= 0:
+        yield at
+        at = text.find(sign, at + 1)
+
+
+def _redacted(
+    text: str, is_denied: IsDenied, innocent: set[str], *, in_code: bool, in_literal: bool
+) -> str:
     parts: list[str] = []
     done = position = 0
     equals, colon = text.find("="), text.find(":")

@@ -1,0 +1,60 @@
+"""What is assigned to a denied name is cut out alike, whatever was seen before."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spanbridge.privacy.assigned import redact_assigned
+from spanbridge.privacy.keys import is_denied
+
+PIECES = [
+    '"', "'", ":", "=", "\\", "\n", " ", ",", "{", "}", "[", "]", "a", "password", "api_key",
+    "token", "title", "x" * 70, "hunter2", '":', '": "', "count", "\\\"", "%", "é", "16:05:27",
+    "None",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+
+SEEN: set[str] = set()
+"""Names of all examples so far: it must not matter which those were."""
+
+
+@given(TEXTS)
+@example('{"title": "a", "password": "hunter2"}')
+@example('{"title": 1, "note": "password=hunter2"}')
+@example('{"title": 1, "' + "x" * 70 + '": 2, "api_key":"k"}')
+@example('"password=hunter2": 1')
+@example('password":a":')
+@example('password":"a":')
+def test_names_that_were_seen_before_change_nothing(text: str) -> None:
+    alone = redact_assigned(text, is_denied, set())
+
+    assert redact_assigned(text, is_denied, SEEN) == alone
+    assert redact_assigned(text, is_denied, SEEN) == alone
+
+
+VALUES = st.recursive(
+    st.text(max_size=8) | st.integers() | st.none(),
+    lambda inner: st.dictionaries(st.sampled_from(["title", "token", "a b", "n"]), inner),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_a_denied_member_never_stays_in_json(value: object) -> None:
+    secret = {"title": value, "token": "hunter2", "n": [{"api_key": "hunter2"}]}
+
+    scrubbed = redact_assigned(json.dumps(secret), is_denied, SEEN)
+
+    assert "hunter2" not in scrubbed
+
+
+@pytest.mark.parametrize("name", ["title", "long " * 13])
+def test_json_with_innocent_names_is_the_very_same_object(name: str) -> None:
+    text = json.dumps([{name: f"value {n}", "at": "16:05:27"} for n in range(5)])
+    redact_assigned(text, is_denied, SEEN)
+
+    assert redact_assigned(text, is_denied, SEEN) is text
