@@ -137,21 +137,30 @@ def from_sentry(receiver: Receiver) -> list[Span]:
             )
             for part, name in parts
         ]
-    return spans
+    return spans + [
+        Span(
+            span["span_id"],
+            span.get("parent_span_id"),
+            span["name"],
+            span["status"] == "error",
+            own({key: typed["value"] for key, typed in span["attributes"].items()}),
+        )
+        for item in receiver.items("span")
+        for span in item.payload["items"]
+    ]
 
 
 def run_on(destinations: str, receiver: Receiver, folder: Path, **variables: str) -> Told:
     path = folder / "told.jsonl"
-    program = run_program(
-        PROGRAM,
-        SPANBRIDGE_DESTINATIONS=destinations,
-        SENTRY_DSN=receiver.dsn,
-        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
-        SPANBRIDGE_FILE_PATH=str(path),
-        SPANBRIDGE_PROMETHEUS_PORT=str(free_port()),
-        SENTRY_ENVIRONMENT="development",
-        **variables,
-    )
+    usual = {
+        "SPANBRIDGE_DESTINATIONS": destinations,
+        "SENTRY_DSN": receiver.dsn,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint,
+        "SPANBRIDGE_FILE_PATH": str(path),
+        "SPANBRIDGE_PROMETHEUS_PORT": str(free_port()),
+        "SENTRY_ENVIRONMENT": "development",
+    }
+    program = run_program(PROGRAM, **{**usual, **variables})
     told = Told(program)
     in_file, issues_in_file = from_file(path)
     told.by_destination = {
@@ -236,6 +245,59 @@ def test_side_by_side_the_destinations_got_the_very_same_spans(
     assert len(file) == 8
     assert file == otlp
     assert file == sentry
+
+
+OTHER_WAYS: dict[str, dict[str, str]] = {
+    "streamed spans": {"SPANBRIDGE_SENTRY_WIRE": "spans"},
+    "errors to Sentry, traces to OTLP": {"SPANBRIDGE_SENTRY_MODE": "errors"},
+    "by a file of settings": {"SPANBRIDGE_CONFIG": "settings.toml", "SPANBRIDGE_DESTINATIONS": ""},
+    "a second Sentry project": {
+        "SPANBRIDGE_DESTINATIONS": "sentry,otlp,file,second",
+        "SPANBRIDGE_SECOND_KIND": "sentry",
+    },
+    "with rules that concern nothing": {
+        "SPANBRIDGE_RULES": json.dumps(
+            [
+                {"on": "span", "match": {"span": "nobody"}, "drop": True},
+                {"on": "span", "match": {"span": "nobody"}, "keep": True},
+                {"on": "trace", "match": {"root": "nobody"}, "sample": 0},
+            ]
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_other_ways_to_the_same_destinations_tell_the_same_set(
+    receiver: Receiver, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.toml").write_text(
+        f"""
+        [destinations.sentry]
+        dsn = "{receiver.dsn}"
+        [destinations.otlp]
+        endpoint = "{receiver.otlp_endpoint}/v1/traces"
+        [destinations.file]
+        path = "{tmp_path / "told.jsonl"}"
+        """
+    )
+    with Receiver() as second:
+        variables = {"SPANBRIDGE_DESTINATIONS": "sentry,otlp,file", **OTHER_WAYS[way]}
+        if "SPANBRIDGE_SECOND_KIND" in variables:
+            variables["SPANBRIDGE_SECOND_DSN"] = second.dsn
+        told = run_on("", receiver, tmp_path, **variables)
+        others = from_sentry(second)
+        assert receiver.violations == second.violations == []
+
+    assert (told.program.exit_code, told.program.stderr) == (0, "")
+    expected = set(told.by_destination["file"])
+    assert paths(expected) == EXPECTED_PATHS
+    assert set(told.by_destination["otlp"]) == expected
+    has_traces = OTHER_WAYS[way].get("SPANBRIDGE_SENTRY_MODE") != "errors"
+    assert set(told.by_destination["sentry"]) == (expected if has_traces else set())
+    assert set(others) == (expected if way == "a second Sentry project" else set())
+    assert told.issues == {"file": ["the reason"], "sentry": ["the reason"]}
 
 
 def test_a_destination_that_hangs_changes_nothing_for_the_other(
