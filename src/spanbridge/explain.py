@@ -120,6 +120,8 @@ class _Trace(NamedTuple):
             going += 1
             positions = selection.dropped_events(span)
             left_out += [LeftOut(span.events[one].name, "a rule on events") for one in positions]
+        if is_kept and not going:
+            is_kept, why = False, "no span of it goes"
         return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going)
 
     def _rate(self, options: DestinationOptions) -> tuple[float, str]:
@@ -146,7 +148,7 @@ class _Trace(NamedTuple):
         if is_called and not self.root.is_sampled and self.settings.remote_decision == "honour":
             return False, "the caller left it out"
         is_kept = self.r >= threshold_of(rate)
-        return is_kept, "its number is below the rate" if is_kept else "its number is not below"
+        return is_kept, f"its number is {'' if is_kept else 'not '}below the rate"
 
 
 def _local_traces(
@@ -186,7 +188,7 @@ def _issues(
                 yield _exception(settings, rules, selections, root, span, event)
         for noticed in rules.noticed_in_span(span):
             where = _wanting(selections, noticed.circumstances)
-            yield FoundIssue(noticed.title, span.name, "an issue", (noticed.rule,), where)
+            yield FoundIssue(noticed.title, span.name, "an issue", noticed.rules, where)
 
 
 def _exception(

@@ -51,6 +51,9 @@ class Telemetry:
         with self._lock:
             if settings == self._settings and not self._is_closed:
                 self._chain(settings)
+                # What was asked for in vain is no part of the settings, and is said all the same.
+                self._settings = settings
+                self._tell_problems()
                 return
             if settings.destinations:
                 self._install(settings)
@@ -60,14 +63,17 @@ class Telemetry:
             self._settings = settings
             if settings.debug:
                 _log_everything()
-            for problem in self._problems():
-                GUARD.report(str(problem))
+            self._tell_problems()
             logger.info("%s", start_line(settings))
 
     @property
     def _is_closed(self) -> bool:
         # The tracer provider's own shutdown closes the bridge without passing here.
         return self._bridge is not None and self._bridge.is_closed
+
+    def _tell_problems(self) -> None:
+        for problem in self._problems():
+            GUARD.report(str(problem))
 
     def _problems(self) -> tuple[ConfigurationError, ...]:
         noticed = self._settings.problems if self._settings is not None else ()

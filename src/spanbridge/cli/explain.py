@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import msgspec
 import typer
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from spanbridge.explain import Explanation
 
+WIDTH_WITHOUT_TERMINAL: Final = 200
+"""Columns of what is written into a pipe or a file."""
+
 
 def explain(
     recording: Annotated[
@@ -37,6 +40,8 @@ def explain(
     Nothing is sent. The settings are those a program started here would have.
     """
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(console.width, WIDTH_WITHOUT_TERMINAL))
     try:
         settings = load({"config": str(config) if config else None, "on_config_error": "raise"})
         if not settings.destinations:

@@ -156,3 +156,5 @@ class Noticed(msgspec.Struct, frozen=True):
     trace_id: str
     span_id: str
     circumstances: Circumstances
+    rules: tuple[str, ...] = ()
+    """How a person finds all rules that apply to it, weakest first."""

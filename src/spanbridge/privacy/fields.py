@@ -124,7 +124,9 @@ class Fields:
                 if treatment is Treatment.RENAME:
                     scrubbed = attributes.copy() if scrubbed is None else scrubbed
                     del scrubbed[key]
-                    key = self.text(key)
+                    key = _free(self.text(key), scrubbed)
+                    if not key:
+                        continue
             if left is value and (scrubbed is None or key in scrubbed):
                 continue
             if scrubbed is None:
@@ -204,3 +206,11 @@ class Fields:
                 return self.nested(told, treat, depth)
             case _:
                 return value
+
+
+def _free(name: str, taken: Attributes) -> str:
+    """``name``, or the next one that is free: two names may be alike once they are scrubbed."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name} {number}", number + 1
+    return free

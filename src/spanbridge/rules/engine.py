@@ -179,6 +179,7 @@ def _noticed(
         trace_id=source.trace_id if source is not None else "",
         span_id=source.span_id if source is not None else "",
         circumstances=around,
+        rules=tuple([one.rule.label for one in applying]),
     )
 
 

@@ -189,8 +189,7 @@ class _Reading:
             value = partly.usable
             for part in partly.parts:
                 line = line_of_table(found.origin, found.section, key, part.number)
-                problem = found.error_of_part(part, line)
-                self._findings.note(problem, is_privacy=part.is_privacy)
+                self._findings.note(found.error_of_part(part, line))
         self.sources_by_key[key] = found.source
         self._settings_by_key[key] = found.setting
         return value
@@ -204,7 +203,7 @@ class _Reading:
         """Note names in the rules' ``to`` that no destination has."""
         for rule in rules:
             for problem in self._unknown("rules", rule.to, chosen, f"to of {rule.place}, "):
-                self._findings.note(problem, is_privacy=bool(rule.drop))
+                self._findings.note(problem)
 
     def _unknown(
         self, setting: str, names: Collection[str], chosen: Collection[Chosen], place: str = ""

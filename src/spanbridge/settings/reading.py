@@ -45,7 +45,6 @@ class FaultyPart:
         problem: What is wrong, as the end of a sentence that starts with the value.
         fix: What to do, as a sentence.
         number: Position of the part, from 1.
-        is_privacy: Whether it is in doubt what may leave the process without it.
     """
 
     place: str
@@ -53,7 +52,6 @@ class FaultyPart:
     problem: str
     fix: str
     number: int
-    is_privacy: bool = False
 
 
 class PartlyUnusable(ValueError):

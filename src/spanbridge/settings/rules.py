@@ -253,7 +253,4 @@ def _faulty_part(number: int, table: object, fault: Fault) -> FaultyPart:
     name = table.get("name") if isinstance(table, Mapping) else None
     label = f"rule {number}" + (f" {show(name)}" if isinstance(name, str) else "")
     place = f"{fault.key} of {label}" if fault.key else label
-    # Without a rule that leaves something out, that would leave.
-    is_privacy = isinstance(table, Mapping) and table.get("drop") not in (None, False)
-    unusable = fault.unusable
-    return FaultyPart(place, fault.value, unusable.problem, unusable.fix, number, is_privacy)
+    return FaultyPart(place, fault.value, fault.unusable.problem, fault.unusable.fix, number)

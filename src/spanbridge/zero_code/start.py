@@ -20,6 +20,7 @@ from spanbridge.settings.sources import Table
 from spanbridge.telemetry import TELEMETRY, configure
 from spanbridge.zero_code.concern import CONFIG_FILE, concerns_us
 from spanbridge.zero_code.exporter_names import ExporterNames
+from spanbridge.zero_code.last_resort import show_warnings
 
 P = ParamSpec("P")
 
@@ -103,6 +104,7 @@ def begin(elsewhere: Elsewhere) -> None:
     Raises:
         ConfigurationError: As ``configure()``.
     """
+    show_warnings()
     said = TELEMETRY.elsewhere.declared
     TELEMETRY.elsewhere = replace(elsewhere, declared=(*said, *elsewhere.declared))
     configure()
