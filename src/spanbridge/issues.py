@@ -5,7 +5,7 @@ It belongs to the pipeline's worker, which calls it and nobody else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,7 @@ from spanbridge.model.failure import Issue
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
+from spanbridge.privacy.policy import keeps_content_back
 from spanbridge.record.bound import read_open_span
 from spanbridge.record.exception import read_exception_event, read_exceptions
 from spanbridge.record.identity import Identity
@@ -36,13 +37,14 @@ from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.convert.op import op_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.decide.failure import DecidedFailure, Failure, Verdicts
+    from spanbridge.decide.story import Source
     from spanbridge.lane import Lane
-    from spanbridge.model.failure import ExceptionRecord
+    from spanbridge.model.failure import Breadcrumb, ExceptionRecord
     from spanbridge.model.log import LogRecord
     from spanbridge.model.rule import Circumstances, Effects, IssueMode, Noticed
     from spanbridge.model.span import Attributes
@@ -58,6 +60,16 @@ _NOT_SAID: Final = ("exception.", "sentry.", "color_message")
 """Attributes of a log record that stand elsewhere in an issue, or mean nothing there."""
 MAX_SPANS_ABOVE: Final = 30
 """Open spans above a failing one that are asked what it has to do with."""
+
+
+class _Told(NamedTuple):
+    """An issue, and what it is made of."""
+
+    issue: Issue
+    sources: Mapping[int, Source]
+    """Where its breadcrumbs come from, by their identity."""
+    path: tuple[SpanRecord, ...]
+    """The spans it crossed, innermost first."""
 
 
 class Issues:
@@ -308,19 +320,13 @@ class Issues:
 
     def _send(self, decided: DecidedFailure, looks: Appearance, suppressed: int = 0) -> None:
         try:
-            issue = self._issue(decided, looks, suppressed)
+            told = self._told(decided, looks, suppressed)
         except Exception as error:
             self._lose(self._takers, Outcome.FAILED, "record")
             GUARD.caught("issues.make", error)
             return
         for policy, takers in self._wanting(decided.circumstances):
-            try:
-                scrubbed = policy.scrub_issue(issue)
-            except Exception as error:
-                self._lose(takers, Outcome.WITHHELD, "privacy policy failed")
-                GUARD.caught("privacy.issue", error)
-                continue
-            for lane in takers:
+            for lane, scrubbed in self._scrubbed(policy, takers, told):
                 lane.destination.ledger.redact(policy.redacted)
                 lane.accept_issue(scrubbed, decided.local)
         self._let_go(decided.event_id)
@@ -339,16 +345,36 @@ class Issues:
             GUARD.caught("rules.issue", error)
             return False
 
+    def _scrubbed(
+        self, policy: PrivacyPolicy, lanes: Iterable[Lane], told: _Told, *, is_owed: bool = True
+    ) -> Iterator[tuple[Lane, Issue]]:
+        """The issue as each destination may have it; one that must not have it is counted."""
+        groups: dict[Lane | None, list[Lane]] = {}
+        for lane in lanes:
+            groups.setdefault(lane if lane.is_selective else None, []).append(lane)
+        for selective, alike in groups.items():
+            try:
+                issue = told.issue
+                if selective is not None:
+                    issue = selective.narrowed(issue, told.sources, told.path)
+                scrubbed = policy.scrub_issue(issue)
+            except Exception as error:
+                if is_owed:
+                    self._lose(alike, Outcome.WITHHELD, "privacy policy failed")
+                GUARD.caught("privacy.issue", error)
+                continue
+            for lane in alike:
+                yield lane, scrubbed
+
     def _hold(self, decided: DecidedFailure) -> None:
         try:
             decided = self._complete(decided)
-            issue = self._issue(decided, self._appearance(decided), 0)
+            told = self._told(decided, self._appearance(decided), 0)
             self._held.add(decided.event_id)  # also if one of several destinations fails
             for policy, takers in self._levels.items():
-                scrubbed = policy.scrub_issue(issue)
-                for lane in takers:
-                    if lane.may_hold(decided.circumstances):
-                        lane.destination.hold_issue(scrubbed, decided.local)
+                holding = [lane for lane in takers if lane.may_hold(decided.circumstances)]
+                for lane, scrubbed in self._scrubbed(policy, holding, told, is_owed=False):
+                    lane.destination.hold_issue(scrubbed, decided.local)
         except Exception as error:
             GUARD.caught("issues.hold", error)
 
@@ -363,7 +389,7 @@ class Issues:
         for lane in takers:
             lane.destination.give_up(Signal.ERROR, outcome, 1, reason)
 
-    def _issue(self, decided: DecidedFailure, looks: Appearance, suppressed: int) -> Issue:
+    def _told(self, decided: DecidedFailure, looks: Appearance, suppressed: int) -> _Told:
         log, root = decided.log, decided.root
         path = tuple(span.name for span in reversed(decided.path))
         story = self._stories.tell(
@@ -374,6 +400,7 @@ class Issues:
             live=decided.above,
             thread_id=log.attributes.get(THREAD_ID) if log and decided.span is None else None,
         )
+        breadcrumbs = tuple(map(_marked, story.breadcrumbs, story.sources))
         issue = Issue(
             event_id=decided.event_id,
             time_ns=decided.time_ns,
@@ -389,7 +416,7 @@ class Issues:
             template=_template(decided),
             logger=log.logger if log is not None else "",
             span_path=path,
-            breadcrumbs=story.breadcrumbs,
+            breadcrumbs=breadcrumbs,
             user=_user(decided),
             flags=story.flags,
             level=looks.level,
@@ -400,7 +427,8 @@ class Issues:
         for sighting in decided.sightings:
             if (said := sighting.annotations) is not None:
                 issue = issue.annotated(said)
-        return issue
+        sources = dict(zip(map(id, breadcrumbs), story.sources, strict=True))
+        return _Told(issue, sources, decided.path)
 
     def _identified(self, span: SpanRecord | None) -> SpanRecord | None:
         return self._identity.put_on(span) if span is not None else None
@@ -412,6 +440,13 @@ class Issues:
             return read_exceptions(decided.captured, self._source, self._in_app)
         told = decided.event or decided.log
         return read_exception_event(told.attributes if told else {}, self._source, self._in_app)
+
+
+def _marked(breadcrumb: Breadcrumb, source: Source) -> Breadcrumb:
+    """The breadcrumb with what its span says of content."""
+    if source.span is None or not keeps_content_back(source.span.attributes):
+        return breadcrumb
+    return msgspec.structs.replace(breadcrumb, keeps_content_back=True)
 
 
 def _without_content(record: LogRecord) -> LogRecord:

@@ -14,19 +14,20 @@ from spanbridge.assemble.assembler import Assembler
 from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.destinations.shape import Finished
 from spanbridge.model.outcome import Outcome, Signal
+from spanbridge.model.rule import Circumstances
 from spanbridge.record.bound import read_open_span
 from spanbridge.rules.selection import MATCH, Selection
 from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.convert.op import op_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from spanbridge.assemble.assembler import Released
+    from spanbridge.decide.story import Source
     from spanbridge.destinations.shape import Destination
     from spanbridge.model.failure import Issue
     from spanbridge.model.log import LogRecord
-    from spanbridge.model.rule import Circumstances
     from spanbridge.model.span import SpanRecord
     from spanbridge.model.trace import Segment
     from spanbridge.process.local_trace import LocalTrace
@@ -126,8 +127,7 @@ class Lane:
             # It only marks the place until the trace is put together.
             return msgspec.structs.replace(scrubbed, attributes={}, events=(), links=())
         if selection.drops_events and (positions := selection.dropped_events(raw)):
-            kept = [e for position, e in enumerate(scrubbed.events) if position not in positions]
-            return msgspec.structs.replace(scrubbed, events=tuple(kept))
+            return _without_events(scrubbed, positions)
         return scrubbed
 
     def note_log(self, local: LocalTrace, log: LogRecord) -> None:
@@ -246,6 +246,55 @@ class Lane:
         """Whether an issue that is under decision would go there."""
         return not self._selection.has_match or self._selection.wants_issue(around)
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether an issue may have to tell less there than elsewhere."""
+        selection = self._selection
+        return selection.has_match or selection.drops_spans or selection.drops_events
+
+    def narrowed(
+        self, issue: Issue, sources: Mapping[int, Source], path: Sequence[SpanRecord]
+    ) -> Issue:
+        """The issue without what tells of spans and events that do not go there.
+
+        Args:
+            issue: As it is elsewhere.
+            sources: Where its breadcrumbs come from, by their identity; of one that the application
+                attached nothing is known.
+            path: The spans it crossed, innermost first.
+        """
+        root = issue.local_root
+        if root is not None and self._selection.dropping(root) is not None:
+            root = None
+        return msgspec.structs.replace(
+            issue,
+            span=issue.span and self._without_dropped_events(issue.span),
+            breadcrumbs=tuple(
+                [crumb for crumb in issue.breadcrumbs if self._tells(sources.get(id(crumb)))]
+            ),
+            local_root=root and self._without_dropped_events(root),
+            root_name=issue.root_name if root is not None else "",
+            span_path=tuple(
+                [s.name for s in reversed(path) if self._selection.dropping(s) is None]
+            ),
+        )
+
+    def _without_dropped_events(self, span: SpanRecord) -> SpanRecord:
+        if not (positions := self._selection.dropped_events(span)):
+            return span
+        return _without_events(span, positions)
+
+    def _tells(self, source: Source | None) -> bool:
+        selection = self._selection
+        if source is None:
+            return not selection.has_match
+        span, event, log = source
+        if log is not None:
+            return selection.wants_issue(Circumstances(log=log))
+        if span is None or selection.dropping(span) is not None:
+            return False
+        return event is None or not selection.drops_event(event, span)
+
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Hand over a decided failure, and put its event's id on a span that is held."""
         if self._is_held:
@@ -264,6 +313,11 @@ class Lane:
         """Count spans that are lost before they get here."""
         if self.destination.takes_spans:
             self.destination.give_up(Signal.SPAN, outcome, count, reason)
+
+
+def _without_events(span: SpanRecord, positions: frozenset[int]) -> SpanRecord:
+    kept = [event for position, event in enumerate(span.events) if position not in positions]
+    return msgspec.structs.replace(span, events=tuple(kept))
 
 
 def _named(finished: Finished, event_ids: Mapping[str, str]) -> Finished:

@@ -464,3 +464,60 @@ def test_a_ceiling_lowers_the_rate_and_says_so(
     outcomes = under_test.ledger("sentry").outcomes["span"]
     assert outcomes["delivered"] + outcomes["sampled_out"] == 1600
     assert receiver.violations == []
+
+
+# ------------------------------------------------------------------------ what issues tell
+
+
+def issue_of(of: Files, name: str) -> dict[str, Any]:
+    [issue] = of.lines(name, "issue")
+    return issue
+
+
+def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> None:
+    rules = [
+        {"on": "event", "match": {"event": "order"}, "drop": True, "to": "lean"},
+        {"on": "span", "match": {"span": "hidden*"}, "drop": True, "to": "lean"},
+    ]
+    wanted = {"acme": {"match": {"tenant.id": "acme"}}, "lean": {}, "all": {}}
+    words = {name: f"{name}-{time.time_ns()}" for name in ("globex", "event", "hidden", "kept")}
+    with files(tmp_path, wanted, rules=rules, include_locals=False) as of:
+        with pytest.raises(ValueError, match="no"), of.span(HTTP, "POST /ask", tenant_id="globex"):
+            with of.span(DB, "SELECT", tenant_id="globex") as select:
+                select.add_event("looked up", {"word": words["globex"]})
+            with of.span(DB, f"hidden {words['hidden']}", tenant_id="acme"):
+                pass
+            with of.span(HTTP, "work", tenant_id="acme") as work:
+                work.add_event("order", {"word": words["event"]})
+                work.add_event("step", {"word": words["kept"]})
+                raise ValueError("no")
+        of.under_test.flush()
+
+        told = {name: json.dumps(issue_of(of, name)) for name in wanted}
+    seen = {name: {word for word in words if words[word] in told[name]} for name in wanted}
+    assert seen == {
+        "all": {"globex", "event", "hidden", "kept"},
+        "acme": {"event", "hidden", "kept"},
+        "lean": {"globex", "kept"},
+    }
+    assert issue_of(Files(of.under_test, tmp_path), "acme")["local_root"] is None
+    assert issue_of(Files(of.under_test, tmp_path), "acme")["span_path"] == ["work"]
+
+
+def test_content_that_a_span_keeps_back_is_in_no_breadcrumb(tmp_path: Path) -> None:
+    literal = f"literal-{time.time_ns()}"
+    with files(tmp_path, {"all": {}}, capture_content="all") as of:
+        for keeps_back in (False, True):
+            with pytest.raises(ValueError, match="no"), of.span(HTTP, "POST /ask"):
+                tracer = of.under_test.tracer
+                statement = f"SELECT {keeps_back} FROM t WHERE name = '{literal}'"
+                attributes: dict[str, Any] = {"db.system.name": "mysql", "db.query.text": statement}
+                if keeps_back:
+                    attributes["spanbridge.capture_content"] = False
+                tracer.start_span("SELECT", attributes=attributes).end()
+                raise ValueError("no")
+        of.under_test.flush()
+
+        first, second = (json.dumps(issue["breadcrumbs"]) for issue in of.lines("all", "issue"))
+    assert literal in first
+    assert literal not in second

@@ -38,11 +38,21 @@ MAX_FLAGS: Final = 100
 _Item: TypeAlias = "SpanRecord | ReadableSpan | LogRecord"
 
 
+class Source(NamedTuple):
+    """Where a breadcrumb comes from: a span, an event on a span, or a log record."""
+
+    span: SpanRecord | None = None
+    event: SpanEvent | None = None
+    log: LogRecord | None = None
+
+
 class Story(NamedTuple):
     """What to tell beside a failure, each oldest first."""
 
     breadcrumbs: tuple[Breadcrumb, ...]
     flags: tuple[FeatureFlag, ...]
+    sources: tuple[Source, ...] = ()
+    """Of each breadcrumb."""
 
 
 class _Kept:
@@ -150,7 +160,9 @@ class Stories:
                     GUARD.caught("decide.story", error)
         for span in live:
             teller.take_noted(span)
-        return Story(teller.breadcrumbs(self._max_breadcrumbs, self._max_chars), teller.flags())
+        told = teller.breadcrumbs(self._max_breadcrumbs, self._max_chars)
+        breadcrumbs = tuple([breadcrumb for breadcrumb, _ in told])
+        return Story(breadcrumbs, teller.flags(), tuple([source for _, source in told]))
 
     def _note(self, local: LocalTrace, item: _Item) -> None:
         kept = self._kept.get(id(local)) or self._open(local)
@@ -277,8 +289,8 @@ class _Teller:
             last[flag.flag] = flag
         return tuple(last.values())[-MAX_FLAGS:]
 
-    def breadcrumbs(self, limit: int, max_chars: int) -> tuple[Breadcrumb, ...]:
-        """The latest breadcrumbs, oldest first."""
+    def breadcrumbs(self, limit: int, max_chars: int) -> list[tuple[Breadcrumb, Source]]:
+        """The latest breadcrumbs, oldest first, and where each comes from."""
         exceptions = list(self._distinct_exceptions())
         texts = {exception.text for _, exception in exceptions}
         logs: dict[tuple[str, str], LogRecord] = {}
@@ -291,13 +303,13 @@ class _Teller:
                     continue
             happenings.append((time_ns, happening))
         latest = sorted(happenings, key=_time_of)[-limit:]
-        crumbs: list[Breadcrumb] = []
+        crumbs: list[tuple[Breadcrumb, Source]] = []
         for _, happening in latest:
             try:
-                crumbs.append(self._breadcrumb(happening, logs, max_chars))
+                crumbs.append((self._breadcrumb(happening, logs, max_chars), _source(happening)))
             except Exception as error:
                 GUARD.caught("decide.breadcrumb", error)
-        return tuple(crumbs)
+        return crumbs
 
     def _breadcrumb(
         self, one: _Happening, logs: dict[tuple[str, str], LogRecord], max_chars: int
@@ -321,6 +333,15 @@ class _Teller:
             passed_on.add((exception.span.parent_span_id, exception.text))
             if seen not in passed_on:
                 yield time_ns, exception
+
+
+def _source(one: _Happening) -> Source:
+    if isinstance(one, SpanRecord):
+        return Source(span=one)
+    if isinstance(one, LogRecord):
+        return Source(log=one)
+    event, span = one
+    return Source(span, event)
 
 
 def _events_of(span: SpanRecord) -> tuple[SpanEvent, ...]:

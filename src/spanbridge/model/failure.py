@@ -106,6 +106,8 @@ class Breadcrumb(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     level: Level = "info"
     type: str = "default"
     data: Attributes = {}
+    keeps_content_back: bool = False
+    """Whether its span says that prompts, answers and literals stay, wherever they may leave."""
 
 
 class FeatureFlag(msgspec.Struct, frozen=True, gc=False):

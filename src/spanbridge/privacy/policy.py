@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from spanbridge.model.failure import Issue
+from spanbridge.model.failure import Breadcrumb, Issue
 from spanbridge.model.log import LogRecord
-from spanbridge.model.span import Resource, Scope, SpanEvent, SpanLink, SpanRecord
+from spanbridge.model.span import Attributes, Resource, Scope, SpanEvent, SpanLink, SpanRecord
 from spanbridge.privacy.failure import (
     scrub_breadcrumb,
     scrub_exception,
@@ -117,7 +117,7 @@ class PrivacyPolicy:
             },
             flags=tuple([scrub_flag(flag, fields) for flag in issue.flags]),
             fingerprint=tuple(map(text, issue.fingerprint)),
-            breadcrumbs=tuple([scrub_breadcrumb(crumb, fields) for crumb in issue.breadcrumbs]),
+            breadcrumbs=tuple([self._breadcrumb(crumb, fields) for crumb in issue.breadcrumbs]),
             user=fields.attributes(issue.user, fields.anywhere),
         )
         return msgspec.structs.replace(scrubbed, is_redacted=True) if self.redacted else scrubbed
@@ -155,11 +155,14 @@ class PrivacyPolicy:
         scrubbed = self._fields.attributes(told, self._fields.anywhere)
         return attributes if scrubbed is told is attributes else scrubbed
 
+    def _breadcrumb(self, crumb: Breadcrumb, fields: Fields) -> Breadcrumb:
+        if crumb.keeps_content_back:
+            fields = self._fields_without_content
+        return scrub_breadcrumb(crumb, fields)
+
     def _fields_for(self, span: SpanRecord | None) -> Fields:
-        if self._keeps_content and span is not None:
-            said = span.attributes.get(CAPTURE_CONTENT)
-            if said is not None and str(said).lower() not in _YES:
-                return self._fields_without_content
+        if self._keeps_content and span is not None and keeps_content_back(span.attributes):
+            return self._fields_without_content
         return self._fields
 
     def _span(self, span: SpanRecord, fields: Fields) -> SpanRecord:
@@ -222,6 +225,12 @@ class PrivacyPolicy:
             scrubbed = scope
         _remember(self._scopes, scope, scrubbed)
         return scrubbed
+
+
+def keeps_content_back(attributes: Attributes) -> bool:
+    """Whether a span with these attributes says that its content stays here."""
+    said = attributes.get(CAPTURE_CONTENT)
+    return said is not None and str(said).lower() not in _YES
 
 
 def _event(event: SpanEvent, fields: Fields, treat: Treat) -> SpanEvent:

@@ -74,15 +74,15 @@ class Selection:
 
     def dropped_events(self, span: SpanRecord) -> frozenset[int]:
         """Positions of the span's events that are left out."""
-        return frozenset(
-            [
-                position
-                for position, event in enumerate(span.events)
-                if (rules := self._event_drops(event.name))
-                and (last := _last(rules, EventFacts(event, event.name, span))) is not None
-                and last.drop
-            ]
-        )
+        events = enumerate(span.events)
+        return frozenset([at for at, event in events if self.drops_event(event, span)])
+
+    def drops_event(self, event: SpanEvent, span: SpanRecord) -> bool:
+        """Whether an event is left out."""
+        if not (rules := self._event_drops(event.name)):
+            return False
+        last = _last(rules, EventFacts(event, event.name, span))
+        return last is not None and bool(last.drop)
 
     def keeping(self, span: SpanRecord) -> str | None:
         """The rule by which the span, or an event on it, keeps its local trace; else ``None``."""

@@ -82,7 +82,7 @@ def test_another_requests_story_is_not_told() -> None:
     kept, local, other = stories(), local_trace(), local_trace()
     kept.note_span(other, span(2))
 
-    assert told(kept, local) == ((), ())
+    assert told(kept, local)[:2] == ((), ())
     assert len(told(kept, other).breadcrumbs) == 1
 
 
@@ -278,7 +278,7 @@ def test_a_closed_trace_is_forgotten() -> None:
     kept.close(local)
     kept.close(local)
 
-    assert told(kept, local) == ((), ())
+    assert told(kept, local)[:2] == ((), ())
     assert kept.held == 0
 
 
@@ -304,7 +304,7 @@ def test_traces_that_never_end_are_bounded_and_the_oldest_lose_their_story() -> 
             most = max(most, kept.held)
 
     assert most <= 80
-    assert told(kept, traces[0]) == ((), ())
+    assert told(kept, traces[0])[:2] == ((), ())
     assert len(told(kept, traces[-1]).breadcrumbs) == 5
 
 
