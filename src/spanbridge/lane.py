@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 UNDECIDED: Final = "trace undecided"
 """Why spans are evicted that waited for the end of their trace longer than there is room."""
+MAX_GONE: Final = 10_000
+"""Left-out spans of one local trace that are remembered for what is below them; then the oldest are
+forgotten, and what ends below them later keeps its true parent."""
 _MAX_STEPS: Final = 10_000
 """Left-out spans in a row above one that goes; only a faulty generator of ids makes more."""
 
@@ -123,7 +126,10 @@ class Lane:
             self._keep(local)
         if selection.drops_spans and (why := selection.dropping(raw)) is not None:
             gone = _Gone(raw.parent_span_id, raw.is_local_root, why)
-            self._gone.setdefault(local, {})[raw.span_id] = gone
+            known = self._gone.setdefault(local, {})
+            if len(known) >= MAX_GONE:
+                del known[next(iter(known))]
+            known[raw.span_id] = gone
             # It only marks the place until the trace is put together.
             return msgspec.structs.replace(scrubbed, attributes={}, events=(), links=())
         if selection.drops_events and (positions := selection.dropped_events(raw)):

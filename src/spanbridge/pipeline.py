@@ -321,14 +321,17 @@ class Pipeline:
     def _take_log(self, logged: Logged, now_s: float) -> None:
         try:
             self.issues.observe_log(logged, now_s)
-            for lane in self._lanes:
-                lane.note_log(logged.local, logged.record)
         except Exception as error:
             if logged.is_error:
                 for destination in self.destinations:
                     if destination.takes_issues:
                         destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")
             GUARD.caught("record.log", error)
+        for lane in self._lanes:
+            try:
+                lane.note_log(logged.local, logged.record)
+            except Exception as error:
+                GUARD.caught("rules.log", error)
 
     def _count_refused(self, spans: int, errors: int) -> None:
         if not spans and not errors:

@@ -220,3 +220,44 @@ def test_a_fork_during_the_first_otlp_export_leaves_no_lock_behind(receiver: Rec
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert Counter(span.name for span in receiver.spans) == {"of the parent": 1, "of the child": 5}
+
+
+def test_a_child_starts_spans_though_another_thread_was_just_deciding(receiver: Receiver) -> None:
+    done = run_program(
+        """
+        import os, signal, sys, threading
+        import spanbridge
+        from opentelemetry import trace
+        sentry = {"dsn": sys.argv[1], "max_traces_per_s": 5}
+        spanbridge.configure(destinations={"sentry": sentry}, environment="development")
+        tracer = trace.get_tracer("x")
+        stop = threading.Event()
+
+        def busy():
+            while not stop.is_set():
+                with tracer.start_as_current_span("x") as span:
+                    spanbridge.instrument.bind({"number": 1})
+
+        import spanbridge.instrument
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        endings = []
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                with tracer.start_as_current_span("in the child"):
+                    pass
+                os._exit(0)
+            endings.append(os.waitpid(child, 0)[1])
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print(endings == [0] * 20, endings)
+        """,
+        receiver.dsn,
+        SPANBRIDGE_RERAISE="0",
+    )
+
+    assert done.lines[-1].startswith("True"), done.lines

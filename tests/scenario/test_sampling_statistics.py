@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.receiver import Receiver
+from spanbridge.settings import load
 from tests.support.bridged import bridged
 from tests.support.program import clean_environment
 
@@ -171,3 +173,18 @@ def test_an_otlp_span_that_a_rule_kept_stands_for_itself(receiver: Receiver) -> 
 
     [arrived] = receiver.spans
     assert arrived.trace_state == "ot=th:0"
+
+
+def test_a_trace_under_way_keeps_the_rate_by_which_it_was_kept(receiver: Receiver) -> None:
+    def settings(rate: float) -> dict[str, Any]:
+        return {"destinations": {"sentry": {"dsn": receiver.dsn, "sample_rate": rate}}}
+
+    with bridged(**settings(1.0)) as under_test:
+        with under_test.tracer.start_as_current_span("work"):
+            changed = load({"environment": "development", **settings(0.1)}, {})
+            under_test.bridge.exchange(changed)
+        under_test.flush()
+
+    [arrived] = receiver.transactions
+    assert arrived.envelope_header["trace"]["sample_rate"] == "1"
+    assert arrived.envelope_header["trace"]["sampled"] == "true"

@@ -34,10 +34,7 @@ def with_own_threshold(
     """
     is_called = local.trace_state is not None
     if destination in local.kept_by_rule:
-        lasting = threshold(local.trace_state)
-        if is_called and lasting is None:
-            return span
-        return _told(span, lasting or 0)
+        return _told(span, 0)  # every trace like it is kept, so each counts once
     rate = local.rates.get(destination, sample_rate)
     if rate == 1 and not span.trace_state:
         return span

@@ -70,6 +70,11 @@ class PrivacyPolicy:
     def __hash__(self) -> int:
         return hash(self._level)
 
+    @property
+    def asks_functions(self) -> bool:
+        """Whether functions of the application's look over what leaves."""
+        return bool(self._functions)
+
     def for_other_threads(self) -> PrivacyPolicy:
         """An equal policy that may be used beside this one."""
         return PrivacyPolicy(*self._level)

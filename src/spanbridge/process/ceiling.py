@@ -6,6 +6,8 @@ from collections.abc import Callable
 from threading import RLock
 from time import monotonic
 
+from spanbridge.runtime.fork import after_fork_in_child
+
 
 class Ceiling:
     """Lowers a sample rate as far as is needed to stay below a number of traces per second.
@@ -23,9 +25,14 @@ class Ceiling:
     def __init__(self, per_s: float, clock: Callable[[], float] = monotonic) -> None:
         self._per_s = per_s
         self._clock = clock
-        # One that the same thread may take again: a finalizer may start a span at any point.
+        self._start_anew()
+        after_fork_in_child(self._start_anew)
+
+    def _start_anew(self) -> None:
+        # One that the same thread may take again: a finalizer may start a span at any point. In a
+        # forked child it may be held by a thread that exists in the parent only.
         self._lock = RLock()
-        self._second_s = clock()
+        self._second_s = self._clock()
         self._before = 0
         self._started = 0
         self._kept = 0.0

@@ -164,6 +164,11 @@ class SamplingPolicy:
         )
         self._taken = _Taken()
 
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """The destinations' own rates."""
+        return self._rates
+
     def decide(
         self,
         trace_id: int,
@@ -197,8 +202,12 @@ class SamplingPolicy:
             kept, rates = NOBODY, NO_RATES
         else:
             r = randomness(trace_id, state, upstream)
-            rates = self._special_rates(name, kind, attributes)
-            kept = self._kept(r, rates)
+            ceilings = self._ceilings
+            if ceilings and self._follows_remote and upstream and upstream.is_sampled is not None:
+                # What a caller decides takes no room from what is decided here.
+                ceilings = {n: one for n, one in ceilings.items() if n not in self._sentry}
+            rates = self._special_rates(name, kind, attributes, ceilings)
+            kept = self._kept(r, rates, ceilings)
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
         if state or rates or not self._keeps_everything:
@@ -217,26 +226,31 @@ class SamplingPolicy:
         return self._taken.decision
 
     def _special_rates(
-        self, name: str, kind: SpanKind | None, attributes: Mapping[str, Any] | None
+        self,
+        name: str,
+        kind: SpanKind | None,
+        attributes: Mapping[str, Any] | None,
+        ceilings: Mapping[str, Ceiling],
     ) -> Mapping[str, float]:
         rates = NO_RATES
         if self._rates_of is not None:
             word = _KINDS[kind or SpanKind.INTERNAL]
             rates = self._rates_of(name, word, attributes or NO_ATTRIBUTES)
-        for destination, ceiling in self._ceilings.items():
+        for destination, ceiling in ceilings.items():
             usual = rates.get(destination, self._rates[destination])
             if (lowered := ceiling.rate(usual)) < usual:
                 rates = {**rates, destination: lowered}
         return rates
 
-    def _kept(self, r: int, rates: Mapping[str, float]) -> frozenset[str]:
+    def _kept(
+        self, r: int, rates: Mapping[str, float], ceilings: Mapping[str, Ceiling]
+    ) -> frozenset[str]:
         thresholds = self._thresholds
         if rates:
             special = {name: threshold_of(rate) for name, rate in rates.items()}
             thresholds = {**thresholds, **special}
         kept = [name for name, threshold in thresholds.items() if r >= threshold]
-        if self._ceilings:
-            ceilings = self._ceilings
+        if ceilings:
             kept = [name for name in kept if name not in ceilings or ceilings[name].admits()]
         return frozenset(kept)
 

@@ -19,6 +19,7 @@ from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
 from spanbridge.runtime.bound import NOTHING, Block, put_on
 from spanbridge.runtime.excluded import is_excluded
+from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -42,13 +43,18 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
     def __init__(self, traces: LocalTraces) -> None:
         super().__init__()
         self._traces = traces
-        self._holding = RLock()
+        self._renew_lock()
+        after_fork_in_child(self._renew_lock)
         self.policy: SamplingPolicy | None = None
         self.intake: Intake | None = None
         self.includes_locals = False
         self.own_modules: tuple[str, ...] = ()
         self.annotate: Callable[[Sighting], None] | None = None
         """Adds what the application attached to a failure otherwise; never raises."""
+
+    def _renew_lock(self) -> None:
+        # In a forked child it may be held by a thread that exists in the parent only.
+        self._holding = RLock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find or open the local trace of a new span."""
@@ -162,6 +168,8 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
 
 
 def _readmit(local: LocalTrace, before: SamplingPolicy, policy: SamplingPolicy) -> None:
+    # What was decided was decided by those rates.
+    local.rates = {**before.rates, **local.rates}
     local.keepers = policy.goes_on_with(
         local.keepers, before, local.trace_id, local.trace_state, local.upstream
     )

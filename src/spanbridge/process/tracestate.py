@@ -19,6 +19,9 @@ RANGE: Final = 1 << 56
 _RV: Final = re.compile(r"rv:([0-9a-f]{14})")
 _TH: Final = re.compile(r"th:([0-9a-f]{1,14})")
 _OT: Final = "ot"
+_MAX_MEMBERS: Final = 32
+_MAX_VALUE_CHARS: Final = 256
+"""Of a tracestate, and of one member's value; source: W3C Trace Context."""
 
 
 def threshold_of(rate: float) -> int:
@@ -59,7 +62,19 @@ def with_threshold(
     said = ";".join([*kept, *_said(threshold, random_value)])
     if said == state.get(_OT, ""):
         return state
-    return state.update(_OT, said) if said else state.delete(_OT)
+    return _with_member(state, said) if said else state.delete(_OT)
+
+
+def _with_member(state: TraceState, said: str) -> TraceState:
+    changed = state.update(_OT, said)
+    if changed.get(_OT) == said:
+        return changed
+    # It is full, or what others put into our member makes that too long: then the last member goes,
+    # as W3C says, and what we do not know of our own.
+    if len(said) > _MAX_VALUE_CHARS:
+        said = ";".join([m for m in said.split(";") if m.startswith(("th:", "rv:"))])
+    others = [(key, value) for key, value in state.items() if key != _OT]
+    return TraceState([(_OT, said), *others[: _MAX_MEMBERS - 1]])
 
 
 @lru_cache(maxsize=64)

@@ -159,7 +159,12 @@ class DscSource(msgspec.Struct):
 
 
 def name_so_far(local: LocalTrace, policy: PrivacyPolicy) -> str | None:
-    """The name of a local root that is still open, if it is of low cardinality."""
+    """The name of a local root that is still open, if it is of low cardinality.
+
+    Functions of the application's own that look over what leaves run on the worker's thread alone.
+    """
+    if policy.asks_functions:
+        return None
     root = glimpse(local, local.root_id, policy)
     return transaction_name(root) if root is not None else None
 

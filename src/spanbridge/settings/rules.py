@@ -148,11 +148,21 @@ def _check_the_whole(rule: Rule, table: Mapping[Any, object]) -> None:
                 "Use type, message, span, kind or attributes.",
             ),
         )
+    if rule.on == "event" and (rule.keep is not None or rule.drop is not None):
+        _check_it_is_no_exception(rule, table)
     if rule.is_issue and not rule.match:
         raise _missing("match", f"Without it every {rule.on} would be an issue.")
     if rule.drop and not rule.match and not rule.to:
         raise _missing("match", f"Without it every {rule.on} would be left out.")
     _check_it_has_an_effect(rule, table)
+
+
+def _check_it_is_no_exception(rule: Rule, table: Mapping[Any, object]) -> None:
+    named = [test.operand for c in rule.match if c.key == "event" for test in c.tests]
+    if "exception" in named:
+        problem = "exceptions are a subject of their own"
+        fix = "Use on = 'exception' with keep; an exception cannot be dropped from its span."
+        raise Fault("match.event", table["match"], Unusable(problem, fix))
 
 
 def _check_it_has_an_effect(rule: Rule, table: Mapping[Any, object]) -> None:

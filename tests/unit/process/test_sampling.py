@@ -15,6 +15,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
@@ -139,6 +140,15 @@ def test_the_tracestate_tells_the_rate_of_the_flag(
         assert int(said[8:], 16) == randomness(0, None, upstream)
     else:
         assert said == told
+
+
+def test_what_a_caller_decided_takes_no_room_below_the_ceiling() -> None:
+    ceilings = {"sentry": Ceiling(2)}
+    policy = SamplingPolicy({"sentry": 1.0}, sentry=["sentry"], ceilings=ceilings)
+    called = with_upstream(EMPTY, Upstream(True, {"sample_rate": "1"}, 2**56 - 1))
+
+    assert all(policy.decide(2**56 - 1, None, called).keepers for _ in range(200))
+    assert policy.decide(2**56 - 1, None, EMPTY).keepers
 
 
 def test_a_decision_is_taken_over_once_and_by_its_own_trace_only() -> None:

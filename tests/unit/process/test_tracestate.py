@@ -58,3 +58,21 @@ def test_what_is_not_valid_is_not_read(member: str) -> None:
     state = TraceState([("ot", member or "a:b")])
 
     assert (threshold(state), random_value(state)) == (None, None)
+
+
+def test_a_full_tracestate_makes_room_at_its_end() -> None:
+    full = TraceState([(f"vendor{number}", "x") for number in range(32)])
+
+    changed = with_threshold(full, HALF)
+
+    assert next(iter(changed.items())) == ("ot", "th:8")
+    assert list(changed)[1:] == [f"vendor{number}" for number in range(31)]
+
+
+def test_a_member_that_others_filled_up_keeps_what_we_have_to_tell() -> None:
+    state = TraceState([("ot", "th:4;" + ";".join(f"k{n}:value" for n in range(28))), ("v", "x")])
+
+    changed = with_threshold(state, HALF, 255)
+
+    assert changed.get("ot") == "th:8;rv:000000000000ff"
+    assert changed.get("v") == "x"

@@ -158,6 +158,10 @@ def test_rules_in_a_variable_are_json() -> None:
         ({"on": "trace", "match": {"span": "x"}, "issue": None, "sample": 1}, "match.span of rule "
          "1, configure(rules=...) is 'x': there is no such key. It belongs to on = 'exception' or "
          "'span' or 'event'; use root, op, kind."),
+        ({"on": "event", "issue": None, "keep": True, "match": {"event": "exception"}},
+         "match.event of rule 1, configure(rules=...) is {'event': 'exception'}: exceptions are a "
+         "subject of their own. Use on = 'exception' with keep; an exception cannot be dropped "
+         "from its span."),
         ({"to": ["sentry"]}, "to of rule 1, configure(rules=...) is ['sentry']: an issue is the "
          "same wherever it goes. Remove it, or give the rule drop or keep."),
         ({"keep": True, "match": {"handled": True}}, "match.handled of rule 1, "
