@@ -13,6 +13,7 @@ import msgspec
 from spanbridge.assemble.assembler import Assembler
 from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.destinations.shape import Finished
+from spanbridge.failing import FailingSpans
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.rule import Circumstances
 from spanbridge.record.bound import read_open_span
@@ -93,6 +94,8 @@ class Lane:
         self._held = Assembler(
             self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
         )
+        # Sentry's names its spans itself, as long as it holds them.
+        self._failing = FailingSpans() if self.destination.dsc_source is None else None
         self._gone: WeakKeyDictionary[LocalTrace, dict[str, _Gone]] = WeakKeyDictionary()
 
     # ------------------------------------------------------------------------------------- spans
@@ -155,10 +158,13 @@ class Lane:
             self.destination.leave_out(outcome, count.spans, count.roots, why)
         self._left_out.clear()
         batch, self._batch = self._batch, []
+        if self._failing is not None and batch:
+            batch = self._failing.hold_back(batch, now_s)
+        self._go_on([_named(one, event_ids) for one in batch] if event_ids else batch, now_s)
+
+    def _go_on(self, batch: Sequence[Finished], now_s: float) -> None:
         if not batch:
             return
-        if event_ids:
-            batch = [_named(finished, event_ids) for finished in batch]
         if not self._is_held:
             self.destination.accept_spans(batch, now_s)
             return
@@ -167,6 +173,8 @@ class Lane:
 
     def advance(self, now_s: float) -> None:
         """Let go what is known by now, and let the destination send what is due."""
+        if self._failing:
+            self._go_on(self._failing.overdue(now_s), now_s)
         if self._is_held:
             self._let_go(self._held.ready(now_s), now_s)
         self.destination.advance(now_s)
@@ -177,12 +185,16 @@ class Lane:
         What a flush finds undecided stays undecided: a trace that is left out now could not be
         kept any more by what happens later. Only the last call settles it.
         """
+        if self._failing:
+            self._go_on(self._failing.release_all(), now_s)
         if self._is_held and (is_last or not self.judges_traces):
             self._let_go(self._held.release_all(now_s), now_s)
         self.destination.release(now_s)
 
     def lose(self, local: LocalTrace, now_s: float) -> None:
         """The root of ``local`` will never end."""
+        if self._failing:
+            self._go_on(self._failing.release(local), now_s)
         if self._is_held:
             self._let_go(self._held.lose(local), now_s)
         self.destination.lose(local)
@@ -310,7 +322,7 @@ class Lane:
     def status(self) -> DestinationStatus:
         """How the destination fares, with what waits on the way to it."""
         status = self.destination.status()
-        waiting = self._held.held + len(self._batch)
+        waiting = self._held.held + len(self._batch) + len(self._failing or ())
         if not waiting:
             return status
         return msgspec.structs.replace(status, queued=status.queued + waiting)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from spanbridge.receiver import Receiver
 from spanbridge.settings import SentryOptions, load
@@ -76,3 +81,40 @@ def test_the_mode_is_a_setting_like_any_other() -> None:
 
     assert [o.mode for o in settings.destinations if isinstance(o, SentryOptions)] == ["errors"]
     assert settings.source_of("destinations.sentry.mode") == "SPANBRIDGE_SENTRY_MODE"
+
+
+def test_a_span_that_failed_waits_for_the_id_of_its_issue(tmp_path: Path) -> None:
+    """Also where the worker looks between the failure and the end of the request."""
+    path = tmp_path / "told.jsonl"
+    with bridged(destinations={"file": {"path": str(path)}}) as under_test:
+        tracer = under_test.tracer
+        for number in range(3):
+            with pytest.raises(LookupError), tracer.start_as_current_span("GET /"):
+                try:
+                    with tracer.start_as_current_span("step"):
+                        raise LookupError(f"request {number}")
+                finally:
+                    time.sleep(0.3)  # the worker's round is over meanwhile
+        under_test.flush()
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    ids = {line["event_id"] for line in lines if line["type"] == "issue"}
+    steps = [line for line in lines if line.get("name") == "step"]
+    assert len(ids) == len(steps) == 3
+    assert {step["attributes"].get("sentry.event_id") for step in steps} == ids
+
+
+def test_a_failed_span_does_not_wait_beyond_a_flush(tmp_path: Path) -> None:
+    path = tmp_path / "told.jsonl"
+    with bridged(destinations={"file": {"path": str(path)}}) as under_test:
+        tracer = under_test.tracer
+        with tracer.start_as_current_span("long run"):
+            for number in range(3):
+                step = tracer.start_span(f"step {number}")
+                step.record_exception(ValueError("x"))
+                step.end()
+            under_test.flush()
+            names = [json.loads(line).get("name") for line in path.read_text().splitlines()]
+            assert [name for name in names if name] == ["step 0", "step 1", "step 2"]
+        under_test.flush()
+        assert under_test.ledger("file").is_closed
