@@ -242,3 +242,29 @@ def test_status_needs_nothing_of_the_receiver(tmp_path: Path) -> None:
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert "Needs uvicorn: pip install" in listed.stdout
+
+
+def test_it_says_what_a_destination_gets_of_what_there_is(tmp_path: Path) -> None:
+    told, code = plan(
+        tmp_path,
+        "--settings",
+        SENTRY_DSN=DSN,
+        SPANBRIDGE_SENTRY_MATCH='{"tenant.id": "acme", "duration_s": "> 3"}',
+        SPANBRIDGE_SENTRY_MAX_TRACES_PER_S="5",
+        SPANBRIDGE_CAPTURE_CONTENT="sentry",
+        SPANBRIDGE_REDACTION="email=hash",
+        SPANBRIDGE_DETECTORS="none",
+        SPANBRIDGE_DESTINATIONS="sentry,prometheus",
+    )
+
+    assert code == 0
+    by_name = {one.name: one for one in told.destinations}
+    assert by_name["sentry"].manner == (
+        "transactions, only tenant.id like acme and duration_s > 3.0, at most 5 traces/s, "
+        "with content"
+    )
+    assert by_name["prometheus"].sample_rate is None
+    values = {one.key: one.value for one in told.settings or ()}
+    assert (values["redaction"], values["detectors"]) == (["email=hash"], [])
+    said = "what is to be hashed is left out, as hash_key is not set."
+    assert told.notes == [f"sentry: {said}", f"prometheus: {said}"]

@@ -12,6 +12,7 @@ import typer
 from spanbridge.settings import Settings
 from spanbridge.settings.loading import Preview, look_ahead
 from spanbridge.settings.masking import plain
+from spanbridge.settings.options import DestinationOptions
 from spanbridge.settings.resolved import Resolved, resolved
 
 NOTHING_SET = (
@@ -35,8 +36,10 @@ class DestinationPlan(msgspec.Struct, frozen=True):
     kind: str
     address: str
     manner: str
-    """How it sends, where there is a choice: Sentry's wire, OTLP's protocol."""
-    sample_rate: float
+    """How it sends, where there is a choice: Sentry's wire, OTLP's protocol; and what it gets: a
+    part of the spans, no more than so many traces, prompts and answers."""
+    sample_rate: float | None
+    """``None`` where traces do not go."""
     sample_rate_source: str
     chosen_by: str
 
@@ -96,8 +99,8 @@ def make_plan(preview: Preview, *, with_settings: bool) -> Plan:
                 name=options.name,
                 kind=options.kind,
                 address=options.place,
-                manner=options.manner,
-                sample_rate=options.sample_rate,
+                manner=", ".join(_manner(options)),
+                sample_rate=options.sample_rate if options.takes_traces else None,
                 sample_rate_source=options.sample_rate_source,
                 chosen_by=settings.source_of(f"destinations.{options.name}"),
             )
@@ -109,6 +112,17 @@ def make_plan(preview: Preview, *, with_settings: bool) -> Plan:
     )
 
 
+def _manner(options: DestinationOptions) -> Iterator[str]:
+    if options.manner:
+        yield options.manner
+    if options.match:
+        yield f"only {' and '.join(map(str, options.match))}"
+    if options.max_traces_per_s is not None:
+        yield f"at most {options.max_traces_per_s:g} traces/s"
+    if options.capture_content:
+        yield "with content"
+
+
 def _is_silence_meant(settings: Settings) -> bool:
     return settings.disabled or settings.source_of("destinations") != "default"
 
@@ -118,6 +132,11 @@ def _notes(settings: Settings) -> Iterator[str]:
         yield f"Everything is disabled by {settings.source_of('disabled')}."
     if os.environ.get(PROFILES_VARIABLE, "").strip() not in ("", "0", "0.0"):
         yield f"{PROFILES_VARIABLE} has no effect: spanbridge takes no profiles."
+    for options in settings.destinations:
+        redaction = settings.redaction if options.redaction is None else options.redaction
+        is_hashed = any(action == "hash" for _, action in redaction)
+        if is_hashed and not (options.hash_key or settings.hash_key):
+            yield f"{options.name}: what is to be hashed is left out, as hash_key is not set."
 
 
 def _lines(plan: Plan) -> Iterator[str]:
@@ -155,7 +174,9 @@ def _destination_rows(plan: Plan) -> list[tuple[str, ...]]:
                 one.kind,
                 one.address,
                 one.manner,
-                f"{one.sample_rate * 100:g} % ({one.sample_rate_source})",
+                f"{one.sample_rate * 100:g} % ({one.sample_rate_source})"
+                if one.sample_rate is not None
+                else "–",
                 one.chosen_by,
             )
             for one in plan.destinations
@@ -172,7 +193,7 @@ def _text(value: object) -> str:
         case float():
             return f"{value:g}"
         case list():
-            return ", ".join(value)
+            return ", ".join(value) or "none"
         case _:
             return str(value)
 

@@ -42,6 +42,9 @@ class Test(msgspec.Struct, frozen=True):
     operator: Operator
     operand: str | float | bool
 
+    def __str__(self) -> str:
+        return f"{self.operator} {self.operand}"
+
 
 class Condition(msgspec.Struct, frozen=True):
     """What must hold of one fact or attribute.
@@ -52,6 +55,9 @@ class Condition(msgspec.Struct, frozen=True):
     key: str
     """A fact, or the name of an attribute; see :data:`ATTRIBUTE_PREFIX`."""
     tests: tuple[Test, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key} {' or '.join(map(str, self.tests))}"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +88,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Share of traces that are kept, from 0 to 1."""
     keep: bool | None = None
     """Whether the local trace is kept, whatever its sample rate says."""
+
+    def __str__(self) -> str:
+        return self.label
 
     @property
     def label(self) -> str:

@@ -80,16 +80,20 @@ def show(value: object) -> Shown:
 def told(value: object) -> bool | int | float | str | list[str] | None:
     """A value as a status page may show it; ``None`` if nothing is set."""
     match value:
-        case None | () | "":
+        case None | "":
             return None
         case bool() | int() | float():
             return value
-        case tuple() if all(isinstance(part, str) for part in value):
-            return [plain(mask_user_info(part)) for part in value]
         case tuple():
-            return f"{len(value)} of them"
+            return [plain(mask_user_info(_told_part(part))) for part in value]
         case _:
             return plain(mask_user_info(str(value)))
+
+
+def _told_part(part: object) -> str:
+    if isinstance(part, tuple):  # a pair of a setting, such as a name and what becomes of it
+        return "=".join(map(str, part))
+    return str(getattr(part, "__qualname__", part))
 
 
 def show_name(name: str) -> str:
