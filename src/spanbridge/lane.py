@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import DestinationOptions, Settings
 
+_SAMPLED_OUT: Final = (Outcome.SAMPLED_OUT, "")
 UNDECIDED: Final = "trace undecided"
 """Why spans are evicted that waited for the end of their trace longer than there is room."""
 MAX_GONE: Final = 10_000
@@ -102,12 +103,13 @@ class Lane:
 
     def leave_out(self, local: LocalTrace, is_root: bool) -> None:
         """Note a span that does not go there, as its trace does not."""
-        fate = (Outcome.SAMPLED_OUT, "")
+        fate = _SAMPLED_OUT
         if not self.destination.takes_spans:
             fate = (Outcome.FILTERED, "errors only")
         elif not local.is_by_rate:
             fate = (Outcome.FILTERED, "excluded")
-        count = self._left_out.setdefault(fate, _Count())
+        if (count := self._left_out.get(fate)) is None:
+            count = self._left_out[fate] = _Count()
         count.spans += 1
         count.roots += is_root
 
