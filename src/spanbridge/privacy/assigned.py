@@ -34,9 +34,13 @@ _PARAMETER: Final = re.compile(r"[^&;#\s\"'<>]++")
 _BARE: Final = re.compile(r"[^&;\s\"'<>]++")
 _TO_END_OF_LINE: Final = re.compile(r"[^\r\n]++")
 _CREDENTIALS: Final = re.compile(
-    r"([A-Za-z][\w-]*+[ \t]++)?"
+    r"(?:((?i:apikey|aws4-hmac-sha256|basic|bearer|digest|dpop|gnap|hawk|hoba|jwt|key|mac|mutual"
+    r"|negotiate|ntlm|oauth|scram-sha-1|scram-sha-256|sharedkey|token|vapid)[ \t]++)"
+    r"|[A-Za-z][\w-]*+[ \t]++)?"
     r"(?:\"[^\"\n]*+\"|[^\s,\"'])++(?:,[ \t]*+(?:\"[^\"\n]*+\"|[^\s,\"'])++)*+"
 )
+"""A known scheme is told. Any other word may be the key itself, or a scheme with the key behind it:
+both are cut out."""
 _BOUND_VALUES: Final = "[parameters: "
 """SQLAlchemy's errors tell the values of the statement behind this."""
 _LINE_LONG_HEADERS: Final = ("cookie", "cookies", "forwarded-for", "forwarded_for")
