@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spanbridge.model.redaction import REDACTED
+from spanbridge.privacy.encoded import Readable
 from spanbridge.privacy.numbers import is_card_number
 from spanbridge.privacy.replacements import Replacements
 from spanbridge.privacy.scan import Scanner
@@ -101,7 +102,10 @@ class Texts:
         Something may begin only where something else was cut out.
         """
         for _ in range(MAX_ROUNDS):
-            scrubbed = without(text) if " " in text or ":" in text or "=" in text else text
+            has_marks = " " in text or ":" in text or "=" in text or "</" in text
+            scrubbed = without(text) if has_marks else text
+            if scrubbed == text and ("%" in text or "\\" in text):
+                scrubbed = _without_in_code(without, text)
             if scrubbed is not text and scrubbed != text:
                 more = scrubbed.count(REDACTED) - text.count(REDACTED)
                 found += [CREDENTIAL] * max(1, more)
@@ -121,3 +125,13 @@ class Texts:
                 found.append(kind)
                 done = end
         return "".join([*parts, text[done:]]) if parts else text
+
+
+def _without_in_code(without: Callable[[str], str], text: str) -> str:
+    """``text`` as a reader sees it without credentials, if it is only seen so that it has some."""
+    readable = Readable(text).text
+    scrubbed = without(readable)
+    if scrubbed == readable:
+        return text
+    # Escapes stand for the halves of a character, which are one again.
+    return scrubbed.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
