@@ -88,11 +88,11 @@ HASH_KEY: Final = Reader(f"text of at least {SHORTEST_KEY} characters", hash_key
 def functions_of(raw: object) -> tuple[PrivacyFunction, ...]:
     """Functions, or where to import them from, as ``module:function``."""
     if callable(raw):
-        return (raw,)
+        return (_hashable(raw),)
     if isinstance(raw, str):
         return tuple(map(_imported, names_of(raw)))
     if isinstance(raw, Iterable):
-        return tuple(one if callable(one) else _imported(text_of(one)) for one in raw)
+        return tuple(_hashable(one) if callable(one) else _imported(text_of(one)) for one in raw)
     raise Unusable("it is no function", "Give a function, or module:function.")
 
 
@@ -109,7 +109,17 @@ def _imported(path: str) -> PrivacyFunction:
         raise Unusable(problem, "Write module:function, with a module that can be found.") from None
     if not callable(found):
         raise Unusable(f"{path} is no function", "Name a function.")
-    return found  # type: ignore[no-any-return] # a module holds anything
+    return _hashable(found)
+
+
+def _hashable(function: Any) -> PrivacyFunction:
+    """The function, as a method if it is an object without a hash; rules are told apart by it."""
+    try:
+        hash(function)
+    except Exception:  # whatever its class does
+        function = function.__call__
+    usable: PrivacyFunction = function
+    return usable
 
 
 FUNCTIONS: Final = Reader("comma list of `module:function`", functions_of)
