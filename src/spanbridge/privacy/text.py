@@ -17,6 +17,7 @@ from spanbridge.privacy.assigned import (
     redact_bound_values,
     redact_elements,
 )
+from spanbridge.privacy.flags import redact_behind_flags
 from spanbridge.privacy.keys import is_denied
 
 __all__ = [
@@ -67,6 +68,8 @@ class Credentials:
             text = _AUTHORIZATION.sub(_REDACTED_SCHEME, text)
         if "</" in text:
             text = redact_elements(text, self._is_denied)
+        if "--" in text:
+            text = redact_behind_flags(text, self._is_denied)
         if ":" in text:
             if "@" in text and "://" in text:
                 text = _URL_REST.sub(_redact_user_info, text)

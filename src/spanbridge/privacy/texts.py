@@ -102,8 +102,7 @@ class Texts:
         Something may begin only where something else was cut out.
         """
         for _ in range(MAX_ROUNDS):
-            has_marks = " " in text or ":" in text or "=" in text or "</" in text
-            scrubbed = without(text) if has_marks else text
+            scrubbed = without(text) if _may_hold_credentials(text) else text
             if scrubbed == text and ("%" in text or "\\" in text):
                 scrubbed = _without_in_code(without, text)
             if scrubbed is not text and scrubbed != text:
@@ -125,6 +124,10 @@ class Texts:
                 found.append(kind)
                 done = end
         return "".join([*parts, text[done:]]) if parts else text
+
+
+def _may_hold_credentials(text: str) -> bool:
+    return " " in text or ":" in text or "=" in text or "</" in text or "--" in text
 
 
 def _without_in_code(without: Callable[[str], str], text: str) -> str:
