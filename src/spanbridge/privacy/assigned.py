@@ -29,7 +29,9 @@ _QUOTED_NAMES: Final = re.compile(r'"([^"\\:=]{0,64}+)":')
 _ESCAPED: Final = re.compile(r"(\\+[\"'])(?:(?!\1).)*+(?:\1)?", re.DOTALL)
 _QUOTED: Final = re.compile(r"[bruBRU]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)", re.DOTALL)
 _BRACKETS: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[\[{(\]})]", re.DOTALL)
-_BLOCK: Final = re.compile(r"(?:[|>][+\d-]*+[ \t]*+)?(?:\r?\n)++([ \t]++)[^\n]++(?:\n\1[^\n]++)*+")
+_BLOCK: Final = re.compile(
+    r"(?:[|>][+\d-]*+[ \t]*+)?(?:\r?\n)++([ \t]++)[^\n]++(?:(?:\r?\n)++\1[^\n]++)*+"
+)
 """What YAML indents below a name, and a header that is folded."""
 _SPACE: Final = re.compile(r"\s*+")
 _ELEMENT: Final = re.compile(r"<([\w.:-]++)(?:\s[^<>]*+)?>(?:\s*+<!\[CDATA\[)?([^<]++)")

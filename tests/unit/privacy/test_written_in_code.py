@@ -35,7 +35,7 @@ DEFAULT = PrivacyPolicy()
         ("password[]=hunter2&a=1", f"password[]={REDACTED}&a=1"),
         ("user[password][0]=hunter2", f"user[password][0]={REDACTED}"),
         ("password:\n  hunter2\nport: 1", f"password: {REDACTED}\nport: 1"),
-        ("password: |\n  a\n  hunter2\nport: 1", f"password: {REDACTED}\nport: 1"),
+        ("password: |\n  a\n\n  hunter2\nport: 1", f"password: {REDACTED}\nport: 1"),
         ('{"password":\n  "hunter2",\n  "a": 1}', f'{{"password":\n  "{REDACTED}",\n  "a": 1}}'),
         ("<a><password>hunter2</password></a>", f"<a><password>{REDACTED}</password></a>"),
         ('<w:Password t="x">hunter2</w:Password>', f'<w:Password t="x">{REDACTED}</w:Password>'),
@@ -87,7 +87,8 @@ def test_an_assignment_is_seen_through_layers_of_codes(codes: list[object]) -> N
     "unit",
     [
         "%25", "%3D", "\\u0022", "\\/", "password[0]", "password[", "[0]=", "[", "password:\n  ",
-        "password: |\n", "\n  ", '"password":\n', "<password>", "</", "<password a", "<a>b</a>",
+        "password: |\n", "\n  ", "password:\n a\n\n",
+        '"password":\n', "<password>", "</", "<password a", "<a>b</a>",
     ],
 )  # fmt: skip
 def test_codes_and_markup_take_linear_time(unit: str) -> None:
