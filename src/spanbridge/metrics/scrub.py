@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from spanbridge.metrics.merge import fold_overflow, merge_equal
+from spanbridge.privacy.functions import FunctionFailed
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -63,10 +64,13 @@ class _Scrubber:
 
     def point(self, point: MetricPoint) -> MetricPoint:
         """The point as it may leave, itself if nothing has to change."""
+        name = self._text(point.name, "metric.name")
+        if point.name and not name:
+            raise FunctionFailed("a metric cannot leave without its name")
         changes = {
-            "name": self._text(point.name),
-            "description": self._text(point.description),
-            "unit": self._text(point.unit),
+            "name": name,
+            "description": self._text(point.description, "metric.description"),
+            "unit": self._text(point.unit, "metric.unit"),
             "attributes": self._attributes(point.attributes),
             "exemplars": self._exemplars(point.exemplars),
             "scope": self._scope(point.scope),
@@ -76,8 +80,8 @@ class _Scrubber:
             return point
         return msgspec.structs.replace(point, **changes)
 
-    def _text(self, text: str) -> str:
-        scrubbed = self._policy.scrub_text(text)
+    def _text(self, text: str, place: str) -> str:
+        scrubbed = self._policy.scrub_text(text, place)
         self.redacted += self._policy.redacted
         return scrubbed
 
@@ -95,16 +99,13 @@ class _Scrubber:
     def _scope(self, scope: Scope) -> Scope:
         known = self._scopes.get(id(scope))
         if known is None:
-            known = msgspec.structs.replace(
-                scope, name=self._text(scope.name), attributes=self._attributes(scope.attributes)
-            )
-            self._scopes[id(scope)] = known
+            known = self._scopes[id(scope)] = self._policy.scrub_scope(scope)
+            self.redacted += self._policy.redacted
         return known
 
     def _resource(self, resource: Resource) -> Resource:
         known = self._resources.get(id(resource))
         if known is None:
-            attributes = self._attributes(resource.attributes)
-            known = msgspec.structs.replace(resource, attributes=attributes)
-            self._resources[id(resource)] = known
+            known = self._resources[id(resource)] = self._policy.scrub_resource(resource)
+            self.redacted += self._policy.redacted
         return known

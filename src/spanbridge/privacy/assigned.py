@@ -23,20 +23,30 @@ _USUAL_NAME: Final = 96
 _LONGEST_NAME: Final = 1024
 """Characters of a name with what is behind it; of a longer one the end is read."""
 _ASSIGNMENT: Final = re.compile(
-    r"([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
+    r"([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?(?:\[\d*+\])*+[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
 )
 _QUOTED_NAMES: Final = re.compile(r'"([^"\\:=]{0,64}+)":')
 _ESCAPED: Final = re.compile(r"(\\+[\"'])(?:(?!\1).)*+(?:\1)?", re.DOTALL)
 _QUOTED: Final = re.compile(r"[bruBRU]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)", re.DOTALL)
 _BRACKETS: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[\[{(\]})]", re.DOTALL)
+_BLOCK: Final = re.compile(
+    r"(?:[|>][+\d-]*+[ \t]*+)?(?:\r?\n)++([ \t]++)[^\n]++(?:(?:\r?\n)++\1[^\n]++)*+"
+)
+"""What YAML indents below a name, and a header that is folded."""
+_SPACE: Final = re.compile(r"\s*+")
+_ELEMENT: Final = re.compile(r"<([\w.:-]++)(?:\s[^<>]*+)?>(?:\s*+<!\[CDATA\[)?([^<]++)")
 _MEMBER: Final = re.compile(r"[^\s,}\])]++")
 _PARAMETER: Final = re.compile(r"[^&;#\s\"'<>]++")
 _BARE: Final = re.compile(r"[^&;\s\"'<>]++")
 _TO_END_OF_LINE: Final = re.compile(r"[^\r\n]++")
 _CREDENTIALS: Final = re.compile(
-    r"([A-Za-z][\w-]*+[ \t]++)?"
+    r"(?:((?i:apikey|aws4-hmac-sha256|basic|bearer|digest|dpop|gnap|hawk|hoba|jwt|key|mac|mutual"
+    r"|negotiate|ntlm|oauth|scram-sha-1|scram-sha-256|sharedkey|token|vapid)[ \t]++)"
+    r"|[A-Za-z][\w-]*+[ \t]++)?"
     r"(?:\"[^\"\n]*+\"|[^\s,\"'])++(?:,[ \t]*+(?:\"[^\"\n]*+\"|[^\s,\"'])++)*+"
 )
+"""A known scheme is told. Any other word may be the key itself, or a scheme with the key behind it:
+both are cut out."""
 _BOUND_VALUES: Final = "[parameters: "
 """SQLAlchemy's errors tell the values of the statement behind this."""
 _LINE_LONG_HEADERS: Final = ("cookie", "cookies", "forwarded-for", "forwarded_for")
@@ -45,6 +55,7 @@ _EMPTY: Final = re.compile(
     r"(?:\?|%s|%\(\w+\)s|\$\d+|:\w+|None|null|\"\"|''|\[REDACTED\])(?![^\s&;,#\"'<>(){}\[\]])"
 )
 """Placeholders of a statement, and what holds nothing."""
+_LINE_ENDS: Final = ("\n", "\r")
 _UNQUOTED_IN_CODE: Final = re.compile(r"(?![bruBRU]?[\"'])")
 
 
@@ -115,7 +126,9 @@ def _redacted(
                 or (in_literal and text.startswith("{", start))
             )
             if is_value:
-                redacted, end = _value(text, found)
+                if text[start : start + 1] in _LINE_ENDS and found.group(2).endswith(("'", '"')):
+                    start = _end_of(_SPACE, text, start)
+                redacted, end = _value(text, found, start)
                 if end > start:
                     parts += (text[done:start], redacted)
                     done = position = end
@@ -124,6 +137,18 @@ def _redacted(
         if 0 <= colon < position:
             colon = text.find(":", position)
     return "".join([*parts, text[done:]]) if parts else text
+
+
+def redact_elements(text: str, is_denied: IsDenied) -> str:
+    """``text`` without what stands in XML elements of a denied name."""
+
+    def without_value(element: re.Match[str]) -> str:
+        name, value = element.groups()
+        if not value.strip() or not is_denied(name):
+            return element.group()
+        return f"{text[element.start() : element.start(2)]}{REDACTED}"
+
+    return _ELEMENT.sub(without_value, text)
 
 
 def redact_bound_values(text: str) -> str:
@@ -147,7 +172,7 @@ def _assignment(
         if quoted in innocent:
             return None
     for length in (_USUAL_NAME, _LONGEST_NAME):
-        before = text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME)
+        before = _without_index(text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME))
         rest = before.rstrip(_NAME_CHARACTERS)
         if rest or mark - length <= done:
             break
@@ -164,15 +189,26 @@ def _assignment(
     return None if is_ours else found
 
 
+def _without_index(name: str) -> str:
+    """The name of a list whose member is meant: ``password[0]``, ``password[]``."""
+    while (bare := name.rstrip("0123456789")).endswith("["):
+        name = bare[:-1].rstrip(_BEHIND_A_NAME)
+    return name
+
+
 def _remember(innocent: set[str], name: str) -> None:
     if len(innocent) >= _MAX_INNOCENT:
         innocent.clear()
     innocent.add(name)
 
 
-def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
-    """What to write in place of the value behind ``found``, and where it ends."""
-    start = found.end()
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start
+
+
+def _value(text: str, found: re.Match[str], start: int) -> tuple[str, int]:
+    """What to write in place of the value that starts there behind ``found``, and its end."""
     if escaped := _ESCAPED.match(text, start):
         return f"{escaped.group(1)}{REDACTED}{escaped.group(1)}", escaped.end()
     if quoted := _QUOTED.match(text, start):
@@ -182,20 +218,21 @@ def _value(text: str, found: re.Match[str]) -> tuple[str, int]:
     if found.group(2).endswith(("'", '"')):
         if has_bracket:
             return f'"{REDACTED}"', _end_of_brackets(text, start)
-        member = _MEMBER.match(text, start)
-        return f'"{REDACTED}"', member.end() if member else start
+        return f'"{REDACTED}"', _end_of(_MEMBER, text, start)
     name = found.group(1).lower()
     if name.endswith("authorization") and (sent := _CREDENTIALS.match(text, start)):
         return f"{sent.group(1) or ''}{REDACTED}", sent.end()
-    if name.endswith(_LINE_LONG_HEADERS) and ":" in text[found.end(2) : start]:
+    has_colon = ":" in text[found.end(2) : start]
+    if has_colon and (block := _BLOCK.match(text, start)):
+        return REDACTED if text[start - 1] == " " else f" {REDACTED}", block.end()
+    if name.endswith(_LINE_LONG_HEADERS) and has_colon:
         pattern = _TO_END_OF_LINE
     elif text[max(0, found.start() - 1) : found.start()] in ("?", "&", ";", "#"):
         pattern = _PARAMETER
     else:
         pattern = _BARE
         start = _end_of_brackets(text, start) if has_bracket else start
-    value = pattern.match(text, start)
-    return REDACTED, value.end() if value else start
+    return REDACTED, _end_of(pattern, text, start)
 
 
 def _end_of_brackets(text: str, start: int) -> int:

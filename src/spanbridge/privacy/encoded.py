@@ -38,7 +38,7 @@ class Readable:
         self._layers: list[_Layer] = []
         self.text = text
         """The same as a reader sees it."""
-        if "%" in text or "\\u" in text:
+        if "%" in text or "\\u" in text or "\\/" in text:
             while len(self._layers) < MAX_LAYERS and (layer := _decoded(self.text)) is not None:
                 self._layers.append(layer)
                 self.text = layer.text

@@ -14,6 +14,7 @@ from spanbridge.model.failure import (
     LocalVariables,
     StackFrame,
 )
+from spanbridge.privacy.flags import is_behind_flag
 from spanbridge.privacy.keys import CONTENT_EVENTS, Treatment, is_event_content
 
 if TYPE_CHECKING:
@@ -142,4 +143,9 @@ def _local(value: LocalValue, fields: Fields) -> LocalValue:
         }
     if len(value) == 2 and isinstance(value[0], str) and fields.is_denied(value[0]):
         return [fields.text(value[0]), fields.redacted()]  # a header or parameter as a pair
-    return [_local(inner, fields) for inner in value]
+    return [
+        fields.redacted()
+        if is_behind_flag(inner, before, fields.is_denied)
+        else _local(inner, fields)
+        for before, inner in zip([None, *value], value, strict=False)
+    ]

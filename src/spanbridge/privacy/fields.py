@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
 from spanbridge.model.redaction import REDACTED
 from spanbridge.model.span import Attributes, AttributeValue
+from spanbridge.privacy.flags import is_behind_flag
 from spanbridge.privacy.keys import Treatment
 from spanbridge.privacy.names import Names, Treatments
 from spanbridge.privacy.parameters import without_texts
@@ -155,7 +156,31 @@ class Fields:
             return self.attributes(
                 {str(key): inner for key, inner in value.items()}, treat, depth + 1
             )
-        return tuple([self.nested(inner, treat, depth + 1) for inner in value])
+        if len(value) == 0 or not isinstance(value[0], str | bytes):
+            return tuple([self.nested(inner, treat, depth + 1) for inner in value])
+        return self._pair(value, treat, depth) or self._arguments(value, treat, depth)
+
+    def _pair(self, value: Sequence[AttributeValue], treat: Treat, depth: int) -> AttributeValue:
+        """A header or parameter as name and value; ``None`` if the name says nothing of it."""
+        first = value[0]
+        name = first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+        if len(value) != 2 or treat[name] in (_KEEP, Treatment.RENAME):
+            return None
+        left = self.attributes({name: value[1]}, treat, depth + 1)
+        return (first, left.get(name, REDACTED))
+
+    def _arguments(
+        self, value: Sequence[AttributeValue], treat: Treat, depth: int
+    ) -> AttributeValue:
+        """A list that begins with a text; it may be a command line in parts."""
+        return tuple(
+            [
+                self.redacted()
+                if is_behind_flag(inner, before, self.is_denied)
+                else self.nested(inner, treat, depth + 1)
+                for before, inner in zip((None, *value), value, strict=False)
+            ]
+        )
 
     def statement(
         self, value: AttributeValue, attributes: Attributes, treat: Treat, depth: int = 0

@@ -16,10 +16,12 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 MAX_DEPTH: Final = 32
 # What ties records together, words of ours and of the protocols, and what is told of by itself.
+# Numbers and switches of a record itself, as its times, are structure too.
 _STRUCTURE: Final = frozenset({
     "trace_id", "span_id", "parent_span_id", "event_id", "kind", "status", "level", "mechanism",
     "relation", "resource", "scope",
 })  # fmt: skip
+_TOLD: Final = (str, Mapping, list, tuple, msgspec.Struct)
 _PLAIN: Final = (str, bool, int, float, bytes)
 
 
@@ -45,6 +47,12 @@ def told_by(functions: Sequence[PrivacyFunction], record: Record, place: str) ->
     return changed
 
 
+def text_told_by(functions: Sequence[PrivacyFunction], text: str, place: str) -> str:
+    """The same for a text alone; empty if nothing of it may leave."""
+    told = _value(functions, text, place, 0)
+    return "" if told is None else str(told)
+
+
 def attributes_told_by(
     functions: Sequence[PrivacyFunction], attributes: Mapping[str, Any], place: str
 ) -> dict[str, Any]:
@@ -58,7 +66,7 @@ def _struct(
     changes = {}
     for field in record.__struct_fields__:
         value = getattr(record, field)
-        if field in _STRUCTURE or value is None:
+        if field in _STRUCTURE or not isinstance(value, _TOLD):
             continue
         told = _value(functions, value, f"{place}.{field}", depth + 1)
         if told is not value:

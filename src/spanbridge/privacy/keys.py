@@ -82,7 +82,7 @@ PEER_NAMES: Final = frozenset({"network.peer.address", "net.peer.ip", "net.sock.
 """On the span of a request served they are the client's address, elsewhere the server's."""
 PEER_HOST_NAMES: Final = frozenset({"net.peer.name", "net.sock.peer.name"})
 """Likewise its host name, which is read as the server's name where it is present."""
-OMITTED_NAMES: Final = frozenset({"user.email"})
+OMITTED_NAMES: Final = frozenset({"user.email", "process.command_line", "process.command_args"})
 
 CONTENT_NAMES: Final = frozenset({
     # OpenTelemetry GenAI, current and former

@@ -17,7 +17,7 @@ from spanbridge.privacy.failure import (
     treat_of_event,
 )
 from spanbridge.privacy.fields import Fields, Treat
-from spanbridge.privacy.functions import attributes_told_by, told_by
+from spanbridge.privacy.functions import attributes_told_by, text_told_by, told_by
 from spanbridge.privacy.keys import Treatment
 from spanbridge.settings.privacy import PrivacyRules
 
@@ -143,9 +143,16 @@ class PrivacyPolicy:
             ),
         )
 
-    def scrub_text(self, text: str) -> str:
-        """A text that belongs to no record as it may leave."""
+    def scrub_text(self, text: str, place: str = "") -> str:
+        """A text that belongs to no record as it may leave.
+
+        Args:
+            text: The text.
+            place: What functions are told that it is. Unset: they do not see it.
+        """
         self.redacted.clear()
+        if self._functions and place:
+            text = text_told_by(self._functions, text, place)
         return self._fields.text(text)
 
     def scrub_attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -164,6 +171,16 @@ class PrivacyPolicy:
         if crumb.keeps_content_back:
             fields = self._fields_without_content
         return scrub_breadcrumb(crumb, fields)
+
+    def scrub_resource(self, resource: Resource) -> Resource:
+        """The resource of a measurement as it may leave."""
+        self.redacted.clear()
+        return self._resource(resource)
+
+    def scrub_scope(self, scope: Scope) -> Scope:
+        """The scope of a measurement as it may leave."""
+        self.redacted.clear()
+        return self._scope(scope)
 
     def _fields_for(self, span: SpanRecord | None) -> Fields:
         if self._keeps_content and span is not None and keeps_content_back(span.attributes):

@@ -44,12 +44,17 @@ class Scanner:
         self.finds_cards = "credit_card" in wanted
         self._numbers = frozenset(wanted & numbers.KINDS)
 
-    def find(self, text: str) -> Sequence[Found]:
-        """What must not leave, from left to right and without overlaps."""
+    def find(self, text: str, readable: Readable | None = None) -> Sequence[Found]:
+        """What must not leave, from left to right and without overlaps.
+
+        Args:
+            text: Any text.
+            readable: The same without its codes, if that is known.
+        """
         if len(text) < _SHORTEST or self._is_empty:
             return ()
         if "\\" in text or "%" in text:
-            readable = Readable(text)
+            readable = readable or Readable(text)
             return [
                 Found(readable.origin(start), readable.origin(end), kind, value)
                 for start, end, kind, value in self._find(readable.text)

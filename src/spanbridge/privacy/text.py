@@ -11,7 +11,13 @@ from functools import lru_cache
 from typing import Final
 
 from spanbridge.model.redaction import REDACTED
-from spanbridge.privacy.assigned import IsDenied, redact_assigned, redact_bound_values
+from spanbridge.privacy.assigned import (
+    IsDenied,
+    redact_assigned,
+    redact_bound_values,
+    redact_elements,
+)
+from spanbridge.privacy.flags import redact_behind_flags
 from spanbridge.privacy.keys import is_denied
 
 __all__ = [
@@ -60,6 +66,10 @@ class Credentials:
         """
         if " " in text and _names_a_scheme(text):
             text = _AUTHORIZATION.sub(_REDACTED_SCHEME, text)
+        if "</" in text:
+            text = redact_elements(text, self._is_denied)
+        if "--" in text:
+            text = redact_behind_flags(text, self._is_denied)
         if ":" in text:
             if "@" in text and "://" in text:
                 text = _URL_REST.sub(_redact_user_info, text)

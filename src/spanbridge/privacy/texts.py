@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spanbridge.model.redaction import REDACTED
+from spanbridge.privacy.encoded import Readable
 from spanbridge.privacy.numbers import is_card_number
 from spanbridge.privacy.replacements import Replacements
 from spanbridge.privacy.scan import Scanner
@@ -101,11 +102,15 @@ class Texts:
         Something may begin only where something else was cut out.
         """
         for _ in range(MAX_ROUNDS):
-            scrubbed = without(text) if " " in text or ":" in text or "=" in text else text
+            scrubbed = without(text) if _may_hold_credentials(text) else text
+            readable = None
+            if scrubbed == text and ("%" in text or "\\" in text):
+                readable = Readable(text)
+                scrubbed = _without_in_code(without, text, readable.text)
             if scrubbed is not text and scrubbed != text:
                 more = scrubbed.count(REDACTED) - text.count(REDACTED)
                 found += [CREDENTIAL] * max(1, more)
-            if hits := self._scanner.find(scrubbed):
+            if hits := self._scanner.find(scrubbed, readable if scrubbed == text else None):
                 scrubbed = self._cut(scrubbed, hits, found)
             if scrubbed == text:
                 return text
@@ -121,3 +126,16 @@ class Texts:
                 found.append(kind)
                 done = end
         return "".join([*parts, text[done:]]) if parts else text
+
+
+def _may_hold_credentials(text: str) -> bool:
+    return " " in text or ":" in text or "=" in text or "</" in text or "--" in text
+
+
+def _without_in_code(without: Callable[[str], str], text: str, readable: str) -> str:
+    """``text`` as a reader sees it without credentials, if it is only seen so that it has some."""
+    scrubbed = text if readable == text else without(readable)
+    if scrubbed in (text, readable):
+        return text
+    # Escapes stand for the halves of a character, which are one again.
+    return scrubbed.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ SHORTEST_KEY: Final = 16
 
 _PATTERN: Final = re.compile(r"[^\s,=]*[^\s,=*][^\s,=]*")
 _IMPORT_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_SEPARATOR: Final = re.compile(r"[_-]")
+_SQUEEZED_KINDS: Final = {kind.replace("_", ""): kind for kind in KINDS}
 _ACTION: Final = one_of(*ACTIONS)
 
 
@@ -56,7 +59,19 @@ def redaction_of(raw: object) -> Redaction:
         pairs = [_pair(part) for part in names_or_none_of(raw)]
     if nameless := next((what for what, _ in pairs if not _PATTERN.fullmatch(what)), None):
         raise Unusable(f"{show(nameless)} names nothing", "Write email=hash,tenant.id=hash.")
+    for what, _ in pairs:
+        if (kind := _misspelt_kind(what)) is not None:
+            raise Unusable(f"{show(what)} is no detector", f"Did you mean {kind!r}?")
     return tuple((what, _ACTION.convert(action)) for what, action in pairs)
+
+
+def _misspelt_kind(what: str) -> str | None:
+    """The detector that is meant, if the word is too like it to be a name of its own."""
+    squeezed = _SEPARATOR.sub("", what.lower())
+    for kind in difflib.get_close_matches(squeezed, _SQUEEZED_KINDS, n=1, cutoff=0.75):
+        if squeezed not in kind and kind not in squeezed:  # emails, mail and apiKey are names
+            return _SQUEEZED_KINDS[kind]
+    return None
 
 
 def _pair(part: str) -> tuple[str, str]:
@@ -70,6 +85,17 @@ REDACTION: Final = Reader(
     f"`what=action,…`, with {', '.join(f'`{action}`' for action in ACTIONS)}; or a table",
     redaction_of,
 )
+
+
+def user_fields_of(raw: object) -> tuple[str, ...]:
+    """Fields of a user, with or without ``user.`` before them."""
+    names = [name.removeprefix("enduser.").removeprefix("user.") for name in names_or_none_of(raw)]
+    if "" in names:
+        raise Unusable("it names no field", "Give fields, such as id,name.")
+    return tuple(dict.fromkeys(names))
+
+
+USER_FIELDS: Final = Reader(NAMES_OR_NONE.shape, user_fields_of)
 
 
 def hash_key_of(raw: object) -> Secret:
@@ -88,11 +114,11 @@ HASH_KEY: Final = Reader(f"text of at least {SHORTEST_KEY} characters", hash_key
 def functions_of(raw: object) -> tuple[PrivacyFunction, ...]:
     """Functions, or where to import them from, as ``module:function``."""
     if callable(raw):
-        return (raw,)
+        return (_hashable(raw),)
     if isinstance(raw, str):
         return tuple(map(_imported, names_of(raw)))
     if isinstance(raw, Iterable):
-        return tuple(one if callable(one) else _imported(text_of(one)) for one in raw)
+        return tuple(_hashable(one) if callable(one) else _imported(text_of(one)) for one in raw)
     raise Unusable("it is no function", "Give a function, or module:function.")
 
 
@@ -109,7 +135,17 @@ def _imported(path: str) -> PrivacyFunction:
         raise Unusable(problem, "Write module:function, with a module that can be found.") from None
     if not callable(found):
         raise Unusable(f"{path} is no function", "Name a function.")
-    return found  # type: ignore[no-any-return] # a module holds anything
+    return _hashable(found)
+
+
+def _hashable(function: Any) -> PrivacyFunction:
+    """The function, as a method if it is an object without a hash; rules are told apart by it."""
+    try:
+        hash(function)
+    except Exception:  # whatever its class does
+        function = function.__call__
+    usable: PrivacyFunction = function
+    return usable
 
 
 FUNCTIONS: Final = Reader("comma list of `module:function`", functions_of)
@@ -171,7 +207,7 @@ class PrivacySettings:
         None,
         "Which of `user.*` leave, such as `id,name,email`; all others stay. Unset: all but "
         "`user.email`.",
-        NAMES_OR_NONE,
+        USER_FIELDS,
         is_privacy=True,
     )
     hash_key: Secret | None = option(

@@ -13,6 +13,7 @@ from spanbridge.model.metric import Exemplar
 from spanbridge.model.span import Resource, Scope
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.runtime.guard import GUARD
+from spanbridge.settings.privacy import PrivacyRules
 from tests.support.points import point
 
 POLICY = PrivacyPolicy()
@@ -28,8 +29,8 @@ def test_no_text_of_a_point_passes_by_the_policy() -> None:
         unit=SECRET_URL,
         attributes={"password": "hunter2", "url.full": SECRET_URL, "app.kept": ["a", SECRET_URL]},
         exemplars=(exemplar,),
-        scope=Scope(SECRET_URL, attributes={"api_key": "hunter2"}),
-        resource=Resource({"service.name": "shop", "secret": "hunter2"}),
+        scope=Scope(SECRET_URL, SECRET_URL, SECRET_URL, {"api_key": "hunter2"}),
+        resource=Resource({"service.name": "shop", "secret": "hunter2"}, SECRET_URL),
     )
 
     scrubbed = scrub_points(POLICY, [seen])
@@ -75,3 +76,47 @@ def test_a_point_on_which_the_policy_fails_is_withheld(monkeypatch: pytest.Monke
 
     assert [p.value for p in scrubbed.points] == [2]
     assert scrubbed.withheld == 1
+
+
+def test_functions_of_the_application_see_each_text_of_a_point() -> None:
+    places: list[str] = []
+
+    def without(place: str, value: object) -> object:
+        places.append(place)
+        return None if place.startswith(("resource.", "scope.")) else f"{value}!"
+
+    policy = PrivacyPolicy(rules=PrivacyRules(privacy_functions=(without,)))
+    seen = point(
+        1,
+        name="n",
+        description="d",
+        unit="u",
+        attributes={},
+        scope=Scope("s", "1", "https://s", {"a": 1}),
+        resource=Resource({"host.name": "h"}, "https://s"),
+    )
+
+    [left] = scrub_points(policy, [seen]).points
+
+    assert (left.name, left.description, left.unit) == ("n!", "d!", "u!")
+    assert (left.scope, left.resource) == (Scope("", "", ""), Resource({}, ""))
+    assert sorted(places) == [
+        "metric.description", "metric.name", "metric.unit", "resource.attributes.host.name",
+        "resource.schema_url", "scope.attributes.a", "scope.name", "scope.schema_url",
+        "scope.version",
+    ]  # fmt: skip
+
+
+def test_a_point_of_which_a_function_leaves_no_name_is_withheld(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(GUARD, "_reraise", False)
+
+    def nameless(place: str, value: object) -> object:
+        return None if place == "metric.name" else value
+
+    policy = PrivacyPolicy(rules=PrivacyRules(privacy_functions=(nameless,)))
+
+    scrubbed = scrub_points(policy, [point(1)])
+
+    assert (scrubbed.points, scrubbed.withheld) == ([], 1)
