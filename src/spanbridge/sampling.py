@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.rules.head import HeadRules
+from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.convert.op import op_at_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from spanbridge.destinations.shape import Destination
+    from spanbridge.model.rule import Rule
     from spanbridge.model.span import SpanKind
     from spanbridge.settings import Settings
 
@@ -25,7 +27,7 @@ def make_sampling(destinations: Iterable[Destination], settings: Settings) -> Sa
 
     def rates_of(root: str, kind: SpanKind, attributes: Mapping[str, Any]) -> Mapping[str, float]:
         rates: dict[str, float] = {}
-        for rule in head.matching(root, kind, attributes):
+        for rule in _matching(head, root, kind, attributes):
             concerned = rule.to or made
             rates |= {
                 name: rule.sample for name in concerned if name in made and rule.sample is not None
@@ -43,3 +45,14 @@ def make_sampling(destinations: Iterable[Destination], settings: Settings) -> Sa
             if one.max_traces_per_s is not None
         },
     )
+
+
+def _matching(
+    head: HeadRules, root: str, kind: SpanKind, attributes: Mapping[str, Any]
+) -> Sequence[Rule]:
+    """The rules that apply; none if they fail on what the root was given."""
+    try:
+        return head.matching(root, kind, attributes)
+    except Exception as error:
+        GUARD.caught("rules.trace", error)
+        return ()

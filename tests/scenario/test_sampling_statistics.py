@@ -92,8 +92,8 @@ def traces_of(path: Path) -> dict[str, str]:
 
 
 def test_two_processes_keep_the_same_traces_and_each_span_tells_its_weight(tmp_path: Path) -> None:
-    """20,000 traces over two services; every destination compares the same number."""
-    count = 20_000
+    """100,000 traces over two services; every destination compares the same number."""
+    count = 100_000
     sent = run(tmp_path, "front", {"half": 0.5, "few": 0.05}, ["{}"] * count)
     run(tmp_path, "back", {"half": 0.5, "few": 0.05, "all": 1.0}, sent)
 

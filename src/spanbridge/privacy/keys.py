@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 
 class Treatment(enum.Enum):
@@ -192,7 +195,17 @@ TAG_PREFIX: Final = "sentry.tag."
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-@lru_cache(maxsize=4096)
+def _remembered(find_out: Callable[[str], T]) -> Callable[[str], T]:
+    """``find_out`` with a memory for names of a usual length."""
+    known = lru_cache(maxsize=4096)(find_out)
+
+    def look_up(name: str) -> T:
+        return known(name) if len(name) <= 256 else find_out(name)
+
+    return wraps(find_out)(look_up)
+
+
+@_remembered
 def is_denied(name: str) -> bool:
     """Whether a field, header or query parameter of this name holds a secret or an identity."""
     if name in ALLOWED_NAMES:
@@ -214,7 +227,7 @@ def _is_unambiguous(word: str) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@_remembered
 def treatment(name: str) -> Treatment:
     """What happens to an attribute, tag or key inside a value of this name."""
     name = name.removeprefix(TAG_PREFIX)
@@ -251,7 +264,7 @@ def _last_word(name: str) -> str:
     return words[-1].lower() if words else ""
 
 
-@lru_cache(maxsize=4096)
+@_remembered
 def served_treatment(name: str) -> Treatment:
     """What happens to an attribute of this name on the span of a request that was served."""
     name = name.removeprefix(TAG_PREFIX)

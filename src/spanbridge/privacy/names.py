@@ -18,6 +18,7 @@ from spanbridge.privacy.patterns import matcher
 if TYPE_CHECKING:
     from spanbridge.settings.privacy import PrivacyRules
 
+MAX_KNOWN_CHARS: Final = 256
 MAX_KNOWN: Final = 4096
 """Names whose treatment is remembered; then it starts anew."""
 
@@ -38,6 +39,8 @@ class Treatments(dict[str, Treatment]):
         self._find_out = find_out
 
     def __missing__(self, name: str) -> Treatment:
+        if len(name) > MAX_KNOWN_CHARS:  # it is of some value, and no other span has it
+            return self._find_out(name)
         if len(self) >= MAX_KNOWN:
             self.clear()
         found = self[name] = self._find_out(name)

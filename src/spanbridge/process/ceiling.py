@@ -13,9 +13,10 @@ class Ceiling:
     """Lowers a sample rate as far as is needed to stay below a number of traces per second.
 
     The rate follows from how many traces start: those of the last second, or of this one once it
-    has more. It is the same for all traces of the moment and compared with each trace's random
-    number, so what is kept can be weighted, and other services that keep less keep the same. Only
-    what begins so suddenly that no rate could foresee it is cut off at the ceiling.
+    has more; below one trace a second, in the time that there is for one. It is the same for all
+    traces of the moment and compared with each trace's random number, so what is kept can be
+    weighted, and other services that keep less keep the same. Only what begins so suddenly that no
+    rate could foresee it is cut off at the ceiling.
 
     Args:
         per_s: Most traces in a second.
@@ -23,7 +24,9 @@ class Ceiling:
     """
 
     def __init__(self, per_s: float, clock: Callable[[], float] = monotonic) -> None:
-        self._per_s = per_s
+        self._window_s = max(1.0, 1 / per_s)
+        self._room = max(1.0, per_s)
+        """How many traces there is room for in a window."""
         self._clock = clock
         self._start_anew()
         after_fork_in_child(self._start_anew)
@@ -32,10 +35,10 @@ class Ceiling:
         # One that the same thread may take again: a finalizer may start a span at any point. In a
         # forked child it may be held by a thread that exists in the parent only.
         self._lock = RLock()
-        self._second_s = self._clock()
+        self._since_s = self._clock()
         self._before = 0
         self._started = 0
-        self._kept = 0.0
+        self._kept = 0
 
     def rate(self, rate: float) -> float:
         """The rate for a trace that starts now, of the rate it would have otherwise."""
@@ -43,22 +46,21 @@ class Ceiling:
             self._turn(self._clock())
             self._started += 1
             busiest = max(self._before, self._started)
-        return rate if busiest <= self._per_s else min(rate, self._per_s / busiest)
+        return rate if busiest <= self._room else min(rate, self._room / busiest)
 
     def admits(self) -> bool:
         """Whether there is room for a trace whose random number lets it pass; it takes the room."""
         with self._lock:
-            if self._kept >= self._per_s:
+            if self._kept >= self._room:
                 return False
             self._kept += 1
             return True
 
     def _turn(self, now_s: float) -> None:
-        gone_s = now_s - self._second_s
-        if gone_s < 1:
+        gone_s = now_s - self._since_s
+        if gone_s < self._window_s:
             return
-        self._before = self._started if gone_s < 2 else 0
-        self._second_s = now_s
+        self._before = self._started if gone_s < 2 * self._window_s else 0
+        self._since_s = now_s
         self._started = 0
-        # A ceiling below one trace a second owes more than a second's share.
-        self._kept = max(0.0, self._kept - self._per_s * gone_s) if self._per_s < 1 else 0.0
+        self._kept = 0

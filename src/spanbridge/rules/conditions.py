@@ -85,4 +85,7 @@ def _compares(compare: Callable[[Any, Any], bool], operand: object, value: objec
 def _text_of(value: object) -> str:
     if type(value) is str:
         return value
-    return str(value).lower() if type(value) is bool else str(value)
+    try:
+        return str(value).lower() if type(value) is bool else str(value)
+    except Exception:  # of a number with thousands of digits, for example
+        return ""

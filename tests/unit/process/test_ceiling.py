@@ -77,3 +77,15 @@ def test_a_ceiling_below_one_a_second_is_kept_over_seconds() -> None:
         kept += ceiling.admits()
 
     assert 9 <= kept <= 11
+
+
+def test_what_is_below_such_a_ceiling_is_not_touched() -> None:
+    ceiling = Ceiling(0.5, clock := Clock())
+
+    rates = []
+    for _ in range(20):
+        clock.now_s += 10
+        rates.append(ceiling.rate(1.0))
+        assert ceiling.admits()
+
+    assert rates == [1.0] * 20

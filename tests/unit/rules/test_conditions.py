@@ -102,3 +102,8 @@ def test_a_pattern_of_many_stars_takes_no_long_time() -> None:
     assert not matches("a" * 20_000, "*a" * 30 + "b")
 
     assert time.perf_counter() - started < 1.0
+
+
+def test_a_number_that_has_no_text_is_no_failure() -> None:
+    assert not matches(10**5000, "like*")
+    assert matches(10**5000, "!= like*")
