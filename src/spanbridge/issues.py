@@ -68,8 +68,8 @@ class _Told(NamedTuple):
     issue: Issue
     sources: Mapping[int, Source]
     """Where its breadcrumbs come from, by their identity."""
-    path: tuple[SpanRecord, ...]
-    """The spans it crossed, innermost first."""
+    suppressed: int
+    """Of how many alike it is the last one."""
 
 
 class Issues:
@@ -326,7 +326,7 @@ class Issues:
             GUARD.caught("issues.make", error)
             return
         for policy, takers in self._wanting(decided.circumstances):
-            for lane, scrubbed in self._scrubbed(policy, takers, told):
+            for lane, scrubbed in self._scrubbed(policy, takers, decided, told):
                 lane.destination.ledger.redact(policy.redacted)
                 lane.accept_issue(scrubbed, decided.local)
         self._let_go(decided.event_id)
@@ -346,7 +346,13 @@ class Issues:
             return False
 
     def _scrubbed(
-        self, policy: PrivacyPolicy, lanes: Iterable[Lane], told: _Told, *, is_owed: bool = True
+        self,
+        policy: PrivacyPolicy,
+        lanes: Iterable[Lane],
+        decided: DecidedFailure,
+        told: _Told,
+        *,
+        is_owed: bool = True,
     ) -> Iterator[tuple[Lane, Issue]]:
         """The issue as each destination may have it; one that must not have it is counted."""
         groups: dict[Lane | None, list[Lane]] = {}
@@ -354,9 +360,7 @@ class Issues:
             groups.setdefault(lane if lane.is_selective else None, []).append(lane)
         for selective, alike in groups.items():
             try:
-                issue = told.issue
-                if selective is not None:
-                    issue = selective.narrowed(issue, told.sources, told.path)
+                issue = told.issue if selective is None else self._part(selective, decided, told)
                 scrubbed = policy.scrub_issue(issue)
             except Exception as error:
                 if is_owed:
@@ -366,6 +370,18 @@ class Issues:
             for lane in alike:
                 yield lane, scrubbed
 
+    def _part(self, lane: Lane, decided: DecidedFailure, told: _Told) -> Issue:
+        """The issue as if there were nothing but what goes to one destination."""
+        root = decided.root
+        part = msgspec.structs.replace(
+            decided,
+            path=tuple(filter(lane.takes, decided.path)),
+            above=tuple(filter(lane.takes, decided.above)),
+            root=root if root is not None and lane.takes(root) else None,
+        )
+        issue, sources, _ = self._told(part, self._appearance(part), told.suppressed)
+        return lane.narrowed(issue, sources)
+
     def _hold(self, decided: DecidedFailure) -> None:
         try:
             decided = self._complete(decided)
@@ -373,8 +389,9 @@ class Issues:
             self._held.add(decided.event_id)  # also if one of several destinations fails
             for policy, takers in self._levels.items():
                 holding = [lane for lane in takers if lane.may_hold(decided.circumstances)]
-                for lane, scrubbed in self._scrubbed(policy, holding, told, is_owed=False):
-                    lane.destination.hold_issue(scrubbed, decided.local)
+                scrubbed = self._scrubbed(policy, holding, decided, told, is_owed=False)
+                for lane, issue in scrubbed:
+                    lane.destination.hold_issue(issue, decided.local)
         except Exception as error:
             GUARD.caught("issues.hold", error)
 
@@ -428,7 +445,7 @@ class Issues:
             if (said := sighting.annotations) is not None:
                 issue = issue.annotated(said)
         sources = dict(zip(map(id, breadcrumbs), story.sources, strict=True))
-        return _Told(issue, sources, decided.path)
+        return _Told(issue, sources, suppressed)
 
     def _identified(self, span: SpanRecord | None) -> SpanRecord | None:
         return self._identity.put_on(span) if span is not None else None

@@ -272,30 +272,25 @@ class Lane:
         selection = self._selection
         return selection.has_match or selection.drops_spans or selection.drops_events
 
-    def narrowed(
-        self, issue: Issue, sources: Mapping[int, Source], path: Sequence[SpanRecord]
-    ) -> Issue:
-        """The issue without what tells of spans and events that do not go there.
+    def takes(self, span: SpanRecord) -> bool:
+        """Whether a span goes there, by itself."""
+        return self._selection.dropping(span) is None
+
+    def narrowed(self, issue: Issue, sources: Mapping[int, Source]) -> Issue:
+        """The issue without breadcrumbs and events that do not go there.
 
         Args:
             issue: As it is elsewhere.
             sources: Where its breadcrumbs come from, by their identity; of one that the application
                 attached nothing is known.
-            path: The spans it crossed, innermost first.
         """
         root = issue.local_root
-        if root is not None and self._selection.dropping(root) is not None:
-            root = None
         return msgspec.structs.replace(
             issue,
             span=issue.span and self._without_dropped_events(issue.span),
+            local_root=root and self._without_dropped_events(root),
             breadcrumbs=tuple(
                 [crumb for crumb in issue.breadcrumbs if self._tells(sources.get(id(crumb)))]
-            ),
-            local_root=root and self._without_dropped_events(root),
-            root_name=issue.root_name if root is not None else "",
-            span_path=tuple(
-                [s.name for s in reversed(path) if self._selection.dropping(s) is None]
             ),
         )
 
@@ -311,7 +306,7 @@ class Lane:
         span, event, log = source
         if log is not None:
             return selection.wants_issue(Circumstances(log=log))
-        if span is None or selection.dropping(span) is not None:
+        if span is None or not self.takes(span):
             return False
         return event is None or not selection.drops_event(event, span)
 

@@ -480,9 +480,14 @@ def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> Non
         {"on": "span", "match": {"span": "hidden*"}, "drop": True, "to": "lean"},
     ]
     wanted = {"acme": {"match": {"tenant.id": "acme"}}, "lean": {}, "all": {}}
-    words = {name: f"{name}-{time.time_ns()}" for name in ("globex", "event", "hidden", "kept")}
+    names = ("agent", "globex", "event", "hidden", "kept")
+    words = {name: f"{name}-{time.time_ns()}" for name in names}
     with files(tmp_path, wanted, rules=rules, include_locals=False) as of:
-        with pytest.raises(ValueError, match="no"), of.span(HTTP, "POST /ask", tenant_id="globex"):
+        with (
+            pytest.raises(ValueError, match="no"),
+            of.span(HTTP, "POST /ask", tenant_id="globex") as root,
+        ):
+            root.set_attribute("gen_ai.agent.name", words["agent"])
             with of.span(DB, "SELECT", tenant_id="globex") as select:
                 select.add_event("looked up", {"word": words["globex"]})
             with of.span(DB, f"hidden {words['hidden']}", tenant_id="acme"):
@@ -496,9 +501,9 @@ def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> Non
         told = {name: json.dumps(issue_of(of, name)) for name in wanted}
     seen = {name: {word for word in words if words[word] in told[name]} for name in wanted}
     assert seen == {
-        "all": {"globex", "event", "hidden", "kept"},
+        "all": {"agent", "globex", "event", "hidden", "kept"},
         "acme": {"event", "hidden", "kept"},
-        "lean": {"globex", "kept"},
+        "lean": {"agent", "globex", "kept"},
     }
     assert issue_of(Files(of.under_test, tmp_path), "acme")["local_root"] is None
     assert issue_of(Files(of.under_test, tmp_path), "acme")["span_path"] == ["work"]
