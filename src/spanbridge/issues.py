@@ -9,27 +9,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from spanbridge.conventions.upstream import (
-    EXCEPTION_MESSAGE,
-    EXCEPTION_TYPE,
-    SENTRY_MESSAGE_TEMPLATE,
-    THREAD_ID,
-)
-from spanbridge.decide.appearance import Appearance, appearance
-from spanbridge.decide.burst import WINDOW_S, Burst
+from spanbridge.decide.burst import Burst
 from spanbridge.decide.failure import decided_by_rule
 from spanbridge.decide.issue_policy import IssuePolicy
 from spanbridge.decide.noticed import NoticedByRules
 from spanbridge.decide.story import Stories
-from spanbridge.model.failure import Issue
+from spanbridge.issue_contents import Contents, with_open_spans
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
-from spanbridge.privacy.policy import keeps_content_back
 from spanbridge.record.bound import read_open_span
-from spanbridge.record.exception import read_exception_event, read_exceptions
-from spanbridge.record.identity import Identity
-from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.record.span import has_events, read_span
 from spanbridge.rules.engine import make_rules
 from spanbridge.rules.facts import ExceptionFacts, exception_names
@@ -37,17 +26,15 @@ from spanbridge.runtime.guard import GUARD
 from spanbridge.sentry.convert.op import op_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanbridge.decide.failure import DecidedFailure, Failure, Verdicts
-    from spanbridge.decide.story import Source
     from spanbridge.lane import Lane
-    from spanbridge.model.failure import Breadcrumb, ExceptionRecord
+    from spanbridge.model.failure import Issue
     from spanbridge.model.log import LogRecord
-    from spanbridge.model.rule import Circumstances, Effects, IssueMode, Noticed
-    from spanbridge.model.span import Attributes
+    from spanbridge.model.rule import Circumstances, IssueMode, Noticed
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.in_flight import InFlight
     from spanbridge.process.intake import Logged
@@ -56,19 +43,14 @@ if TYPE_CHECKING:
 
 MAX_OVER: Final = 4096
 """Local traces whose root ended while something in them is open, as they are remembered."""
-_NOT_SAID: Final = ("exception.", "sentry.", "color_message")
-"""Attributes of a log record that stand elsewhere in an issue, or mean nothing there."""
-MAX_SPANS_ABOVE: Final = 30
-"""Open spans above a failing one that are asked what it has to do with."""
 
 
-class _Told(NamedTuple):
-    """An issue, and what it is made of."""
+class _Made(NamedTuple):
+    """A failure, and the issue that it is where nothing has to be left out."""
 
+    decided: DecidedFailure
     issue: Issue
-    sources: Mapping[int, Source]
-    """Where its breadcrumbs come from, by their identity."""
-    suppressed: int
+    suppressed: int = 0
     """Of how many alike it is the last one."""
 
 
@@ -88,10 +70,8 @@ class Issues:
         self._levels: dict[PrivacyPolicy, list[Lane]] = {}
         for lane in self._takers:
             self._levels.setdefault(lane.policy, []).append(lane)
-        self._source = SourceReader()
-        self._identity = Identity(settings)
-        self._in_app = InAppRules(include=settings.in_app_include, exclude=settings.in_app_exclude)
         self._rules = make_rules(settings, self._is_withheld, op_of)
+        self._contents = Contents(settings, self._rules)
         self.start_empty()
 
     def start_empty(self) -> None:
@@ -174,7 +154,7 @@ class Issues:
             self._report(decided, now_s)
         self._count(Outcome.FILTERED, self._burst.take_left_out(), "burst")
         for decided, suppressed in self._burst.summaries(now_s, is_flush=is_flush):
-            self._send(decided, self._appearance(decided), suppressed)
+            self._send(decided, suppressed)
         self._forget_over()
 
     def _carry_out(self, verdicts: Verdicts, now_s: float) -> None:
@@ -246,25 +226,8 @@ class Issues:
     def _take_noticed(
         self, noticed: Noticed, local: LocalTrace, live_span: ReadableSpan | None = None
     ) -> None:
-        looks = self._looks(noticed.circumstances, noticed.effects)
+        looks = self._contents.looks(noticed.circumstances, noticed.effects)
         self._noticed.take(noticed, local, looks.fingerprint, live_span)
-
-    def _looks(self, around: Circumstances, effects: Effects) -> Appearance:
-        return appearance(around, effects, self._settings.group_by)
-
-    def _appearance(self, decided: DecidedFailure) -> Appearance:
-        around = decided.circumstances
-        if decided.noticed is not None:
-            return self._looks(around, decided.noticed.effects)
-        told = decided.event or decided.log
-        attributes = told.attributes if told else {}
-        if decided.captured:
-            names, message = exception_names(decided.captured), decided.captured[0].message
-        else:
-            names = (str(attributes.get(EXCEPTION_TYPE, "")),)
-            message = str(attributes.get(EXCEPTION_MESSAGE, ""))
-        facts = ExceptionFacts(around, names, message, decided.is_handled)
-        return self._looks(around, self._rules.effects(facts))
 
     def _count(self, outcome: Outcome, count: int, reason: str = "") -> None:
         if not count:
@@ -278,9 +241,9 @@ class Issues:
             return
         try:
             decided = self._complete(decided)
-            looks = self._appearance(decided)
+            looks = self._contents.looks_of(decided)
             is_admitted = self._burst.admits(decided, looks.fingerprint, now_s)
-        except Exception as error:
+        except BaseException as error:
             self._lose(self._takers, Outcome.FAILED, "record")
             GUARD.caught("issues.report", error)
             return
@@ -294,53 +257,40 @@ class Issues:
                 now_s=now_s,
             )
         if is_admitted:
-            self._send(decided, looks)
+            self._send(decided)
         else:
             self._let_go(decided.event_id)
 
     def _complete(self, decided: DecidedFailure) -> DecidedFailure:
-        """Read the spans that are still open, as far as they got."""
-        span, root = decided.span, decided.root or self._over.get(decided.local)
-        if root is not None and not isinstance(root, SpanRecord):
-            root = read_span(root)
-        if span is None and decided.live_span is not None:
-            span = read_open_span(decided.live_span, decided.local)
-        if root is not None:  # nothing is open above a failure that its root has seen
-            return msgspec.structs.replace(decided, span=span, root=root)
-        outermost = decided.path[-1] if decided.path else span
-        above: tuple[SpanRecord, ...] = ()
-        if outermost is not None and outermost.parent_span_id is not None:
-            live = self._traces.upwards(
-                int(outermost.trace_id, 16), int(outermost.parent_span_id, 16), MAX_SPANS_ABOVE
-            )
-            above = tuple([read_open_span(span, decided.local) for span in live])
-        if (reference := decided.local.root) is not None and (top := reference()) is not None:
-            root = read_open_span(top, decided.local)
-        return msgspec.structs.replace(decided, span=span, root=root, above=above)
+        return with_open_spans(decided, self._over.get(decided.local), self._traces)
 
-    def _send(self, decided: DecidedFailure, looks: Appearance, suppressed: int = 0) -> None:
+    def _send(self, decided: DecidedFailure, suppressed: int = 0) -> None:
         try:
-            told = self._told(decided, looks, suppressed)
-        except Exception as error:
+            issue = self._contents.issue(decided, self._stories, suppressed=suppressed)
+        except BaseException as error:
             self._lose(self._takers, Outcome.FAILED, "record")
             GUARD.caught("issues.make", error)
             return
-        for policy, takers in self._wanting(decided.circumstances):
-            for lane, scrubbed in self._scrubbed(policy, takers, decided, told):
+        made = _Made(decided, issue, suppressed)
+        for policy, takers in self._levels.items():
+            wanting = [lane for lane in takers if self._is_wanted(lane, decided.circumstances)]
+            for lane, scrubbed in self._scrubbed(policy, wanting, made):
                 lane.destination.ledger.redact(policy.redacted)
-                lane.accept_issue(scrubbed, decided.local)
+                self._hand_over(lane, scrubbed, decided.local)
         self._let_go(decided.event_id)
 
-    def _wanting(self, around: Circumstances) -> Iterator[tuple[PrivacyPolicy, list[Lane]]]:
-        """The lanes that an issue goes down, by privacy level."""
-        for policy, takers in self._levels.items():
-            if wanting := [lane for lane in takers if self._is_wanted(lane, around)]:
-                yield policy, wanting
+    @staticmethod
+    def _hand_over(lane: Lane, issue: Issue, local: LocalTrace) -> None:
+        try:
+            lane.accept_issue(issue, local)
+        except BaseException as error:  # the others get theirs
+            lane.destination.ledger.settle(Signal.ERROR, Outcome.FAILED, 1, "record")
+            GUARD.caught("issues.hand_over", error)
 
     def _is_wanted(self, lane: Lane, around: Circumstances) -> bool:
         try:
             return lane.wants_issue(around)
-        except Exception as error:  # undecided is left out: it may be meant to stay here
+        except BaseException as error:  # undecided is left out: it may be meant to stay here
             self._lose([lane], Outcome.WITHHELD, "rules failed")
             GUARD.caught("rules.issue", error)
             return False
@@ -349,8 +299,7 @@ class Issues:
         self,
         policy: PrivacyPolicy,
         lanes: Iterable[Lane],
-        decided: DecidedFailure,
-        told: _Told,
+        made: _Made,
         *,
         is_owed: bool = True,
     ) -> Iterator[tuple[Lane, Issue]]:
@@ -360,9 +309,9 @@ class Issues:
             groups.setdefault(lane if lane.is_selective else None, []).append(lane)
         for selective, alike in groups.items():
             try:
-                issue = told.issue if selective is None else self._part(selective, decided, told)
+                issue = made.issue if selective is None else self._part(selective, made)
                 scrubbed = policy.scrub_issue(issue)
-            except Exception as error:
+            except BaseException as error:
                 if is_owed:
                     self._lose(alike, Outcome.WITHHELD, "privacy policy failed")
                 GUARD.caught("privacy.issue", error)
@@ -370,30 +319,44 @@ class Issues:
             for lane in alike:
                 yield lane, scrubbed
 
-    def _part(self, lane: Lane, decided: DecidedFailure, told: _Told) -> Issue:
+    def _part(self, lane: Lane, made: _Made) -> Issue:
         """The issue as if there were nothing but what goes to one destination."""
-        root = decided.root
+        decided = made.decided
+        span, root = decided.span, decided.root
         part = msgspec.structs.replace(
             decided,
+            span=span and lane.without_dropped_events(span, span),
             path=tuple(filter(lane.takes, decided.path)),
             above=tuple(filter(lane.takes, decided.above)),
-            root=root if root is not None and lane.takes(root) else None,
+            root=lane.without_dropped_events(root, root) if root and lane.takes(root) else None,
         )
-        issue, sources, _ = self._told(part, self._appearance(part), told.suppressed)
-        return lane.narrowed(issue, sources)
+        return self._contents.issue(
+            part, self._stories, suppressed=made.suppressed, tells=lane.tells
+        )
 
     def _hold(self, decided: DecidedFailure) -> None:
         try:
             decided = self._complete(decided)
-            told = self._told(decided, self._appearance(decided), 0)
-            self._held.add(decided.event_id)  # also if one of several destinations fails
-            for policy, takers in self._levels.items():
-                holding = [lane for lane in takers if lane.may_hold(decided.circumstances)]
-                scrubbed = self._scrubbed(policy, holding, decided, told, is_owed=False)
-                for lane, issue in scrubbed:
-                    lane.destination.hold_issue(issue, decided.local)
-        except Exception as error:
+            made = _Made(decided, self._contents.issue(decided, self._stories))
+        except BaseException as error:
             GUARD.caught("issues.hold", error)
+            return
+        self._held.add(decided.event_id)
+        for policy, takers in self._levels.items():
+            holding = [lane for lane in takers if self._may_hold(lane, decided.circumstances)]
+            for lane, issue in self._scrubbed(policy, holding, made, is_owed=False):
+                try:
+                    lane.destination.hold_issue(issue, decided.local)
+                except BaseException as error:  # the others hold theirs
+                    GUARD.caught("issues.hold", error)
+
+    @staticmethod
+    def _may_hold(lane: Lane, around: Circumstances) -> bool:
+        try:
+            return lane.may_hold(around)
+        except BaseException as error:
+            GUARD.caught("rules.issue", error)
+            return False
 
     def _let_go(self, event_id: str) -> None:
         if event_id in self._held:
@@ -405,65 +368,6 @@ class Issues:
     def _lose(takers: Iterable[Lane], outcome: Outcome, reason: str) -> None:
         for lane in takers:
             lane.destination.give_up(Signal.ERROR, outcome, 1, reason)
-
-    def _told(self, decided: DecidedFailure, looks: Appearance, suppressed: int) -> _Told:
-        log, root = decided.log, decided.root
-        path = tuple(span.name for span in reversed(decided.path))
-        story = self._stories.tell(
-            decided.local,
-            before_ns=decided.time_ns,
-            without=frozenset(span.span_id for span in decided.path),
-            reported=decided.reported_spans,
-            live=decided.above,
-            thread_id=log.attributes.get(THREAD_ID) if log and decided.span is None else None,
-        )
-        breadcrumbs = tuple(map(_marked, story.breadcrumbs, story.sources))
-        issue = Issue(
-            event_id=decided.event_id,
-            time_ns=decided.time_ns,
-            exceptions=self._exceptions(decided),
-            is_handled=decided.is_handled,
-            mechanism=decided.mechanism,
-            trace_id=decided.trace_id,
-            span_id=decided.span_id,
-            span=self._identified(decided.span),
-            local_root=self._identified(root),
-            root_name=root.name if root is not None else "".join(path[:1]),
-            message=_message(decided),
-            template=_template(decided),
-            logger=log.logger if log is not None else "",
-            span_path=path,
-            breadcrumbs=breadcrumbs,
-            user=_user(decided),
-            flags=story.flags,
-            level=looks.level,
-            tags=looks.tags,
-            contexts=_contexts(decided, looks, suppressed),
-            fingerprint=looks.fingerprint,
-        )
-        for sighting in decided.sightings:
-            if (said := sighting.annotations) is not None:
-                issue = issue.annotated(said)
-        sources = dict(zip(map(id, breadcrumbs), story.sources, strict=True))
-        return _Told(issue, sources, suppressed)
-
-    def _identified(self, span: SpanRecord | None) -> SpanRecord | None:
-        return self._identity.put_on(span) if span is not None else None
-
-    def _exceptions(self, decided: DecidedFailure) -> tuple[ExceptionRecord, ...]:
-        if decided.noticed is not None:
-            return ()
-        if decided.captured:
-            return read_exceptions(decided.captured, self._source, self._in_app)
-        told = decided.event or decided.log
-        return read_exception_event(told.attributes if told else {}, self._source, self._in_app)
-
-
-def _marked(breadcrumb: Breadcrumb, source: Source) -> Breadcrumb:
-    """The breadcrumb with what its span says of content."""
-    if source.span is None or not keeps_content_back(source.span.attributes):
-        return breadcrumb
-    return msgspec.structs.replace(breadcrumb, keeps_content_back=True)
 
 
 def _without_content(record: LogRecord) -> LogRecord:
@@ -479,39 +383,3 @@ def _without_content(record: LogRecord) -> LogRecord:
         return msgspec.structs.replace(record, event_name=event_name)
     attributes = {**record.attributes, "body": record.body} if record.body else record.attributes
     return msgspec.structs.replace(record, event_name=event_name, body="", attributes=attributes)
-
-
-def _message(decided: DecidedFailure) -> str:
-    if decided.noticed is not None:
-        return decided.noticed.title
-    log = decided.log
-    return (log.body or log.event_name) if log is not None else ""
-
-
-def _template(decided: DecidedFailure) -> str:
-    template = decided.log.attributes.get(SENTRY_MESSAGE_TEMPLATE) if decided.log else None
-    return template if isinstance(template, str) else ""
-
-
-def _user(decided: DecidedFailure) -> Attributes:
-    """Outside of spans, whose attributes name the user otherwise, a log record may do so."""
-    if decided.span is not None or decided.log is None:
-        return {}
-    attributes = decided.log.attributes
-    return {name: value for name, value in attributes.items() if name.startswith("user.")}
-
-
-def _contexts(decided: DecidedFailure, looks: Appearance, suppressed: int) -> dict[str, Attributes]:
-    """By subject; what a log record says beside its text; and of how many it is the last one."""
-    contexts = dict(looks.contexts)
-    if decided.log is not None:
-        said = {
-            name: value
-            for name, value in decided.log.attributes.items()
-            if not name.startswith(_NOT_SAID) and not is_event_content(decided.log.event_name, name)
-        }
-        if said:
-            contexts["log"] = said
-    if suppressed:
-        contexts["burst"] = {"suppressed": suppressed, "window_s": WINDOW_S}
-    return contexts

@@ -40,17 +40,19 @@ UNDECIDED: Final = "trace undecided"
 """Why spans are evicted that waited for the end of their trace longer than there is room."""
 MAX_GONE: Final = 10_000
 """Left-out spans of one local trace that are remembered for what is below them; then the oldest are
-forgotten, and what ends below them later keeps its true parent."""
+forgotten, and what is below them keeps its true parent."""
+_WHY: Final = ""
+"""Under this name a span that waits says why it does not go there. OpenTelemetry's SDK refuses an
+attribute without a name, so nobody else has one."""
 _MAX_STEPS: Final = 10_000
 """Left-out spans in a row above one that goes; only a faulty generator of ids makes more."""
 
 
 class _Gone(NamedTuple):
-    """A span that does not go there."""
+    """Where a span was that does not go there."""
 
     above: str | None
     is_local_root: bool
-    why: str
 
 
 class _Count:
@@ -130,16 +132,13 @@ class Lane:
         if self.judges_traces and selection.keeping(raw) is not None:
             self._keep(local)
         if selection.drops_spans and (why := selection.dropping(raw)) is not None:
-            gone = _Gone(raw.parent_span_id, raw.is_local_root, why)
             known = self._gone.setdefault(local, {})
             if len(known) >= MAX_GONE:
                 del known[next(iter(known))]
-            known[raw.span_id] = gone
+            known[raw.span_id] = _Gone(raw.parent_span_id, raw.is_local_root)
             # It only marks the place until the trace is put together.
-            return msgspec.structs.replace(scrubbed, attributes={}, events=(), links=())
-        if selection.drops_events and (positions := selection.dropped_events(raw)):
-            return _without_events(scrubbed, positions)
-        return scrubbed
+            return msgspec.structs.replace(scrubbed, attributes={_WHY: why}, events=(), links=())
+        return self.without_dropped_events(scrubbed, raw) if selection.drops_events else scrubbed
 
     def note_log(self, local: LocalTrace, log: LogRecord) -> None:
         """Ask whether a log record keeps the local trace it belongs to."""
@@ -215,23 +214,22 @@ class Lane:
 
     def _let_go_wanted(self, local: LocalTrace, segment: Segment, now_s: float) -> None:
         spans = (segment.root, *segment.children)
-        gone = self._gone.get(local, {})
         try:
-            going = [Finished(local, self._moved(local, s)) for s in spans if s.span_id not in gone]
-        except Exception as error:  # a span that is still open may hold anything
+            going = [Finished(local, self._moved(local, span)) for span in spans if _goes(span)]
+        except BaseException as error:  # a span that is still open may hold anything
             self.fail(Outcome.FAILED, "rules", len(spans))
             GUARD.caught("lane.move", error)
             return
-        self._count_gone([gone[span.span_id] for span in spans if span.span_id in gone])
+        self._count_gone([span for span in spans if not _goes(span)])
         if going:
             self.destination.accept_spans(going, now_s)
-        if segment.root.span_id in gone and not segment.is_follow_up:
+        if not segment.is_follow_up and not _goes(segment.root):
             self.destination.lose(local)  # nobody has to wait for it
 
-    def _count_gone(self, gone: list[_Gone]) -> None:
-        for why in dict.fromkeys(one.why for one in gone):
-            alike = [one for one in gone if one.why == why]
-            roots = sum(one.is_local_root for one in alike)
+    def _count_gone(self, gone: list[SpanRecord]) -> None:
+        for why in dict.fromkeys(str(span.attributes[_WHY]) for span in gone):
+            alike = [span for span in gone if span.attributes[_WHY] == why]
+            roots = sum(span.is_local_root for span in alike)
             self.destination.leave_out(Outcome.FILTERED, len(alike), roots, why)
 
     def _moved(self, local: LocalTrace, span: SpanRecord) -> SpanRecord:
@@ -250,8 +248,9 @@ class Lane:
         if known is not None or (live := local.open_span(int(span_id, 16))) is None:
             return known
         so_far = read_open_span(live, local)
-        why = self._selection.dropping(so_far)
-        return None if why is None else _Gone(so_far.parent_span_id, so_far.is_local_root, why)
+        if self._selection.dropping(so_far) is None:
+            return None
+        return _Gone(so_far.parent_span_id, so_far.is_local_root)
 
     # ------------------------------------------------------------------------------------ issues
 
@@ -276,37 +275,22 @@ class Lane:
         """Whether a span goes there, by itself."""
         return self._selection.dropping(span) is None
 
-    def narrowed(self, issue: Issue, sources: Mapping[int, Source]) -> Issue:
-        """The issue without breadcrumbs and events that do not go there.
-
-        Args:
-            issue: As it is elsewhere.
-            sources: Where its breadcrumbs come from, by their identity; of one that the application
-                attached nothing is known.
-        """
-        root = issue.local_root
-        return msgspec.structs.replace(
-            issue,
-            span=issue.span and self._without_dropped_events(issue.span),
-            local_root=root and self._without_dropped_events(root),
-            breadcrumbs=tuple(
-                [crumb for crumb in issue.breadcrumbs if self._tells(sources.get(id(crumb)))]
-            ),
-        )
-
-    def _without_dropped_events(self, span: SpanRecord) -> SpanRecord:
-        if not (positions := self._selection.dropped_events(span)):
+    def without_dropped_events(self, span: SpanRecord, raw: SpanRecord) -> SpanRecord:
+        """``span`` without the events that do not go there, by what ``raw`` says of them."""
+        if not (dropped := self._selection.dropped_events(raw)):
             return span
-        return _without_events(span, positions)
+        kept = [event for position, event in enumerate(span.events) if position not in dropped]
+        return msgspec.structs.replace(span, events=tuple(kept))
 
-    def _tells(self, source: Source | None) -> bool:
+    def tells(self, source: Source) -> bool:
+        """Whether an issue may tell there of something of this source."""
         selection = self._selection
-        if source is None:
-            return not selection.has_match
         span, event, log = source
         if log is not None:
             return selection.wants_issue(Circumstances(log=log))
-        if span is None or not self.takes(span):
+        if span is None:
+            return not selection.has_match
+        if not self.takes(span):
             return False
         return event is None or not selection.drops_event(event, span)
 
@@ -330,9 +314,8 @@ class Lane:
             self.destination.give_up(Signal.SPAN, outcome, count, reason)
 
 
-def _without_events(span: SpanRecord, positions: frozenset[int]) -> SpanRecord:
-    kept = [event for position, event in enumerate(span.events) if position not in positions]
-    return msgspec.structs.replace(span, events=tuple(kept))
+def _goes(span: SpanRecord) -> bool:
+    return _WHY not in span.attributes
 
 
 def _named(finished: Finished, event_ids: Mapping[str, str]) -> Finished:

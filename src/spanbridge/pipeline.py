@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanbridge.destinations.make import make_destination
 from spanbridge.errors import ConfigurationError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from spanbridge.process.intake import Ended
     from spanbridge.process.local_trace import LocalTrace, LocalTraces
     from spanbridge.runtime.status import DestinationStatus
-    from spanbridge.settings import Settings
+    from spanbridge.settings import DestinationOptions, Settings
 
 BATCH: Final = 2048
 """Spans taken from the intake at once."""
@@ -56,8 +56,13 @@ class Pipeline:
     def __init__(self, settings: Settings, traces: LocalTraces) -> None:
         self.settings = settings
         self._traces = traces
-        self.destinations, self.problems = _make_destinations(settings)
-        self._lanes = _make_lanes(self.destinations, settings)
+        made, self.problems = _make_destinations(settings)
+        self.destinations = [destination for destination, _ in made]
+        self._lanes = [
+            Lane(destination, options, settings)
+            for destination, options in made
+            if destination.takes_spans or destination.takes_issues
+        ]
         self.sampling = make_sampling(self.destinations, settings)
         self.intake = Intake(
             max((options.queue_max_items for options in settings.destinations), default=0)
@@ -201,8 +206,8 @@ class Pipeline:
             self.intake.wait(DECISION_TICK_S if self.issues.is_waiting else TICK_S, self._is_wanted)
             if not self._is_wanted():
                 self._is_urgent.wait(GATHER_S)
-            # BaseException too: a hook or a ``__repr__`` of the application's that raises
-            # SystemExit here would end the worker, and nothing else.
+            # BaseException here and in all that the worker calls: a hook or a ``__str__`` of the
+            # application's that raises SystemExit would end the worker, and nothing else.
             try:
                 self._round()
             except BaseException as error:
@@ -289,7 +294,7 @@ class Pipeline:
             if seen is not None or record.events:
                 record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
             self.issues.observe(local, record, in_flight, now_s)
-        except Exception as error:
+        except BaseException as error:
             self._fail(readers, Outcome.FAILED, "record")
             GUARD.caught("record.span", error)
             return
@@ -299,7 +304,7 @@ class Pipeline:
                 continue
             try:
                 scrubbed = policy.scrub_span(record)
-            except Exception as error:
+            except BaseException as error:
                 _fail_all(reading, Outcome.WITHHELD, "privacy policy failed")
                 GUARD.caught("privacy.span", error)
                 continue
@@ -308,7 +313,7 @@ class Pipeline:
                     lane.destination.ledger.redact(policy.redacted)
                 try:
                     lane.add(local, scrubbed, record)
-                except Exception as error:  # undecided is left out: it may be meant to stay here
+                except BaseException as error:  # undecided is left out: it may have to stay
                     lane.fail(Outcome.WITHHELD, "rules failed")
                     GUARD.caught("rules.span", error)
 
@@ -321,7 +326,7 @@ class Pipeline:
     def _take_log(self, logged: Logged, now_s: float) -> None:
         try:
             self.issues.observe_log(logged, now_s)
-        except Exception as error:
+        except BaseException as error:
             if logged.is_error:
                 for destination in self.destinations:
                     if destination.takes_issues:
@@ -330,7 +335,7 @@ class Pipeline:
         for lane in self._lanes:
             try:
                 lane.note_log(logged.local, logged.record)
-            except Exception as error:
+            except BaseException as error:
                 GUARD.caught("rules.log", error)
 
     def _count_refused(self, spans: int, errors: int) -> None:
@@ -370,28 +375,23 @@ def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int =
         lane.fail(outcome, reason, count)
 
 
-def _make_lanes(destinations: Iterable[Destination], settings: Settings) -> list[Lane]:
-    """The ways to those that traces or issues go to."""
-    options = {options.name: options for options in settings.destinations}
-    return [
-        Lane(one, options[one.name], settings)
-        for one in destinations
-        if one.takes_spans or one.takes_issues
-    ]
+class _Made(NamedTuple):
+    destination: Destination
+    options: DestinationOptions
 
 
 def _make_destinations(
     settings: Settings,
-) -> tuple[list[Destination], tuple[ConfigurationError, ...]]:
+) -> tuple[list[_Made], tuple[ConfigurationError, ...]]:
     """The destinations, and what is wrong with those that are left out.
 
     Some mistakes show only now: a certificate that cannot be read, a proxy that makes no sense.
     """
-    made: list[Destination] = []
+    made: list[_Made] = []
     problems: list[ConfigurationError] = []
     for options in settings.destinations:
         try:
-            made.append(make_destination(options, settings))
+            made.append(_Made(make_destination(options, settings), options))
         except ConfigurationError as problem:
             if settings.on_config_error == "raise":
                 raise

@@ -6,8 +6,6 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,55 +17,12 @@ from opentelemetry.trace import Status, StatusCode, set_span_in_context
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.receiver import Receiver
 from tests.support.arrived import ArrivedSpan, spans_that_arrived
-from tests.support.bridged import Bridged, bridged
+from tests.support.bridged import bridged
+from tests.support.files import Files, files
 
 GENAI = "opentelemetry.instrumentation.openai_v2"
 HTTP = "opentelemetry.instrumentation.fastapi"
 DB = "opentelemetry.instrumentation.sqlalchemy"
-
-
-class Files:
-    """A bridge that writes to files, one for each destination."""
-
-    def __init__(self, under_test: Bridged, folder: Path) -> None:
-        self.under_test = under_test
-        self._folder = folder
-
-    def span(self, scope: str, name: str, **attributes: Any) -> Any:
-        tracer = self.under_test.provider.get_tracer(scope)
-        named = {key.replace("_", "."): value for key, value in attributes.items()}
-        return tracer.start_as_current_span(name, attributes=named)
-
-    def raw(self, name: str) -> str:
-        path = self._folder / f"{name}.jsonl"
-        return path.read_text() if path.exists() else ""
-
-    def lines(self, name: str, kind: str = "span") -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.raw(name).splitlines()]
-        return [line for line in lines if line["type"] == kind]
-
-    def tree(self, name: str) -> dict[str, str | None]:
-        """The name of each span's parent, by the span's name."""
-        spans = self.lines(name)
-        names = {span["span_id"]: span["name"] for span in spans}
-        return {s["name"]: names.get(s["parent_span_id"], s["parent_span_id"]) for s in spans}
-
-    def outcomes(self, name: str, signal: str = "span") -> dict[str, int]:
-        snapshot = self.under_test.ledger(name)
-        assert snapshot.is_closed
-        return snapshot.outcomes.get(signal, {})
-
-
-@contextmanager
-def files(
-    folder: Path, options: Mapping[str, Mapping[str, object]], **more: Any
-) -> Iterator[Files]:
-    destinations = {
-        name: {"kind": "file", "path": str(folder / f"{name}.jsonl"), **given}
-        for name, given in options.items()
-    }
-    with bridged(destinations=destinations, **more) as under_test:
-        yield Files(under_test, folder)
 
 
 def request(of: Files, tenant: str) -> None:
@@ -481,7 +436,7 @@ def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> Non
         {"on": "span", "match": {"span": "hidden*"}, "drop": True, "to": "lean"},
     ]
     wanted = {"acme": {"match": {"tenant.id": "acme"}}, "lean": {}, "all": {}}
-    names = ("agent", "globex", "event", "hidden", "kept")
+    names = ("agent", "flag", "globex", "event", "hidden", "kept")
     words = {name: f"{name}-{time.time_ns()}" for name in names}
     with files(tmp_path, wanted, rules=rules, include_locals=False) as of:
         with (
@@ -489,6 +444,10 @@ def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> Non
             of.span(HTTP, "POST /ask", tenant_id="globex") as root,
         ):
             root.set_attribute("gen_ai.agent.name", words["agent"])
+            root.add_event(
+                "feature_flag.evaluation",
+                {"feature_flag.key": words["flag"], "feature_flag.result.value": True},
+            )
             with of.span(DB, "SELECT", tenant_id="globex") as select:
                 select.add_event("looked up", {"word": words["globex"]})
             with of.span(DB, f"hidden {words['hidden']}", tenant_id="acme"):
@@ -502,9 +461,9 @@ def test_an_issue_tells_nothing_of_what_does_not_go_there(tmp_path: Path) -> Non
         told = {name: json.dumps(issue_of(of, name)) for name in wanted}
     seen = {name: {word for word in words if words[word] in told[name]} for name in wanted}
     assert seen == {
-        "all": {"agent", "globex", "event", "hidden", "kept"},
+        "all": {"agent", "flag", "globex", "event", "hidden", "kept"},
         "acme": {"event", "hidden", "kept"},
-        "lean": {"agent", "globex", "kept"},
+        "lean": {"agent", "flag", "globex", "kept"},
     }
     assert issue_of(Files(of.under_test, tmp_path), "acme")["local_root"] is None
     assert issue_of(Files(of.under_test, tmp_path), "acme")["span_path"] == ["work"]

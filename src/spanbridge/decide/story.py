@@ -39,11 +39,17 @@ _Item: TypeAlias = "SpanRecord | ReadableSpan | LogRecord"
 
 
 class Source(NamedTuple):
-    """Where a breadcrumb comes from: a span, an event on a span, or a log record."""
+    """Where something told comes from: a span, an event on a span, a log record, or unknown."""
 
     span: SpanRecord | None = None
     event: SpanEvent | None = None
     log: LogRecord | None = None
+
+
+UNKNOWN: Final = Source()
+
+Tells: TypeAlias = "Callable[[Source], bool]"
+"""Whether something of this source may be told."""
 
 
 class Story(NamedTuple):
@@ -53,6 +59,11 @@ class Story(NamedTuple):
     flags: tuple[FeatureFlag, ...]
     sources: tuple[Source, ...] = ()
     """Of each breadcrumb."""
+
+
+def tells_everything(_source: Source) -> bool:
+    """Nothing has to be kept back."""
+    return True
 
 
 class _Kept:
@@ -130,6 +141,7 @@ class Stories:
         reported: frozenset[str] = frozenset(),
         live: Iterable[SpanRecord] = (),
         thread_id: AttributeValue = None,
+        tells: Tells = tells_everything,
     ) -> Story:
         """What happened in ``local`` before a failure.
 
@@ -143,12 +155,13 @@ class Stories:
             live: Spans of the trace that had not ended, as far as they got.
             thread_id: Outside of all spans: whose records are told of, and none that carries
                 another exception, as nothing else ties them to the failure.
+            tells: What may be told.
         """
         kept = self._kept.get(id(local))
-        teller = _Teller(before_ns, without, reported)
+        teller = _Teller(before_ns, without, reported, tells)
         if kept is not None:
             for time_ns, flag in kept.flags.values():
-                teller.take_flag(time_ns, flag)
+                teller.take_flag(time_ns, flag, UNKNOWN)
             for item in list(kept.items):
                 if thread_id is not None and not _is_of_thread(item, thread_id):
                     continue
@@ -156,7 +169,7 @@ class Stories:
                     teller.take(
                         item if isinstance(item, SpanRecord | LogRecord) else self._read(item)
                     )
-                except Exception as error:
+                except BaseException as error:
                     GUARD.caught("decide.story", error)
         for span in live:
             teller.take_noted(span)
@@ -201,10 +214,10 @@ class Stories:
             return
         try:
             record = item if isinstance(item, SpanRecord | LogRecord) else self._read(item)
-        except Exception as error:
+        except BaseException as error:
             GUARD.caught("decide.story", error)
             return
-        for time_ns, flag in _flags_of(record):
+        for time_ns, flag, _ in _flags_of(record):
             kept.flags.pop(flag.flag, None)
             kept.flags[flag.flag] = (time_ns, flag)
         while len(kept.flags) > MAX_FLAGS:
@@ -237,10 +250,13 @@ _Happening: TypeAlias = "SpanRecord | LogRecord | tuple[SpanEvent, SpanRecord] |
 class _Teller:
     """Puts together what is to be told, converting only what is."""
 
-    def __init__(self, before_ns: int, without: frozenset[str], reported: frozenset[str]) -> None:
+    def __init__(
+        self, before_ns: int, without: frozenset[str], reported: frozenset[str], tells: Tells
+    ) -> None:
         self._before_ns = before_ns
         self._without = without
         self._reported = reported
+        self._tells = tells
         self._taken: set[str] = set()
         self._happenings: list[tuple[int, _Happening]] = []
         self._exceptions: list[tuple[int, _Exception]] = []
@@ -251,11 +267,11 @@ class _Teller:
         if isinstance(item, SpanRecord):
             sees_exception = self.take_noted(item)
             is_before = item.end_ns <= self._before_ns and item.span_id not in self._without
-            if is_before and not sees_exception:
+            if is_before and not sees_exception and self._tells(Source(item)):
                 self._happenings.append((item.end_ns, item))
-        elif item.time_ns < self._before_ns:
+        elif item.time_ns < self._before_ns and self._tells(Source(log=item)):
             flags = _flags_of(item)
-            self._flags += flags
+            self._flags += [(time_ns, flag) for time_ns, flag, _ in flags]
             if not flags:
                 self._happenings.append((item.time_ns, item))
 
@@ -266,19 +282,21 @@ class _Teller:
         self._taken.add(span.span_id)
         sees_exception = False
         for event in _events_of(span):
+            if not self._tells(Source(span, event)):
+                continue
             if event.name == "exception":
                 if event.time_ns < self._before_ns:
                     self._exceptions.append((event.time_ns, _Exception(event, span)))
                     sees_exception = True
             elif event.name not in FLAG_EVENTS and event.time_ns <= self._before_ns:
                 self._happenings.append((event.time_ns, (event, span)))
-        for time_ns, flag in _flags_of(span):
-            self.take_flag(time_ns, flag)
+        for time_ns, flag, source in _flags_of(span):
+            self.take_flag(time_ns, flag, source)
         return sees_exception
 
-    def take_flag(self, time_ns: int, flag: FeatureFlag) -> None:
+    def take_flag(self, time_ns: int, flag: FeatureFlag, source: Source) -> None:
         """Take the evaluation of a feature flag."""
-        if time_ns <= self._before_ns:
+        if time_ns <= self._before_ns and self._tells(source):
             self._flags.append((time_ns, flag))
 
     def flags(self) -> tuple[FeatureFlag, ...]:
@@ -307,7 +325,7 @@ class _Teller:
         for _, happening in latest:
             try:
                 crumbs.append((self._breadcrumb(happening, logs, max_chars), _source(happening)))
-            except Exception as error:
+            except BaseException as error:
                 GUARD.caught("decide.breadcrumb", error)
         return crumbs
 
@@ -357,18 +375,19 @@ def _events_of(span: SpanRecord) -> tuple[SpanEvent, ...]:
     return events
 
 
-def _flags_of(item: SpanRecord | LogRecord) -> list[tuple[int, FeatureFlag]]:
+def _flags_of(item: SpanRecord | LogRecord) -> list[tuple[int, FeatureFlag, Source]]:
     if isinstance(item, LogRecord):
         name = item.event_name or item.attributes.get("event.name")
         flag = evaluated_flag(item.attributes) if name in FLAG_EVENTS else None
-        return [(item.time_ns, flag)] if flag is not None else []
+        return [(item.time_ns, flag, Source(log=item))] if flag is not None else []
     evaluated = [
-        (event.time_ns, flag)
+        (event.time_ns, flag, Source(item, event))
         for event in item.events
         if event.name in FLAG_EVENTS and (flag := evaluated_flag(event.attributes)) is not None
     ]
     # An attribute does not tell when: it was there from the start at the earliest.
-    return evaluated + [(item.start_ns, flag) for flag in flags_among(item.attributes)]
+    started = [(item.start_ns, flag, Source(item)) for flag in flags_among(item.attributes)]
+    return evaluated + started
 
 
 def _may_tell_flags(item: _Item) -> bool:
