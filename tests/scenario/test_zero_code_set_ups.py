@@ -143,6 +143,26 @@ def test_a_sampler_of_somebody_else_decides(receiver: Receiver, theirs: Path) ->
     assert at_sentry(receiver) == Counter()
 
 
+@pytest.mark.parametrize("exporters", ["sentry", "sentry,printing"])
+def test_a_sampler_that_nobody_has_is_told_of_in_one_line(
+    receiver: Receiver, theirs: Path, exporters: str
+) -> None:
+    done = run_launched(
+        WORK,
+        PYTHONPATH=str(theirs),
+        OTEL_TRACES_EXPORTER=exporters,
+        OTEL_TRACES_SAMPLER="alwayson",
+        SENTRY_DSN=receiver.dsn,
+    )
+
+    assert done.exit_code == 0
+    [line] = done.log_lines
+    assert "OTEL_TRACES_SAMPLER is 'alwayson'" in line
+    assert "Did you mean 'always_on'?" in line
+    assert at_sentry(receiver) == ONCE
+    assert of_theirs(done.lines) == (ONCE if "printing" in exporters else Counter())
+
+
 def test_configure_in_the_program_changes_nothing_or_exchanges() -> None:
     with Receiver() as first, Receiver() as second:
         done = run_launched(

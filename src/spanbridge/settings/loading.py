@@ -29,6 +29,7 @@ from spanbridge.settings.options import (
     DestinationOptions,
     Incomplete,
 )
+from spanbridge.settings.otel_sampler import check_sampler
 from spanbridge.settings.profiles import PROFILES, profile_name
 from spanbridge.settings.reading import PartlyUnusable, Unusable, did_you_mean
 from spanbridge.settings.release import detect_release
@@ -112,6 +113,7 @@ def look_ahead(
     reading.check_captured(values["capture_content"], chosen)
     reading.check_rules(values["rules"], chosen)
     check_names(sources, chosen, findings)
+    check_sampler(sources.environ, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
     values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)

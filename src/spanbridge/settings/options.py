@@ -27,6 +27,7 @@ from spanbridge.settings.address import (
 from spanbridge.settings.conditions import MATCH
 from spanbridge.settings.declaration import Option, Variable, masked_repr, option, options_of
 from spanbridge.settings.masking import Secret, mask_whole
+from spanbridge.settings.otel_sampler import SAMPLER, SAMPLER_ARGUMENT
 from spanbridge.settings.otlp_metrics import METRICS_SENTENCE, OtlpMetricsOptions
 from spanbridge.settings.otlp_target import Compression, OtlpTarget
 from spanbridge.settings.ports import PORTS_OR_OFF, Ports
@@ -82,7 +83,7 @@ class CommonOptions(PrivacyOverrides):
         1.0,
         "Share of traces sent here.",
         RATE,
-        variables=(otel.SAMPLER, otel.SAMPLER_ARGUMENT),
+        variables=(SAMPLER, SAMPLER_ARGUMENT),
     )
     sample_rate_source: str = field(default="default", compare=False)
     capture_content: bool = False
