@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -43,30 +42,6 @@ def read_settings_file(path: str) -> SettingsFile:
     if not isinstance(table, Mapping):
         raise Unusable("the file holds no keys", "Write one 'key: value' a line.")
     return SettingsFile(table, lines)
-
-
-def line_of_table(path: str, section: str, key: str, number: int) -> int | None:
-    """The line where one of several tables of the same name starts, for an error message.
-
-    Args:
-        path: The settings file; empty for what stands in none.
-        section: The environment's table that holds the list, empty for the top level.
-        key: Name of the list.
-        number: Position in the list, from 1.
-
-    Returns:
-        ``None`` unless the file is TOML with ``[[key]]`` headers.
-    """
-    if not path.lower().endswith(".toml"):
-        return None
-    name = re.escape(f"{section}.{key}" if section else key)
-    try:
-        text = read_regular_file(path, LARGEST_FILE_BYTES).decode("utf-8")
-    except (Unusable, UnicodeDecodeError):
-        return None
-    header = re.compile(rf"^[ \t]*\[\[[ \t]*{name}[ \t]*\]\]", re.MULTILINE)
-    starts = [found.start() for found in header.finditer(text)]
-    return text.count("\n", 0, starts[number - 1]) + 1 if number <= len(starts) else None
 
 
 def _parse_toml(text: str) -> tuple[object, Lines]:

@@ -33,8 +33,15 @@ destinations.sentry.sample_rate = 0.5
 [[rules]]
 on = "span"
 
+[[rules]]
+on = "log"
+[rules.match]
+"http.route" = "/"
+
 [environments.staging]
 issues = "none"
+[[environments.staging.rules]]
+on = "log"
 '''
 
 
@@ -47,9 +54,16 @@ def test_every_key_of_a_toml_file_has_its_line() -> None:
         ("destinations", "sentry", "sample_rate"): 9,
         ("destinations", "odd name"): 11,
         ("destinations", "odd name", "path"): 12,
-        ("rules", "[]", "on"): 15,
-        ("environments", "staging"): 17,
-        ("environments", "staging", "issues"): 18,
+        ("rules", "1"): 14,
+        ("rules", "1", "on"): 15,
+        ("rules", "2"): 17,
+        ("rules", "2", "on"): 18,
+        ("rules", "2", "match"): 19,
+        ("rules", "2", "match", "http.route"): 20,
+        ("environments", "staging"): 22,
+        ("environments", "staging", "issues"): 23,
+        ("environments", "staging", "rules", "1"): 24,
+        ("environments", "staging", "rules", "1", "on"): 25,
     }
 
 
@@ -60,6 +74,8 @@ destinations:
     sample_rate: 0.5
 rules:
   - "on": span
+    match:
+      http.route: /
 """
 
 
@@ -70,6 +86,10 @@ def test_every_key_of_a_yaml_file_has_its_line() -> None:
         ("destinations", "sentry"): 3,
         ("destinations", "sentry", "sample_rate"): 4,
         ("rules",): 5,
+        ("rules", "1"): 6,
+        ("rules", "1", "on"): 6,
+        ("rules", "1", "match"): 7,
+        ("rules", "1", "match", "http.route"): 8,
     }
 
 
