@@ -25,6 +25,7 @@ _DOTTED: Final = rf"(?:{_KEY})(?:[ \t]*\.[ \t]*(?:{_KEY}))*"
 _HEADER: Final = re.compile(rf"[ \t]*\[[ \t]*({_DOTTED})[ \t]*\]")
 _LIST_HEADER: Final = re.compile(rf"[ \t]*\[\[[ \t]*({_DOTTED})[ \t]*\]\]")
 _ASSIGNMENT: Final = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=(.*)")
+_PLAIN_VALUE: Final = re.compile(rf"^[ \t]*{_DOTTED}[ \t]*=[ \t]*[\[\"']")
 _PART: Final = re.compile(_KEY)
 _LONG_QUOTES: Final = ('"""', "'''")
 
@@ -69,6 +70,26 @@ def _in_last_items(parts: _Path, lists: _Lists) -> _Path:
         if path in lists:
             path = (*path, str(lists[path]))
     return path
+
+
+def value_beside_tables(text: str, key: str) -> tuple[str, int, int] | None:
+    """Where a TOML file says one key in two forms, which TOML does not allow together.
+
+    Args:
+        text: The file.
+        key: The key, at the top level or in an environment's table.
+
+    Returns:
+        The key with its dots, and the lines of a plain value and of the first table below it.
+    """
+    lines, written = lines_of_toml(text), text.split("\n")
+    for path, line in lines.items():
+        if path[-1] != key or not _PLAIN_VALUE.search(written[line - 1]):
+            continue
+        below = [other for inner, other in lines.items() if inner[:-1][: len(path)] == path]
+        if below:
+            return ".".join(path), line, min(below)
+    return None
 
 
 def lines_of_yaml(root: Any) -> Lines:

@@ -6,11 +6,18 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from spanbridge.settings.file_lines import Lines, lines_of_toml, lines_of_yaml
+from spanbridge.settings.file_lines import (
+    Lines,
+    lines_of_toml,
+    lines_of_yaml,
+    value_beside_tables,
+)
+from spanbridge.settings.masking import show
 from spanbridge.settings.reading import Unusable
 from spanbridge.settings.secret_file import read_regular_file
 
 LARGEST_FILE_BYTES: Final = 256 * 1024
+_DESTINATIONS: Final = "destinations"
 
 
 class SettingsFile(NamedTuple):
@@ -50,7 +57,22 @@ def _parse_toml(text: str) -> tuple[object, Lines]:
     try:
         return tomllib.loads(text), lines_of_toml(text)
     except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
-        raise Unusable(f"the file is not valid TOML ({error})", "Correct it there.") from None
+        raise _two_forms(text) or Unusable(
+            f"the file is not valid TOML ({error})", "Correct it there."
+        ) from None
+
+
+def _two_forms(text: str) -> Unusable | None:
+    """What is wrong if the destinations are listed and have tables: in TOML only one can be."""
+    found = value_beside_tables(text, _DESTINATIONS)
+    if found is None:
+        return None
+    key, line_of_list, line_of_table = found
+    return Unusable(
+        f"{show(key)} is a list in line {line_of_list} and has a table in line {line_of_table}, "
+        "which TOML does not allow together",
+        "Remove the list, and write enabled = true or false in the tables.",
+    )
 
 
 def _parse_yaml(text: str) -> tuple[object, Lines]:

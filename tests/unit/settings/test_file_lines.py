@@ -135,6 +135,47 @@ def test_a_key_that_stands_twice_in_yaml_is_refused_as_in_toml(
     assert "Cannot overwrite" in refuse(environ=write_file('issues = "all"\nissues = "none"\n'))
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            'destinations = ["file"]\n\n[destinations.file]\npath = "a"\n',
+            "'destinations' is a list in line 1 and has a table in line 3",
+        ),
+        (
+            "debug = true\ndestinations = 'file'\ndestinations.file.path = 'a'\n",
+            "'destinations' is a list in line 2 and has a table in line 3",
+        ),
+        (
+            '[environments.qa]\ndestinations = [\n"file",\n]\n'
+            '[environments.qa.destinations.file]\npath = "a"\n',
+            "'environments.qa.destinations' is a list in line 2 and has a table in line 5",
+        ),
+    ],
+)
+def test_a_list_of_destinations_beside_their_tables_is_refused_with_what_to_do(
+    refuse: Refuse, write_file: WriteFile, content: str, what: str
+) -> None:
+    assert refuse(environ=write_file(content)) == (
+        f"SPANBRIDGE_CONFIG is 'spanbridge.toml': {what}, which TOML does not allow together. "
+        "Remove the list, and write enabled = true or false in the tables."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "destinations = ['file']\nx =\n",
+        "[destinations.file]\npath = 'a'\npath = 'b'\n",
+        "destinations = {file = {}}\n[destinations.file]\n",
+    ],
+)
+def test_other_mistakes_of_toml_are_told_as_the_parser_tells_them(
+    refuse: Refuse, write_file: WriteFile, content: str
+) -> None:
+    assert "the file is not valid TOML (" in refuse(environ=write_file(content))
+
+
 def test_a_file_whose_parts_stand_for_each_other_without_end_is_refused(
     refuse: Refuse, write_file: WriteFile
 ) -> None:
