@@ -9,7 +9,7 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.support.program import run_program
-from tests.support.zero_code import run_launched
+from tests.support.zero_code import ONCE, at_sentry, run_launched
 
 WORK = """
 import logging
@@ -22,7 +22,6 @@ try:
 except LookupError:
     pass
 """
-ONCE = Counter({"root": 1, "child": 1})
 
 THEIRS = """
 import atexit, sys
@@ -48,14 +47,6 @@ def theirs(tmp_path: Path) -> Path:
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(ENTRY_POINT)
     return tmp_path
-
-
-def at_sentry(receiver: Receiver) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in receiver.transactions:
-        found[item.payload["transaction"]] += 1
-        found.update(span["description"] for span in item.payload["spans"])
-    return found
 
 
 def over_otlp(receiver: Receiver) -> Counter[str]:
