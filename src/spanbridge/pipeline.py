@@ -14,6 +14,7 @@ from spanbridge.lane import Lane
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
+from spanbridge.rates import make_sampling
 from spanbridge.record.bound import take_bound
 from spanbridge.record.identity import Identity
 from spanbridge.record.outcome import with_outcome
@@ -21,7 +22,6 @@ from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.threads import start_daemon
-from spanbridge.sampling import make_sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

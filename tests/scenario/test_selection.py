@@ -444,7 +444,7 @@ def test_a_ceiling_lowers_the_rate_and_says_so(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = itertools.count(0, 1 / 400)  # asked once a trace: 400 traces a second
-    monkeypatch.setattr("spanbridge.sampling.Ceiling", partial(Ceiling, clock=now_s.__next__))
+    monkeypatch.setattr("spanbridge.rates.Ceiling", partial(Ceiling, clock=now_s.__next__))
     sentry = {"dsn": receiver.dsn, "sample_rate": 1.0, "max_traces_per_s": 50}
     with bridged(destinations={"sentry": sentry}) as under_test:
         for _ in range(8000):
