@@ -287,7 +287,7 @@ class Pipeline:
         bound = take_bound(span, local) if local.bound else None
         readers = local.keepers
         if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
-            readers |= self._judges
+            readers = readers | self._judges
         if not self._everywhere <= readers:
             self._leave_out(span, local, readers)
         in_flight = seen if isinstance(seen, InFlight) else None
@@ -339,6 +339,8 @@ class Pipeline:
                     if destination.takes_issues:
                         destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")
             GUARD.caught("record.log", error)
+        if logged.span is None:  # outside of spans there is no trace to be kept
+            return
         for lane in self._lanes:
             try:
                 lane.note_log(logged.local, logged.record)

@@ -370,6 +370,22 @@ def test_a_log_record_keeps_the_trace_it_was_written_in(tmp_path: Path) -> None:
         assert list(of.tree("few")) == ["worried"]
 
 
+def test_a_log_record_outside_of_spans_keeps_no_trace(receiver: Receiver) -> None:
+    rules = [{"on": "log", "match": {"message": "go"}, "keep": True}]
+    sentry = {"dsn": receiver.dsn, "sample_rate": 0.0}
+    with bridged(destinations={"sentry": sentry}, rules=rules) as under_test:
+        with under_test.chained():
+            logging.getLogger("shop").error("go")
+            try:
+                raise ValueError("no")
+            except ValueError:
+                logging.getLogger("shop").exception("it failed")
+        under_test.flush()
+
+    [issue] = receiver.issues
+    assert issue.payload["contexts"]["trace"]["sampled"] is False
+
+
 # ------------------------------------------------------------------------- rates by rule
 
 

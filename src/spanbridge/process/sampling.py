@@ -256,7 +256,7 @@ class SamplingPolicy:
         kept = self._usual[bisect_right(self._steps, r)].keepers
         if rates:
             special = {name for name, rate in rates.items() if r >= threshold_of(rate)}
-            kept = (kept - rates.keys()) | special
+            kept = kept.difference(rates) | special
         if ceilings:
             kept = frozenset(n for n in kept if n not in ceilings or ceilings[n].admits())
         return kept
