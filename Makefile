@@ -15,7 +15,7 @@ $(READY): pyproject.toml requirements/dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-.PHONY: help setup demo test unit lint types imports check bench docs lock clean
+.PHONY: help setup demo test unit lint types imports check bench docs lock clean collector
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 setup: $(READY) ## install everything into .venv
@@ -33,6 +33,8 @@ types: $(READY) ## strict types
 imports: $(READY) ## the direction of imports
 	$(BIN)/lint-imports
 check: lint types imports test ## all that continuous integration checks
+collector: ## build the OpenTelemetry Collector that collector-config/ is for; needs Go
+	./collector-config/build
 bench: $(READY) ## compare with bare OpenTelemetry, OTLP and Sentry's SDK
 	$(BIN)/python -m bench $(ARGS)
 lock: $(READY) ## renew the pinned versions
@@ -49,4 +51,4 @@ lock: $(READY) ## renew the pinned versions
 	npm install --prefix tests/peers/spotlight --package-lock-only --ignore-scripts \
 	  --omit-lockfile-registry-resolved --no-audit --no-fund
 clean: ## remove everything that was built
-	rm -rf $(VENV) .peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .peers .collector build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
