@@ -1,0 +1,137 @@
+"""The Collector itself accepts every combination of the configurations, and names what is wrong."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spanbridge.privacy import keys
+from tests.peers import collector_privacy
+from tests.peers.collector import CONFIG, Environment, Tier, collector_program, validate
+from tests.peers.environments import PeerUnavailable, skip_or_fail
+
+ENVIRONMENTS: tuple[Environment, ...] = ("development", "staging", "production")
+VARIABLES = {
+    "COLLECTOR_STORAGE": "/nowhere",
+    "COLLECTOR_GATEWAY_HOST": "gateways.example",
+    "COLLECTOR_TLS_CA": "/certificates/ca.pem",
+    "COLLECTOR_TLS_CERT": "/certificates/own.pem",
+    "COLLECTOR_TLS_KEY": "/certificates/own.key",
+    "COLLECTOR_SENTRY_TRACES_URL": "https://sentry.example/api/1/integration/otlp/v1/traces/",
+    "COLLECTOR_STAGING_TRACES_URL": "https://sentry.example/api/2/integration/otlp/v1/traces/",
+    "COLLECTOR_TENANT_TRACES_URL": "https://sentry.example/api/3/integration/otlp/v1/traces/",
+    "COLLECTOR_VENDOR_URL": "https://vendor.example",
+    "COLLECTOR_TENANT": "acme",
+}
+ROUTES = ("--config", str(CONFIG / "gateway.routes.yaml"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    try:
+        collector_program()
+    except PeerUnavailable as reason:
+        skip_or_fail("The OpenTelemetry Collector", reason)
+    return tmp_path
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    ("tier", "more"),
+    [("agent", ()), ("gateway", ()), ("gateway", ROUTES)],
+    ids=["agent", "gateway", "gateway with routes"],
+)
+def test_the_collector_accepts_every_combination(
+    tier: Tier, more: tuple[str, ...], environment: Environment, folder: Path
+) -> None:
+    said = validate(tier, environment, *more, variables=VARIABLES)
+
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("yaml:processors::tail_sampling::wait: 3s", "has invalid keys: wait"),
+        ("yaml:exporters::otlp_http/sentry::sending_queue::queue_size: -1", "must be positive"),
+        ("yaml:service::pipelines::traces/in::processors: [redact]", '"redact" which is not'),
+        (
+            "yaml:processors::transform/sampling::trace_statements: ['set(span.nam, \"x\")']",
+            "span.nam",
+        ),
+    ],
+)
+def test_a_wrong_setting_gets_the_collectors_own_error(
+    wrong: str, complaint: str, folder: Path
+) -> None:
+    said = validate("gateway", "production", "--config", wrong, variables=VARIABLES)
+
+    assert said.returncode != 0
+    assert complaint in said.stderr
+
+
+def test_without_the_privacy_file_no_gateway_starts(folder: Path) -> None:
+    copied = folder / "config"
+    copied.mkdir()
+    for file in ("gateway.yaml", "gateway.production.yaml", "run"):
+        shutil.copy(CONFIG / file, copied)
+    (copied / "privacy.yaml").write_text("processors: {}\n")
+    said = validate("gateway", "production", config=copied, variables=VARIABLES)
+
+    assert said.returncode != 0
+    assert "which is not configured" in said.stderr
+
+
+def test_the_privacy_file_says_what_the_library_says() -> None:
+    assert collector_privacy.FILE.read_text() == collector_privacy.text()
+
+
+@pytest.fixture(scope="module")
+def blocked() -> Callable[[str], bool]:
+    """Whether the gateway masks the value of an attribute of this name."""
+    told: dict[str, Any] = yaml.safe_load(collector_privacy.FILE.read_text().replace("$$", "$"))
+    redaction = told["processors"]["redaction"]
+    ignored = [re.compile(pattern).search for pattern in redaction["ignored_key_patterns"]]
+    denied = [re.compile(pattern).search for pattern in redaction["blocked_key_patterns"]]
+
+    def is_blocked(name: str) -> bool:
+        is_ignored = name in redaction["ignored_keys"] or any(one(name) for one in ignored)
+        return not is_ignored and any(one(name) for one in denied)
+
+    return is_blocked
+
+
+def test_every_name_the_library_holds_back_is_held_back_by_the_gateway(
+    blocked: Callable[[str], bool],
+) -> None:
+    runs = ["_".join(run) for run in keys.DENIED_RUNS]
+    names = chain.from_iterable(
+        (word, f"my.{word}", f"X-{word.upper()}", f"old{word.capitalize()}", f"{word}.1")
+        for word in (*keys.DENIED_ANYWHERE, *keys.DENIED_WORDS, *runs)
+    )
+    content = [f"{root}some.{word}" for root in keys.DIALECT_ROOTS for word in keys.CONTENT_WORDS]
+    content += [*keys.CONTENT_NAMES, *(f"{prefix}0" for prefix in keys.CONTENT_PREFIXES)]
+
+    withheld = [name for name in [*names, *content] if keys.treatment(name).value != "keep"]
+    assert len(withheld) > 500
+    assert [name for name in withheld if not blocked(name)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http.route", "db.system.name", "user.id", "session.id", "gen_ai.usage.input_tokens",
+        "service.name", "className", "gen_ai.request.model", "governance.violation.severity",
+        "multi_agent.consensus.achieved", "tenant.id", "spanbridge.keep", "author",
+    ],
+)  # fmt: skip
+def test_a_name_that_is_no_secret_passes(name: str, blocked: Callable[[str], bool]) -> None:
+    assert keys.treatment(name).value == "keep"
+    assert not blocked(name)
