@@ -1,0 +1,244 @@
+"""What a gateway lets through, and where to; and traces through it beside issues to Sentry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import time_ns
+
+import httpx
+import msgspec
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from spanbridge.testing import Receiver
+from tests.peers.collector import (
+    CONFIG,
+    Collector,
+    collector_program,
+    sentry_variables,
+    tiers,
+)
+from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.support.program import run_program, wait_until
+from tests.support.secrets import leaked, one_of_each
+
+ARRIVAL_S = 30.0
+SECRET_NAMES = (
+    "db.password",
+    "X-Auth-Token",
+    "user.email",
+    "gen_ai.input.messages",
+    "clientSecret",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _the_collector_is_built() -> None:
+    try:
+        collector_program()
+    except PeerUnavailable as reason:
+        skip_or_fail("The OpenTelemetry Collector", reason)
+
+
+@pytest.fixture
+def sentry() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def attribute(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def nested(key: str, inner: str, value: str) -> KeyValue:
+    values = KeyValueList(values=[attribute(inner, value)])
+    return KeyValue(key=key, value=AnyValue(kvlist_value=values))
+
+
+def full_of_secrets() -> ExportTraceServiceRequest:
+    """What a program without spanbridge might send."""
+    now = time_ns()
+    span = Span(
+        trace_id=bytes.fromhex("0af7651916cd43dd8448eb211c80319c"),
+        span_id=bytes.fromhex("b7ad6b7169203331"),
+        name=one_of_each("name"),
+        start_time_unix_nano=now - 1_000_000,
+        end_time_unix_nano=now,
+        attributes=[
+            attribute("note", one_of_each("attribute")),
+            *(attribute(name, "0pen-sesame") for name in SECRET_NAMES),
+            nested("payload", "password", "0pen-sesame"),
+            nested("card", "number", one_of_each("nested")),
+        ],
+    )
+    span.status.message = one_of_each("status")
+    span.events.add(
+        name=one_of_each("event"),
+        time_unix_nano=now,
+        attributes=[
+            attribute("exception.message", one_of_each("event_attribute")),
+            attribute("exception.stacktrace", 'File "a.py"\n  login(password="0pen-sesame")'),
+        ],
+    )
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.extend(
+        [attribute("service.name", "shop"), attribute("deployed.by", one_of_each("resource"))]
+    )
+    scope_spans = resource_spans.scope_spans.add()
+    scope_spans.scope.attributes.append(attribute("from", one_of_each("scope")))
+    scope_spans.spans.append(span)
+    return request
+
+
+def send(to: Collector, request: ExportTraceServiceRequest) -> None:
+    answer = httpx.post(
+        f"http://127.0.0.1:{to.http}/v1/traces",
+        content=request.SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+    )
+    assert answer.status_code == 200
+
+
+def test_no_secret_passes_a_gateway_in_any_field(tmp_path: Path, sentry: Receiver) -> None:
+    assert len(leaked(full_of_secrets().SerializeToString())) > 15
+
+    quickly = "yaml:connectors::span_metrics::metrics_flush_interval: 200ms"
+    with tiers(tmp_path, [sentry], quickly) as (agent, [gateway]):
+        send(agent, full_of_secrets())
+        [span] = sentry.wait_for(lambda one: one.spans, ARRIVAL_S)
+        wait_until(lambda: "traces_span_metrics_calls_total" in gateway.page(), ARRIVAL_S)
+        page = gateway.page()
+
+    sent = msgspec.json.encode(span) + page.encode()
+    assert leaked(sent) == set()
+    assert b"0pen-sesame" not in sent
+    for field in ("name", "attribute", "nested", "status", "event", "resource", "scope"):
+        assert f"4rr1ves.{field}".encode() in sent
+    assert {span.attributes[name] for name in SECRET_NAMES} == {"****"}
+
+
+TENANTS = """
+import spanbridge
+from opentelemetry import trace
+spanbridge.configure()
+tracer = trace.get_tracer("shop")
+for tenant in ("acme", "globex", None):
+    with tracer.start_as_current_span(f"for {tenant}") as span:
+        if tenant:
+            span.set_attribute("tenant.id", tenant)
+spanbridge.shutdown(timeout_s=30)
+"""
+
+
+def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: Receiver) -> None:
+    with ExitStack() as stack:
+        staging, tenant, vendor = (stack.enter_context(Receiver()) for _ in range(3))
+        [agent, _] = stack.enter_context(
+            tiers(
+                tmp_path,
+                [sentry],
+                str(CONFIG / "gateway.routes.yaml"),
+                variables={
+                    **sentry_variables(staging, "STAGING"),
+                    **sentry_variables(tenant, "TENANT"),
+                    "COLLECTOR_TENANT": "acme",
+                    "COLLECTOR_VENDOR_URL": vendor.otlp_endpoint,
+                    "COLLECTOR_VENDOR_AUTHORIZATION": "Bearer of-the-vendor",
+                },
+            )
+        )
+        for environment in ("production", "staging"):
+            run_program(
+                TENANTS,
+                OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{agent.http}",
+                SPANBRIDGE_DESTINATIONS="otlp",
+                ENVIRONMENT=environment,
+            )
+        vendor.wait_for(lambda one: len(one.spans) == 6, ARRIVAL_S)
+
+        def came(receiver: Receiver) -> Counter[tuple[str, object]]:
+            return Counter(
+                (span.name, span.resource.attributes["deployment.environment.name"])
+                for span in receiver.spans
+            )
+
+        names = [f"for {one}" for one in ("acme", "globex", None)]
+        wanted = {
+            "sentry": {("for globex", "production"), ("for None", "production")},
+            "tenant": {("for acme", "production")},
+            "staging": {(name, "staging") for name in names},
+        }
+        routes = {"sentry": sentry, "tenant": tenant, "staging": staging}
+        wait_until(
+            lambda: all(len(routes[name].spans) >= len(wanted[name]) for name in routes), ARRIVAL_S
+        )
+        assert {name: came(routes[name]) for name in routes} == {
+            name: Counter(dict.fromkeys(spans, 1)) for name, spans in wanted.items()
+        }
+        assert sentry.violations == staging.violations == tenant.violations == []
+
+
+FAILING = """
+import spanbridge
+from opentelemetry import trace
+spanbridge.configure()
+tracer = trace.get_tracer("shop")
+for number in range(5):
+    try:
+        with tracer.start_as_current_span("order"):
+            with tracer.start_as_current_span("pay"):
+                raise ValueError(f"no money for {number}")
+    except ValueError:
+        pass
+spanbridge.shutdown(timeout_s=30)
+tell_status()
+"""
+
+
+def test_issues_go_straight_to_sentry_and_traces_through_the_tiers_under_the_same_ids(
+    tmp_path: Path, sentry: Receiver
+) -> None:
+    with ExitStack() as stack:
+        traces = stack.enter_context(Receiver())
+        agent, _ = stack.enter_context(
+            tiers(
+                tmp_path,
+                [traces],
+                environment="staging",
+                variables={
+                    "COLLECTOR_DECISION_WAIT": "1s",
+                    "COLLECTOR_SAMPLE_PERCENTAGE": "0",
+                },
+            )
+        )
+        shop = run_program(
+            FAILING,
+            SENTRY_DSN=sentry.dsn,
+            SPANBRIDGE_SENTRY_MODE="errors",
+            SPANBRIDGE_DESTINATIONS="sentry,otlp",
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{agent.http}",
+        )
+        assert shop.status.destinations["otlp"].ledger.outcomes["span"] == {"delivered": 10}
+        traces.wait_for(lambda one: len(one.spans) == 10, ARRIVAL_S)
+        spans = traces.spans
+
+    told = [
+        (issue.payload["contexts"]["trace"], issue.payload["event_id"]) for issue in sentry.issues
+    ]
+    issues = {(context["trace_id"], context["span_id"]): event_id for context, event_id in told}
+    assert len(issues) == 5
+    assert sentry.transactions == []
+    assert sentry.spans == []
+    failed = {
+        (span.trace_id, span.span_id): span.attributes["sentry.event_id"]
+        for span in spans
+        if span.name == "pay"
+    }
+    assert failed == issues
+    assert sentry.violations == []
