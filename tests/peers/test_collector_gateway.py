@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +13,7 @@ from time import time_ns
 import httpx
 import msgspec
 import pytest
+import trustme
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -20,6 +23,7 @@ from tests.peers.collector import (
     CONFIG,
     Collector,
     collector_program,
+    running_tier,
     sentry_variables,
     tiers,
 )
@@ -182,6 +186,58 @@ def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: R
             name: Counter(dict.fromkeys(spans, 1)) for name, spans in wanted.items()
         }
         assert sentry.violations == staging.violations == tenant.violations == []
+
+
+def first_byte(port: int, context: ssl.SSLContext) -> bytes:
+    """What a gateway says first to somebody with, or without, a certificate."""
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), ARRIVAL_S) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
+    ):
+        return encrypted.recv(1)
+
+
+def test_in_production_agent_and_gateway_show_a_certificate_to_each_other(
+    tmp_path: Path, sentry: Receiver
+) -> None:
+    ours, others = trustme.CA(), trustme.CA()
+    ours.cert_pem.write_to_path(tmp_path / "ca.pem")
+    own = ours.issue_cert("127.0.0.1")
+    own.private_key_pem.write_to_path(tmp_path / "own.key")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "own.pem")
+    variables = {
+        "COLLECTOR_TLS_CA": str(tmp_path / "ca.pem"),
+        "COLLECTOR_TLS_CERT": str(tmp_path / "own.pem"),
+        "COLLECTOR_TLS_KEY": str(tmp_path / "own.key"),
+        "COLLECTOR_SAMPLE_PERCENTAGE": "100",
+        "COLLECTOR_DECISION_WAIT": "1s",
+        "COLLECTOR_GATEWAY_HOST": "127.0.0.1",
+    }
+    with ExitStack() as stack:
+        gateway = stack.enter_context(
+            running_tier(
+                "gateway", "production", tmp_path / "gateway",
+                **sentry_variables(sentry), **variables,
+            )
+        )  # fmt: skip
+        agent = stack.enter_context(
+            running_tier(
+                "agent", "production", tmp_path / "agent",
+                COLLECTOR_GATEWAY_PORT=str(gateway.grpc), **variables,
+            )
+        )  # fmt: skip
+        send(agent, full_of_secrets())
+        sentry.wait_for(lambda one: one.spans, ARRIVAL_S)
+
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        with pytest.raises(ssl.SSLError, match="certificate required"):
+            first_byte(gateway.grpc, context)
+        others.issue_cert("127.0.0.1").configure_cert(context)
+        with pytest.raises(ssl.SSLError, match=r"unknown ca|bad certificate"):
+            first_byte(gateway.grpc, context)
+        own.configure_cert(context)
+        assert first_byte(gateway.grpc, context) != b""
 
 
 FAILING = """
