@@ -16,7 +16,7 @@ import httpx
 
 from spanbridge.receiver.server import PUBLIC_KEY
 from spanbridge.testing import Receiver
-from tests.peers.environments import PeerUnavailable
+from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.support.program import REPOSITORY, free_port, wait_until
 
 Tier: TypeAlias = Literal["agent", "gateway"]
@@ -45,10 +45,17 @@ def collector_program() -> str:
 def launch(
     tier: Tier, environment: Environment, *arguments: str, config: Path = CONFIG
 ) -> tuple[list[str], dict[str, str]]:
-    """The command of a tier, and the variables that every command needs."""
+    """The command of a tier, and the variables that every command needs.
+
+    Whoever asks is skipped, or fails where it must run, if there is no Collector.
+    """
+    try:
+        program = collector_program()
+    except PeerUnavailable as reason:
+        skip_or_fail("The OpenTelemetry Collector", reason)
     kept = {k: v for k, v in os.environ.items() if not k.startswith("COLLECTOR_")}
     command = [str(config / "run"), tier, environment, *arguments]
-    return command, {**kept, "COLLECTOR": collector_program()}
+    return command, {**kept, "COLLECTOR": program}
 
 
 def validate(

@@ -14,8 +14,7 @@ import yaml
 
 from spanbridge.privacy import keys
 from tests.peers import collector_privacy
-from tests.peers.collector import CONFIG, Environment, Tier, collector_program, validate
-from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.peers.collector import CONFIG, Environment, Tier, validate
 
 ENVIRONMENTS: tuple[Environment, ...] = ("development", "staging", "production")
 VARIABLES = {
@@ -33,15 +32,6 @@ VARIABLES = {
 ROUTES = ("--config", str(CONFIG / "gateway.routes.yaml"))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    try:
-        collector_program()
-    except PeerUnavailable as reason:
-        skip_or_fail("The OpenTelemetry Collector", reason)
-    return tmp_path
-
-
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize(
     ("tier", "more"),
@@ -49,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     ids=["agent", "gateway", "gateway with routes"],
 )
 def test_the_collector_accepts_every_combination(
-    tier: Tier, more: tuple[str, ...], environment: Environment, folder: Path
+    tier: Tier, more: tuple[str, ...], environment: Environment
 ) -> None:
     said = validate(tier, environment, *more, variables=VARIABLES)
 
@@ -68,17 +58,15 @@ def test_the_collector_accepts_every_combination(
         ),
     ],
 )
-def test_a_wrong_setting_gets_the_collectors_own_error(
-    wrong: str, complaint: str, folder: Path
-) -> None:
+def test_a_wrong_setting_gets_the_collectors_own_error(wrong: str, complaint: str) -> None:
     said = validate("gateway", "production", "--config", wrong, variables=VARIABLES)
 
     assert said.returncode != 0
     assert complaint in said.stderr
 
 
-def test_without_the_privacy_file_no_gateway_starts(folder: Path) -> None:
-    copied = folder / "config"
+def test_without_the_privacy_file_no_gateway_starts(tmp_path: Path) -> None:
+    copied = tmp_path / "config"
     copied.mkdir()
     for file in ("gateway.yaml", "gateway.production.yaml", "run"):
         shutil.copy(CONFIG / file, copied)

@@ -22,12 +22,10 @@ from spanbridge.testing import Receiver
 from tests.peers.collector import (
     CONFIG,
     Collector,
-    collector_program,
     running_tier,
     sentry_variables,
     tiers,
 )
-from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.support.program import run_program, wait_until
 from tests.support.secrets import leaked, one_of_each
 
@@ -39,14 +37,6 @@ SECRET_NAMES = (
     "gen_ai.input.messages",
     "clientSecret",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _the_collector_is_built() -> None:
-    try:
-        collector_program()
-    except PeerUnavailable as reason:
-        skip_or_fail("The OpenTelemetry Collector", reason)
 
 
 @pytest.fixture
@@ -125,6 +115,40 @@ def test_no_secret_passes_a_gateway_in_any_field(tmp_path: Path, sentry: Receive
     for field in ("name", "attribute", "nested", "status", "event", "resource", "scope"):
         assert f"4rr1ves.{field}".encode() in sent
     assert {span.attributes[name] for name in SECRET_NAMES} == {"****"}
+
+
+ORDINARY = {
+    "trace": "0af7651916cd43dd8448eb211c80319c",
+    "uuid": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "release": "shop@1.0.dev3",
+    "time": "2026-11-29T20:19:50.123Z",
+    "path": "/srv/app/shop/orders.py",
+    "query": "SELECT * FROM orders WHERE id = ? AND state = ?",
+    "address": "https://shop.example/orders/7?page=2&sort=price",
+    "host": "10.1.2.3:5432",
+    "sentence": "The order 4711 of 2026-11-29 took 12.5 s, and 3 of 4 agents agreed.",
+    "gen_ai.usage.input_tokens": "1200",
+    "session.id": "b7ad6b7169203331",
+    "governance.rule": "no-secrets-in-logs",
+}
+"""What identifies nobody and opens nothing."""
+
+
+def test_what_is_no_secret_passes_as_it_is(tmp_path: Path, sentry: Receiver) -> None:
+    request = full_of_secrets()
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.name = "POST /orders/{id}"
+    span.status.message = ORDINARY["sentence"]
+    del span.attributes[:]
+    span.attributes.extend(attribute(name, value) for name, value in ORDINARY.items())
+    span.attributes.append(KeyValue(key="at", value=AnyValue(int_value=1795985353620912940)))
+
+    with tiers(tmp_path, [sentry]) as (agent, _):
+        send(agent, request)
+        [came] = sentry.wait_for(lambda one: one.spans, ARRIVAL_S)
+
+    assert came.attributes == {**ORDINARY, "at": 1795985353620912940}
+    assert (came.name, came.status_message) == ("POST /orders/{id}", ORDINARY["sentence"])
 
 
 TENANTS = """

@@ -11,13 +11,11 @@ from pathlib import Path
 from time import time_ns
 
 import msgspec
-import pytest
 
 from spanbridge import Status
 from spanbridge.receiver import StoredSpan
 from spanbridge.testing import Receiver
-from tests.peers.collector import Collector, collector_program, tiers
-from tests.peers.environments import PeerUnavailable, skip_or_fail
+from tests.peers.collector import Collector, tiers
 from tests.support.program import TELL_STATUS, clean_environment, wait_until
 
 ARRIVAL_S = 45.0
@@ -42,14 +40,6 @@ spanbridge.shutdown(timeout_s=60)
 tell_status()
 """
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _the_collector_is_built() -> None:
-    try:
-        collector_program()
-    except PeerUnavailable as reason:
-        skip_or_fail("The OpenTelemetry Collector", reason)
 
 
 class Stream:
@@ -209,3 +199,30 @@ def test_a_gateway_that_decides_loses_with_its_life_what_was_undecided_and_no_mo
         lost = {span_id for span_id, start_ns in made.items() if start_ns in window}
         wait_until(lambda: missing() <= lost, ARRIVAL_S)
         assert 0 < len(missing()) < len(lost) / 2
+
+
+def test_a_gateway_that_is_stopped_decides_on_what_it_has_and_loses_nothing(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        receiver = stack.enter_context(Receiver())
+        agent, [gateway] = stack.enter_context(
+            tiers(
+                tmp_path,
+                [receiver],
+                environment="staging",
+                variables={
+                    "COLLECTOR_SAMPLE_PERCENTAGE": "100",
+                    "COLLECTOR_DECISION_WAIT": "1h",
+                },
+            )
+        )
+        application = stack.enter_context(stream(agent, tmp_path))
+        taken = "otelcol_receiver_accepted_spans"
+        wait_until(lambda: gateway.own_metric(taken) > 300, ARRIVAL_S)
+        made = application.end()
+        wait_until(lambda: gateway.own_metric(taken) == len(made), ARRIVAL_S)
+        assert receiver.spans == []
+
+        gateway.stop()
+        gateway.start()
+
+        everything_arrives(made, [receiver])

@@ -13,11 +13,9 @@ import pytest
 from spanbridge.testing import Receiver
 from tests.peers.collector import (
     Collector,
-    collector_program,
     tiers,
     total,
 )
-from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.support.program import run_program, wait_until
 
 ARRIVAL_S = 30.0
@@ -67,14 +65,6 @@ spanbridge.shutdown(timeout_s=30)
 tell_status()
 """
 PROMISED = ("failed", "slow", "violation", "security", "quorum", "wanted")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _the_collector_is_built() -> None:
-    try:
-        collector_program()
-    except PeerUnavailable as reason:
-        skip_or_fail("The OpenTelemetry Collector", reason)
 
 
 @pytest.fixture
