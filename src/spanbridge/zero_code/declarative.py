@@ -6,7 +6,7 @@ They stand below ``distribution: spanbridge:``, and below exporters named ``sent
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from spanbridge.errors import ConfigurationError
@@ -29,11 +29,12 @@ def set_up_by_file() -> None:
         ConfigurationError: The file cannot be used, so it is unknown what may leave.
     """
     content = _read()
+    elsewhere = _elsewhere(content)
     if content.disabled:
+        begin(elsewhere)
         return
     from opentelemetry.configuration import configure_sdk
 
-    elsewhere = _elsewhere(content)
     TELEMETRY.elsewhere = elsewhere  # a resource detector of ours may ask
     try:
         configure_sdk(content)
@@ -53,13 +54,19 @@ def beside_configuration_file() -> Elsewhere:
 
 def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
     # In the file nothing is said by OpenTelemetry's variables: what spans leave by is written out.
+    return Elsewhere(exporters="", sends_otlp=True, declared=tuple(_declared(content)))
+
+
+def _declared(content: OpenTelemetryConfiguration) -> Iterator[Table]:
+    file = os.environ[CONFIG_FILE]
+    if content.disabled:
+        yield Table({"disabled": True}, origin=file)
     ours = (content.distribution or {}).get(_OURS)
     if ours is None:
-        return Elsewhere(exporters="", sends_otlp=True)
+        return
     if not isinstance(ours, Mapping):
         raise _unusable("distribution.spanbridge is not a table", "Write key: value lines.")
-    table = Table(ours, origin=f"distribution.{_OURS} of {os.environ[CONFIG_FILE]}")
-    return Elsewhere(exporters="", sends_otlp=True, declared=(table,))
+    yield Table(ours, origin=f"distribution.{_OURS} of {file}")
 
 
 def _read() -> OpenTelemetryConfiguration:

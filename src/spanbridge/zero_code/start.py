@@ -69,9 +69,17 @@ def start() -> None:
     # What was installed once and has been shut down stays so.
     if TELEMETRY.is_configured or TELEMETRY.is_installed or not concerns_us() or not claim():
         return
-    begin(
-        beside_another() if is_set_up() else Elsewhere(exporters=ExporterNames.of(os.environ).ours)
-    )
+    begin(beside_another() if _is_decided_elsewhere() else _by_variables())
+
+
+def _is_decided_elsewhere() -> bool:
+    # A configuration file counts where it sets no tracer provider too, or where nobody acts on it:
+    # it may say that nothing is to be sent, or what must not leave.
+    return is_set_up() or bool(os.environ.get(CONFIG_FILE))
+
+
+def _by_variables() -> Elsewhere:
+    return Elsewhere(exporters=ExporterNames.of(os.environ).ours)
 
 
 def beside_another() -> Elsewhere:
