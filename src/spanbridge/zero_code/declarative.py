@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanbridge.errors import ConfigurationError
@@ -40,7 +41,7 @@ def set_up_by_file() -> None:
         configure_sdk(content)
     except Exception as error:
         raise _unusable(str(error), "Correct it there.") from error
-    begin(Elsewhere(exporters=elsewhere.exporters, sends_otlp=elsewhere.sends_otlp))
+    begin(replace(elsewhere, declared=()))
 
 
 def beside_configuration_file() -> Elsewhere:
@@ -53,8 +54,9 @@ def beside_configuration_file() -> Elsewhere:
 
 
 def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
-    # In the file nothing is said by OpenTelemetry's variables: what spans leave by is written out.
-    return Elsewhere(exporters="", sends_otlp=True, declared=tuple(_declared(content)))
+    # Beside the file OpenTelemetry's variables say nothing: what leaves by whom is written out.
+    declared = tuple(_declared(content))
+    return Elsewhere(exporters="", metrics_exporters="", sends_otlp=True, declared=declared)
 
 
 def _declared(content: OpenTelemetryConfiguration) -> Iterator[Table]:

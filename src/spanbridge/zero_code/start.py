@@ -93,7 +93,9 @@ def beside_another() -> Elsewhere:
 
         return beside_configuration_file()
     names = ExporterNames.beside_another_set_up(os.environ)
-    return Elsewhere(exporters=names.ours, sends_otlp=names.sends_otlp)
+    return Elsewhere(
+        exporters=names.ours, metrics_exporters=names.our_metrics, sends_otlp=names.sends_otlp
+    )
 
 
 def while_set_up() -> Elsewhere:
