@@ -12,6 +12,7 @@ from spanbridge.settings.reading import Unusable
 from spanbridge.settings.secret_file import read_regular_file
 
 LARGEST_FILE_BYTES: Final = 256 * 1024
+SUFFIXES: Final = (".toml", ".yaml", ".yml")
 
 
 class SettingsFile(NamedTuple):
@@ -28,7 +29,7 @@ def read_settings_file(path: str) -> SettingsFile:
         Unusable: It cannot be read, is of an unknown format, or is malformed.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".toml", ".yaml", ".yml"):
+    if suffix not in SUFFIXES:
         raise Unusable("its format is unknown", "Use a .toml, .yaml or .yml file.")
     content = read_regular_file(path, LARGEST_FILE_BYTES)
     try:
