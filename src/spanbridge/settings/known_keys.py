@@ -11,10 +11,10 @@ from spanbridge.settings.choosing import DESTINATIONS, Chosen, is_name, kind_of,
 from spanbridge.settings.declaration import PREFIX, Option, options_of
 from spanbridge.settings.doubt import is_doubtful
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.masking import mask_whole, plain, show
+from spanbridge.settings.masking import Shown, mask_whole, plain, show
 from spanbridge.settings.options import KIND, KINDS, destination_options
 from spanbridge.settings.other_tools import SENTRY, near_misses
-from spanbridge.settings.reading import closest
+from spanbridge.settings.reading import closest, form_of
 from spanbridge.settings.sources import (
     Path,
     Sources,
@@ -222,13 +222,11 @@ def _first_homes(label: Callable[[str, str], str]) -> dict[str, tuple[str, Optio
 def _note(
     label: str, value: object, meant: _Meant, findings: Findings, *, is_ours: bool = True
 ) -> None:
-    # Nobody knows what an unknown setting holds, so its value is shown only if it is likely to
-    # be that of a setting that may be shown.
     option = meant.option
-    shown = option.mask(value) if option is not None else mask_whole(value)
     is_privacy = (option is not None and option.is_privacy) or is_doubtful(value)
     findings.note(
-        ConfigurationError(label, shown, "there is no such setting", meant.fix),
+        # Nobody knows what an unknown setting holds.
+        ConfigurationError(label, mask_whole(value), "there is no such setting", meant.fix),
         is_privacy=is_ours and is_privacy,
         is_certain=is_ours,
     )
@@ -237,6 +235,6 @@ def _note(
 def _note_no_table(table: Table, path: Path, value: object, findings: Findings) -> None:
     problem, fix = "it is not a table", "Write key = value lines under it."
     findings.note(
-        ConfigurationError(table.label(path), show(value), problem, fix),
+        ConfigurationError(table.label(path), Shown(form_of(value)), problem, fix),
         is_privacy=is_doubtful(value),
     )

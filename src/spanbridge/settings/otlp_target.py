@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from spanbridge.settings.address import is_loopback
-from spanbridge.settings.masking import Secret, plain
+from spanbridge.settings.masking import Secret, plain, url_without_secrets
 
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 
@@ -46,7 +46,7 @@ class OtlpTarget:
     @property
     def shown(self) -> str:
         """The address as a log line may show it."""
-        return self.authority if self.is_grpc else self.endpoint
+        return self.authority if self.is_grpc else plain(url_without_secrets(self.endpoint))
 
     @property
     def is_local(self) -> bool:
