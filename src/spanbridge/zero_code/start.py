@@ -16,6 +16,7 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import GUARD
 from spanbridge.settings.elsewhere import Elsewhere
 from spanbridge.settings.options import destination_options
+from spanbridge.settings.privacy_functions import importing_later
 from spanbridge.settings.sources import Table
 from spanbridge.telemetry import TELEMETRY, configure
 from spanbridge.zero_code.concern import CONFIG_FILE, concerns_us
@@ -33,13 +34,15 @@ _LOADER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 def harmless(function: Callable[P, None]) -> Callable[P, None]:
     """Let nothing that ``function`` raises reach OpenTelemetry's loader, which would give up.
 
-    What ``on_config_error`` is does not matter here: nobody could see it raised.
+    What ``on_config_error`` is does not matter here: nobody could see it raised. Nor is anything of
+    the application's imported: not all that is to see that happen is there yet.
     """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            function(*args, **kwargs)
+            with importing_later():
+                function(*args, **kwargs)
         except ConfigurationError as problem:
             logger.error("spanbridge: not started: %s", problem)
         except Exception as error:
