@@ -56,10 +56,15 @@ def redaction_of(raw: object) -> Redaction:
         pairs = [_pair(part) for part in names_or_none_of(raw)]
     if nameless := next((what for what, _ in pairs if not _PATTERN.fullmatch(what)), None):
         raise Unusable(f"{show(nameless)} names nothing", "Write email=hash,tenant.id=hash.")
-    for what, _ in pairs:
+    actions: dict[str, Action] = {}
+    for what, action in pairs:
         if (kind := _misspelt_kind(what)) is not None:
             raise Unusable(f"{show(what)} is no detector", f"Did you mean {kind!r}?")
-    return tuple((what, _ACTION.convert(action)) for what, action in pairs)
+        name = what.lower() if what.lower() in KINDS else what
+        if name in actions:
+            raise Unusable(f"{show(name)} is named twice", "Say one action for it.")
+        actions[name] = _ACTION.convert(action)
+    return tuple(actions.items())
 
 
 def _misspelt_kind(what: str) -> str | None:
