@@ -58,12 +58,16 @@ def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings
 
 
 def _check_environments(table: Table, sources: Sources, findings: Findings) -> None:
-    environments = table.content.get(_ENVIRONMENTS, {})
+    environments = table.content.get(_ENVIRONMENTS)
+    if environments is None:
+        return
     if not isinstance(environments, Mapping):
         _note_no_table(table, (_ENVIRONMENTS,), environments, findings)
         return
     for name, content in environments.items():
         section = table.environment(name)
+        if content is None:  # YAML's form of an empty table
+            continue
         if section is None:
             _note_no_table(table, (_ENVIRONMENTS, str(name)), content, findings)
         elif not isinstance(name, str):  # YAML reads 1 and on as something else
@@ -107,7 +111,7 @@ def _misplaced(
 def _check_destination(
     table: Table, path: Path, content: object, sources: Sources, findings: Findings
 ) -> None:
-    content = {} if content is None else content  # YAML's form of an empty table
+    content = {} if content is None else content
     if not isinstance(content, Mapping):
         _note_no_table(table, path, content, findings)
         return

@@ -101,7 +101,17 @@ def text_of(raw: object) -> str:
         raise Unusable("it is empty", "Give a value, or leave the setting out.")
     if "\x00" in text:
         raise Unusable("it contains a NUL character", "Remove it.")
+    if not _is_encodable(text):
+        raise Unusable("it contains half of a character", "Remove it.")
     return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")  # as variables hold bytes that are no text
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 TEXT: Final = Reader("text", text_of)

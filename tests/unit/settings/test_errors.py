@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spanbridge.settings import load
+
 if TYPE_CHECKING:
     from tests.unit.settings.conftest import Refuse, WriteFile
 
@@ -508,6 +510,37 @@ def test_a_file_that_may_not_be_written_is_refused(
     assert refuse(environ={"SPANBRIDGE_DESTINATIONS": "file"}) == (
         "SPANBRIDGE_FILE_PATH is 'telemetry.jsonl': this process may not write there. "
         "Change its permissions, or choose another path."
+    )
+
+
+def test_a_working_directory_that_is_gone_is_one_line(
+    refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+    assert refuse({"destinations": "file"}) == (
+        "SPANBRIDGE_FILE_PATH is 'telemetry.jsonl': it is no usable path. Choose another."
+    )
+
+
+@pytest.mark.parametrize("key", ["release", "environment", "service_name"])
+def test_half_of_a_character_is_refused(refuse: Refuse, key: str) -> None:
+    assert refuse({key: "a\ud800"}) == (
+        f"configure({key}=...) is 'a\\ud800': it contains half of a character. Remove it."
+    )
+
+
+def test_bytes_of_a_variable_that_are_no_text_are_taken() -> None:
+    assert load({}, {"SENTRY_RELEASE": "a\udcffb"}).release == "a\udcffb"
+
+
+def test_a_set_is_no_list(refuse: Refuse) -> None:
+    assert refuse({"deny_keys": {"pin"}}) == (
+        "configure(deny_keys=...) is {'pin'}: it is a set, not a list. "
+        "Give a list, or one comma list."
     )
 
 
