@@ -270,8 +270,12 @@ def test_a_file_without_a_tracer_provider_says_what_must_not_leave(
 def test_the_package_that_reads_the_file_is_named_where_it_is_missing(tmp_path: Path) -> None:
     file = tmp_path / "otel.yaml"
     file.write_text(SETTINGS_ONLY)
-    done = run_launched("print('still here')", OTEL_CONFIG_FILE=str(file))
+    done = run_launched(
+        "import spanbridge; print('sends:', *spanbridge.configure().status().destinations)",
+        OTEL_CONFIG_FILE=str(file),
+        SENTRY_DSN="http://key@127.0.0.1:9/1",
+    )
 
-    assert (done.exit_code, done.stdout) == (0, "still here\n")
+    assert (done.exit_code, done.stdout) == (0, "sends:\n")
     [line] = done.log_lines
     assert "pip install 'opentelemetry-sdk[file-configuration]'" in line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,8 +30,9 @@ def set_up_by_file() -> None:
     Raises:
         ConfigurationError: The file cannot be used, so it is unknown what may leave.
     """
-    content = _read()
-    elsewhere = _elsewhere(content)
+    with _or_nothing_leaves():
+        content = _read()
+        elsewhere = _elsewhere(content)
     if content.disabled:
         begin(elsewhere)
         return
@@ -50,7 +52,22 @@ def beside_configuration_file() -> Elsewhere:
     Raises:
         ConfigurationError: The file cannot be used.
     """
-    return _elsewhere(_read())
+    with _or_nothing_leaves():
+        return _elsewhere(_read())
+
+
+@contextmanager
+def _or_nothing_leaves() -> Iterator[None]:
+    """If the file cannot be used, let no later ``configure()`` of the program send either."""
+    try:
+        yield
+    except ConfigurationError:
+        TELEMETRY.elsewhere = Elsewhere(declared=(_switched_off(),))
+        raise
+
+
+def _switched_off() -> Table:
+    return Table({"disabled": True}, origin=os.environ[CONFIG_FILE])
 
 
 def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
@@ -60,15 +77,14 @@ def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
 
 
 def _declared(content: OpenTelemetryConfiguration) -> Iterator[Table]:
-    file = os.environ[CONFIG_FILE]
     if content.disabled:
-        yield Table({"disabled": True}, origin=file)
+        yield _switched_off()
     ours = (content.distribution or {}).get(_OURS)
     if ours is None:
         return
     if not isinstance(ours, Mapping):
         raise _unusable("distribution.spanbridge is not a table", "Write key: value lines.")
-    yield Table(ours, origin=f"distribution.{_OURS} of {file}")
+    yield Table(ours, origin=f"distribution.{_OURS} of {os.environ[CONFIG_FILE]}")
 
 
 def _read() -> OpenTelemetryConfiguration:
