@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -52,7 +52,7 @@ class _Link(msgspec.Struct):
 
 
 class _Span(msgspec.Struct):
-    trace_id: str
+    trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
     span_id: str
     parent_span_id: str | None
     name: str

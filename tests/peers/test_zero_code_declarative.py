@@ -193,11 +193,66 @@ def test_what_is_wrong_is_named_by_its_key(
         assert ours == []
 
 
+SENTRY_ALONE = """
+import spanbridge
+from opentelemetry import trace
+with trace.get_tracer("work").start_as_current_span("root", attributes={"pin": "1234"}):
+    pass
+print(*spanbridge.configure().status().destinations)
+"""
+WHOEVER_SETS_UP = pytest.mark.parametrize("configurator", ["configurator", "spanbridge", "nobody"])
+
+
+@WHOEVER_SETS_UP
+def test_a_file_that_switches_the_sdk_off_switches_us_off(
+    receiver: Receiver, beside: str, file: Path, configurator: str
+) -> None:
+    file.write_text('file_format: "1.1"\ndisabled: true\n')
+    done = run_launched(
+        SENTRY_ALONE,
+        python=beside,
+        OTEL_CONFIG_FILE=str(file),
+        OTEL_PYTHON_CONFIGURATOR=configurator,
+        OTEL_PYTHON_DISTRO="distro",
+        OTEL_TRACES_EXPORTER="sentry",
+        SENTRY_DSN=receiver.dsn,
+    )
+
+    assert (done.exit_code, done.stdout) == (0, "\n")
+    assert "spanbridge:" not in done.stderr
+    assert receiver.items() == []
+
+
+@WHOEVER_SETS_UP
+def test_a_file_without_a_tracer_provider_says_what_must_not_leave(
+    receiver: Receiver, beside: str, file: Path, configurator: str
+) -> None:
+    file.write_text('file_format: "1.1"\ndistribution:\n  spanbridge:\n    deny_keys: pin\n')
+    done = run_launched(
+        SENTRY_ALONE,
+        python=beside,
+        OTEL_CONFIG_FILE=str(file),
+        OTEL_PYTHON_CONFIGURATOR=configurator,
+        OTEL_PYTHON_DISTRO="distro",
+        SENTRY_DSN=receiver.dsn,
+        SENTRY_TRACES_SAMPLE_RATE="1",
+    )
+
+    assert (done.exit_code, done.stdout) == (0, "sentry\n")
+    [transaction] = receiver.transactions
+    assert transaction.payload["transaction"] == "root"
+    assert "1234" not in str(transaction.payload)
+
+
 def test_the_package_that_reads_the_file_is_named_where_it_is_missing(tmp_path: Path) -> None:
     file = tmp_path / "otel.yaml"
     file.write_text(SETTINGS_ONLY)
-    done = run_launched("print('still here')", OTEL_CONFIG_FILE=str(file))
+    done = run_launched(
+        "import spanbridge; print('sends:', *spanbridge.configure().status().destinations)",
+        OTEL_CONFIG_FILE=str(file),
+        SENTRY_DSN="http://key@127.0.0.1:9/1",
+    )
 
-    assert (done.exit_code, done.stdout) == (0, "still here\n")
+    assert (done.exit_code, done.stdout) == (0, "sends:\n")
     [line] = done.log_lines
     assert "pip install 'opentelemetry-sdk[file-configuration]'" in line

@@ -141,6 +141,20 @@ def test_a_file_that_is_no_recording_is_said_with_the_line(tmp_path: Path, line:
         list(read_recording(path))
 
 
+@pytest.mark.parametrize("trace_id", ["zz", "", "f" * 64])
+def test_a_trace_without_a_number_is_said_with_the_line(tmp_path: Path, trace_id: str) -> None:
+    path = tmp_path / "telemetry.jsonl"
+    with bridged(destinations={"file": {"path": str(path)}}) as under_test:
+        under_test.tracer.start_span("order").end()
+        under_test.flush()
+    lines = map(json.loads, path.read_text().splitlines())
+    span = next(line for line in lines if line["type"] == "span")
+    path.write_text(json.dumps({**span, "trace_id": trace_id}))
+
+    with pytest.raises(RecordingError, match=r"^line 1 of .*telemetry\.jsonl is no record: "):
+        list(read_recording(path))
+
+
 def command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(Path(sys.executable).with_name("spanbridge")), "explain", *arguments],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -268,3 +269,21 @@ def test_it_says_what_a_destination_gets_of_what_there_is(tmp_path: Path) -> Non
     assert (values["redaction"], values["detectors"]) == (["email=hash"], [])
     said = "what is to be hashed is left out, as hash_key is not set."
     assert told.notes == [f"sentry: {said}", f"prometheus: {said}"]
+
+
+def test_bytes_of_a_variable_that_are_no_text_are_shown(tmp_path: Path) -> None:
+    done = status(tmp_path, "--json", SENTRY_DSN=DSN, SENTRY_RELEASE="a\udcffb")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["release"]["value"] == "a\udcffb"
+
+
+def test_a_working_directory_that_is_gone_is_a_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    program = f"import os; os.rmdir({str(folder)!r}); {COMMAND}"
+
+    done = run_program(program, "status", cwd=str(folder), SPANBRIDGE_DESTINATIONS="file")
+
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert "problem: SPANBRIDGE_FILE_PATH is 'telemetry.jsonl'" in done.stdout

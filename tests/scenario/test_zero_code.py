@@ -268,3 +268,46 @@ def test_switching_an_instrumentation_off_switches_ours_off(
         stop(service)
 
     assert [t["transaction"] for t in transactions(receiver)] == ["divide"]
+
+
+WITH_A_PRIVACY_FUNCTION = (
+    FASTAPI
+    + """
+def without_routes(place, value):
+    return "somewhere" if place == "span.attributes.http.route" else value
+"""
+)
+
+
+def test_a_privacy_function_in_the_applications_package_leaves_it_instrumented(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    with serving(
+        tmp_path,
+        WITH_A_PRIVACY_FUNCTION,
+        SENTRY_DSN=receiver.dsn,
+        SPANBRIDGE_PRIVACY_FUNCTIONS="shop:without_routes",
+        **IDENTITY,
+    ) as service:
+        assert httpx.get(f"{service.url}/work/2").status_code == 200
+        stop(service)
+
+    [transaction] = transactions(receiver)
+    assert transaction["contexts"]["trace"]["op"] == "http.server"
+    assert transaction["contexts"]["trace"]["data"]["http.route"] == "somewhere"
+
+
+def test_a_privacy_function_that_cannot_be_imported_withholds_all(receiver: Receiver) -> None:
+    done = run_launched(
+        """
+        from opentelemetry import trace
+        for name in ("one", "two"):
+            trace.get_tracer("work").start_span(name).end()
+        """,
+        SENTRY_DSN=receiver.dsn,
+        SPANBRIDGE_PRIVACY_FUNCTIONS="nowhere.to.be.found:function",
+    )
+
+    assert done.exit_code == 0
+    assert "nowhere.to.be.found:function raised ImportError" in done.stderr
+    assert receiver.transactions == []

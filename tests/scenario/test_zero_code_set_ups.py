@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.program import run_program
+from tests.support.metric_points import arrived
+from tests.support.program import free_port, run_program
 from tests.support.zero_code import ONCE, at_sentry, run_launched
 
 WORK = """
@@ -119,6 +120,86 @@ def test_an_exporter_that_cannot_be_made_costs_only_itself(receiver: Receiver) -
     [line] = done.log_lines
     assert "Requested component 'nowhere' not found" in line
     assert at_sentry(receiver) == ONCE
+
+
+COUNTED = """
+from opentelemetry import metrics
+counter = metrics.get_meter("shop").create_counter("orders")
+counter.add(5, {"user.email": "ann@shop.example", "password": "hunter2"})
+"""
+METRICS_OVER_OTLP = {
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{}, {"OTEL_LOGS_EXPORTER": "otlp"}],
+    ids=["alone", "beside the SDK's exporter of logs"],
+)
+def test_metrics_leave_once_and_scrubbed(receiver: Receiver, others: dict[str, str]) -> None:
+    done = run_launched(
+        COUNTED,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
+        **METRICS_OVER_OTLP,
+        **others,
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    [orders] = [point for point in arrived(receiver) if point.name == "orders"]
+    assert orders.value == 5
+    assert "hunter2" not in str(orders)
+    assert "ann@" not in str(orders)
+
+
+def test_metrics_for_which_we_have_no_destination_are_opentelemetrys(receiver: Receiver) -> None:
+    done = run_launched(
+        COUNTED,
+        OTEL_TRACES_EXPORTER="sentry",
+        SENTRY_DSN=receiver.dsn,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
+        **METRICS_OVER_OTLP,
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    [orders] = [point for point in arrived(receiver) if point.name == "orders"]
+    assert orders.value == 5
+
+
+def test_a_faulty_privacy_setting_opens_no_other_way_for_metrics(receiver: Receiver) -> None:
+    done = run_launched(
+        COUNTED,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
+        SPANBRIDGE_DENY_KEY="pin",
+        SPANBRIDGE_ON_CONFIG_ERROR="warn",
+        **METRICS_OVER_OTLP,
+    )
+
+    assert "Until then nothing is sent anywhere." in done.stderr
+    assert receiver.items() == []
+
+
+def test_prometheus_is_our_page_alone(receiver: Receiver) -> None:
+    port = free_port()
+    done = run_launched(
+        f"""
+        {COUNTED.strip().replace(chr(10), chr(10) + " " * 8)}
+        import spanbridge, urllib.request
+        print(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").read().decode())
+        print(*spanbridge.status().metrics)
+        """,
+        OTEL_METRICS_EXPORTER="prometheus",
+        OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
+        SENTRY_DSN=receiver.dsn,
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    [orders] = [line for line in done.lines if line.startswith("orders_total{")]
+    assert orders.endswith(" 5.0")
+    assert "hunter2" not in orders
+    assert done.lines[-1] == "prometheus"
 
 
 def test_a_sampler_of_somebody_else_decides(receiver: Receiver, theirs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from typing import Annotated
@@ -74,7 +75,8 @@ def status(
     """
     plan = make_plan(look_ahead(), with_settings=settings)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(plan)).decode())
+        # In ASCII: a variable may hold bytes that are no text.
+        typer.echo(json.dumps(msgspec.to_builtins(plan), indent=2))
     else:
         for line in _lines(plan):
             typer.echo(plain(line))

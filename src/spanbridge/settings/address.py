@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from spanbridge.settings.masking import MASK, Secret, Shown, mask_user_info, plain, show
+from spanbridge.settings.masking import MASK, Secret, Shown, plain, show, url_without_secrets
 from spanbridge.settings.reading import Reader, Unusable, text_of
 
 _DSN_FORM: Final = "A DSN looks like https://<key>@<host>/<project>."
@@ -134,7 +134,7 @@ def mask_dsn(value: object) -> Shown:
         return Shown(value)
     if not isinstance(value, str) or "://" not in value:
         return Shown(MASK)
-    return show(_KEY_LIKE.sub(MASK, mask_user_info(value)))
+    return show(_KEY_LIKE.sub(MASK, url_without_secrets(value)))
 
 
 def mask_spotlight(value: object) -> Shown:
@@ -144,9 +144,7 @@ def mask_spotlight(value: object) -> Shown:
 
 def mask_url(value: object) -> Shown:
     """A URL without user name, password and query."""
-    if not isinstance(value, str):
-        return show(value)
-    return show(mask_user_info(value).partition("?")[0])
+    return show(url_without_secrets(value) if isinstance(value, str) else value)
 
 
 def http_url_of(raw: object) -> str:

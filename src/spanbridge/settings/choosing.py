@@ -11,7 +11,7 @@ from typing import Final
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.masking import Shown, show
+from spanbridge.settings.masking import Shown, show, show_names
 from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
 from spanbridge.settings.otlp_variables import EXPORTER_ALIASES, exporters_with_prometheus
 from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
@@ -49,6 +49,7 @@ DESTINATIONS: Final = Option(
             Reader("comma list", _exporter_names_of),
         ),
     ),
+    mask=show_names,
 )
 
 

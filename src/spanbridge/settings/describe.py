@@ -90,9 +90,9 @@ one that is most like it. Under `on_config_error` `raise` it is raised at start-
   the default,
 - any other faulty setting falls back to its default,
 - a faulty privacy setting (`capture_content`, `include_locals`, those from `detectors` to
-  `privacy_functions`, also of one destination, a name that resembles one of them, or a settings
-  file that cannot be read) keeps everything from leaving
-  over the network: only `console` and `file` remain,
+  `privacy_functions`, also of one destination, a name that resembles one of them, one below a
+  mistyped table, or a settings file that cannot be read or is named by a mistyped name) keeps
+  everything from leaving over the network: only `console` and `file` remain,
 - a list of destinations that cannot be read chooses nothing.
 
 `spanbridge.status().problems` lists what was left out. A variable `SENTRY_…` that is spelt almost

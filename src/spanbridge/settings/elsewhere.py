@@ -9,6 +9,7 @@ from typing import Final
 from spanbridge.settings.sources import Table
 
 TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
+METRICS_EXPORTER: Final = "OTEL_METRICS_EXPORTER"
 OTLP_ENDPOINT: Final = "SPANBRIDGE_OTLP_ENDPOINT"
 OTLP_ENABLED: Final = "SPANBRIDGE_OTLP_ENABLED"
 
@@ -20,6 +21,7 @@ class Elsewhere:
     Attributes:
         exporters: What is left of ``OTEL_TRACES_EXPORTER`` for us, where somebody else acts on the
             rest of it; ``None`` if the variable is ours alone. Empty text says nothing.
+        metrics_exporters: The same of ``OTEL_METRICS_EXPORTER``.
         sends_otlp: Whether spans leave over OTLP by somebody else's exporter already. The
             destination ``otlp`` is then out, unless it has an address or a switch of its own.
         declared: Settings that stand in OpenTelemetry's configuration file. They are stronger than
@@ -27,6 +29,7 @@ class Elsewhere:
     """
 
     exporters: str | None = None
+    metrics_exporters: str | None = None
     sends_otlp: bool = False
     declared: tuple[Table, ...] = ()
 
@@ -37,6 +40,8 @@ class Elsewhere:
         seen = dict(environ)
         if self.exporters is not None:
             seen[TRACES_EXPORTER] = self.exporters
+        if self.metrics_exporters is not None:
+            seen[METRICS_EXPORTER] = self.metrics_exporters
         if self.sends_otlp and not seen.get(OTLP_ENDPOINT):
             seen.setdefault(OTLP_ENABLED, "false")
         return seen

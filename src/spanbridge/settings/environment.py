@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.choosing import Chosen, choose, kind_of
@@ -13,6 +13,8 @@ from spanbridge.settings.options import KINDS
 from spanbridge.settings.sources import Place, Sources, destination_place, top_level_place
 from spanbridge.settings.tree import Settings
 
+_PLACES: Final = ("host", "metrics", "metrics_endpoint")
+"""What else says where something goes: who can see a page, and where metrics go."""
 EVERYTHING_IS_LOCAL = "every destination is on this machine"
 
 
@@ -68,11 +70,11 @@ def _everything_is_local(sources: Sources) -> bool:
 def _is_local(sources: Sources, chosen: Chosen) -> bool:
     try:
         kind = kind_of(sources, chosen)
-        address: dict[str, Any] = {}
+        where: dict[str, Any] = {}
         for key, option in options_of(KINDS[kind]).items():
-            if option.is_address:
+            if option.is_address or key in _PLACES:
                 found = sources.find(destination_place(option, chosen.name, kind))
-                address |= {key: found.read(option)} if found else {}
+                where |= {key: found.read(option)} if found else {}
     except ConfigurationError:
         return False  # what cannot be read may be anywhere
-    return KINDS[kind](name=chosen.name, **address).is_local
+    return KINDS[kind](name=chosen.name, **where).is_local

@@ -35,13 +35,13 @@ class Findings:
         """Remember a problem, and the destination that is left out because of it."""
         if left_out is not None:
             self.left_out.setdefault(str(problem), []).append(left_out)
+        if is_privacy and str(problem) not in map(str, self.privacy):
+            self.privacy.append(problem)
         if str(problem) in map(str, self.problems):
             return
         self.problems.append(problem)
         if is_certain:
             self.certain.append(problem)
-        if is_privacy:
-            self.privacy.append(problem)
 
     def withhold(self, names: list[str]) -> None:
         """Leave ``names`` out because of every problem of privacy."""

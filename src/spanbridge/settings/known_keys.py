@@ -9,11 +9,12 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import RERAISE_VARIABLE
 from spanbridge.settings.choosing import DESTINATIONS, Chosen, is_name, kind_of, known_names
 from spanbridge.settings.declaration import PREFIX, Option, options_of
+from spanbridge.settings.doubt import is_doubtful
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.masking import mask_whole, plain, show
+from spanbridge.settings.masking import Shown, mask_whole, plain, show
 from spanbridge.settings.options import KIND, KINDS, destination_options
 from spanbridge.settings.other_tools import SENTRY, near_misses
-from spanbridge.settings.reading import closest
+from spanbridge.settings.reading import closest, form_of
 from spanbridge.settings.sources import (
     Path,
     Sources,
@@ -41,8 +42,8 @@ def top_level_options() -> dict[str, Option]:
 def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings) -> None:
     """Note every name that means nothing.
 
-    One that resembles a privacy setting counts as a faulty privacy setting: whoever wrote it
-    wanted something withheld, or let out, and did not get it.
+    One that resembles a privacy setting, or holds one, counts as a faulty privacy setting: whoever
+    wrote it wanted something withheld, or let out, and did not get it.
 
     Args:
         sources: As they stand without an environment's tables; all of those are checked.
@@ -57,14 +58,22 @@ def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings
 
 
 def _check_environments(table: Table, sources: Sources, findings: Findings) -> None:
-    environments = table.content.get(_ENVIRONMENTS, {})
+    environments = table.content.get(_ENVIRONMENTS)
+    if environments is None:
+        return
     if not isinstance(environments, Mapping):
-        findings.note(_no_table(table, (_ENVIRONMENTS,), environments))
+        _note_no_table(table, (_ENVIRONMENTS,), environments, findings)
         return
     for name, content in environments.items():
         section = table.environment(name)
+        if content is None:  # YAML's form of an empty table
+            continue
         if section is None:
-            findings.note(_no_table(table, (_ENVIRONMENTS, str(name)), content))
+            _note_no_table(table, (_ENVIRONMENTS, str(name)), content, findings)
+        elif not isinstance(name, str):  # YAML reads 1 and on as something else
+            label = table.label((_ENVIRONMENTS, str(name)))
+            problem = ConfigurationError(label, show(name), "it is no text", "Put it in quotes.")
+            findings.note(problem, is_privacy=is_doubtful(content))
         else:
             _check_keys(section, sources.within(name), findings)
 
@@ -77,7 +86,7 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
         if key in known:
             misplaced = _misplaced(table, label, value, known[key])
             if misplaced:
-                findings.note(misplaced)
+                findings.note(misplaced, is_privacy=known[key].is_privacy)
         elif not (is_whole_file and key == _ENVIRONMENTS):
             meant = _meant_by_key(str(key), known, is_top_level=True)
             _note(label, value, meant, findings)
@@ -102,15 +111,15 @@ def _misplaced(
 def _check_destination(
     table: Table, path: Path, content: object, sources: Sources, findings: Findings
 ) -> None:
-    content = {} if content is None else content  # YAML's form of an empty table
+    content = {} if content is None else content
     if not isinstance(content, Mapping):
-        findings.note(_no_table(table, path, content))
+        _note_no_table(table, path, content, findings)
         return
     try:
         mentioned = Chosen(path[-1], table.label(path), show(path[-1]))
         known = destination_options(kind_of(sources, mentioned))
     except ConfigurationError as unknown:
-        findings.note(unknown)
+        findings.note(unknown, is_privacy=is_doubtful(content))
         return
     privacy = {key: option for key, option in options_of(Settings).items() if option.is_privacy}
     for key, value in content.items():
@@ -217,18 +226,19 @@ def _first_homes(label: Callable[[str, str], str]) -> dict[str, tuple[str, Optio
 def _note(
     label: str, value: object, meant: _Meant, findings: Findings, *, is_ours: bool = True
 ) -> None:
-    # Nobody knows what an unknown setting holds, so its value is shown only if it is likely to
-    # be that of a setting that may be shown.
     option = meant.option
-    shown = option.mask(value) if option is not None else mask_whole(value)
+    is_privacy = (option is not None and option.is_privacy) or is_doubtful(value)
     findings.note(
-        ConfigurationError(label, shown, "there is no such setting", meant.fix),
-        is_privacy=is_ours and option is not None and option.is_privacy,
+        # Nobody knows what an unknown setting holds.
+        ConfigurationError(label, mask_whole(value), "there is no such setting", meant.fix),
+        is_privacy=is_ours and is_privacy,
         is_certain=is_ours,
     )
 
 
-def _no_table(table: Table, path: Path, value: object) -> ConfigurationError:
-    return ConfigurationError(
-        table.label(path), show(value), "it is not a table", "Write key = value lines under it."
+def _note_no_table(table: Table, path: Path, value: object, findings: Findings) -> None:
+    problem, fix = "it is not a table", "Write key = value lines under it."
+    findings.note(
+        ConfigurationError(table.label(path), Shown(form_of(value)), problem, fix),
+        is_privacy=is_doubtful(value),
     )

@@ -81,10 +81,12 @@ class Preview(NamedTuple):
     Attributes:
         settings: The settings, without what cannot be used.
         stopped_by: The problem that it would raise.
+        chosen: Names of the destinations that were asked for, also of those that are left out.
     """
 
     settings: Settings
     stopped_by: ConfigurationError | None
+    chosen: tuple[str, ...]
 
 
 def look_ahead(
@@ -127,7 +129,11 @@ def look_ahead(
         sources=MappingProxyType(reading.sources_by_key),
     )
     is_stopped = settings.on_config_error == "raise" and bool(findings.certain)
-    return Preview(settings, findings.certain[0] if is_stopped else None)
+    return Preview(
+        settings,
+        stopped_by=findings.certain[0] if is_stopped else None,
+        chosen=tuple(one.name for one in chosen),
+    )
 
 
 def _take_back_what_was_not_asked_for(values: dict[str, Any], reading: _Reading) -> None:

@@ -13,6 +13,12 @@ LONGEST_SHOWN: Final = 80
 _USER_INFO = re.compile(r"(?<=//).*(?=@)", re.DOTALL)
 # Within one quoted text of a longer repr.
 _QUOTED_USER_INFO = re.compile(r"(?<=//)[^@'\"]*(?=@)")
+_USER_INFO_ALONE = re.compile(r"[^\s'\",:/@]+:(?!//)[^\s'\"]*(?=@)")
+"""``user:password`` where nobody wrote a scheme."""
+_SECRET_IN_QUERY = re.compile(
+    r"(?<=[?&;])([^=&;\s'\"]*(?:key|token|secret|passw|auth|sig|cred)[^=&;\s'\"]*=)[^&;\s'\"]+",
+    re.IGNORECASE,
+)
 
 
 class Secret:
@@ -53,14 +59,25 @@ class Shown(str):
         return str(self)
 
 
-def mask_user_info(text: str) -> str:
-    """``text`` with the user name and password of every URL in it masked."""
-    return _USER_INFO.sub(MASK, text)
+def mask_credentials(text: str) -> str:
+    """``text`` with what authenticates in the URLs in it masked, also without their scheme."""
+    return _mask_more(_USER_INFO.sub(MASK, text))
 
 
 def masked_repr_of(value: object) -> str:
-    """The ``repr`` of a value or of several, with user name and password of URLs masked."""
-    return _QUOTED_USER_INFO.sub(MASK, repr(value))
+    """The ``repr`` of a value or of several, with what authenticates in URLs masked."""
+    return _mask_more(_QUOTED_USER_INFO.sub(MASK, repr(value)))
+
+
+def _mask_more(text: str) -> str:
+    return _SECRET_IN_QUERY.sub(rf"\1{MASK}", _USER_INFO_ALONE.sub(MASK, text))
+
+
+def url_without_secrets(url: str) -> str:
+    """Scheme, host and path of a URL, or of what was meant to be one."""
+    before, is_there, host = url.rpartition("@")
+    scheme = f"{before.partition('//')[0]}//" if "//" in before else ""
+    return re.split("[?#]", f"{scheme}{MASK}@{host}" if is_there else url, maxsplit=1)[0]
 
 
 def mask_whole(_value: object) -> Shown:
@@ -71,10 +88,17 @@ def mask_whole(_value: object) -> Shown:
 def show(value: object) -> Shown:
     """``value`` as an error message may repeat it: one short line without credentials."""
     try:
-        text = mask_user_info(repr(value))
+        text = mask_credentials(repr(value))
     except Exception:  # the repr of a caller's object may do anything
         text = f"<{type(value).__name__}>"
     return Shown(plain(_short(text)))
+
+
+def show_names(value: object) -> Shown:
+    """A list of names, in the same way; anything else in it is masked."""
+    if isinstance(value, list | tuple):
+        return show([one if isinstance(one, str) else mask_whole(one) for one in value])
+    return show(value)
 
 
 def told(value: object) -> bool | int | float | str | list[str] | None:
@@ -85,9 +109,9 @@ def told(value: object) -> bool | int | float | str | list[str] | None:
         case bool() | int() | float():
             return value
         case tuple():
-            return [plain(mask_user_info(_told_part(part))) for part in value]
+            return [plain(mask_credentials(_told_part(part))) for part in value]
         case _:
-            return plain(mask_user_info(str(value)))
+            return plain(mask_credentials(str(value)))
 
 
 def _told_part(part: object) -> str:
@@ -98,7 +122,7 @@ def _told_part(part: object) -> str:
 
 def show_name(name: str) -> str:
     """A name without quotes, in the same way. It may be anything, a misplaced DSN for example."""
-    return plain(_short(mask_user_info(name)))
+    return plain(_short(mask_credentials(name)))
 
 
 def _short(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from spanbridge.settings.address import is_loopback
-from spanbridge.settings.masking import Secret, plain
+from spanbridge.settings.masking import Secret, plain, url_without_secrets
 from spanbridge.settings.reading import Reader, one_of
 
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
@@ -48,7 +48,7 @@ class OtlpTarget:
     @property
     def shown(self) -> str:
         """The address as a log line may show it."""
-        return self.authority if self.is_grpc else self.endpoint
+        return self.authority if self.is_grpc else plain(url_without_secrets(self.endpoint))
 
     @property
     def is_local(self) -> bool:

@@ -5,35 +5,32 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeAlias
 
 from spanbridge.model.redaction import ACTIONS, DEFAULT_KINDS, KINDS, Action, Kind
 from spanbridge.settings.declaration import option, options_of
 from spanbridge.settings.masking import Secret, mask_whole, show
+from spanbridge.settings.privacy_functions import FUNCTIONS
+from spanbridge.settings.privacy_functions import PrivacyFunction as PrivacyFunction
 from spanbridge.settings.reading import (
     NAMES_OR_NONE,
     Reader,
     Unusable,
-    names_of,
     names_or_none_of,
     one_of,
     some_of_or_none,
     text_of,
 )
 
-PrivacyFunction: TypeAlias = Callable[[str, Any], Any]
-"""Takes where a value stands and the value; returns what may leave, ``None`` for nothing."""
 Redaction: TypeAlias = tuple[tuple[str, Action], ...]
 
 SHORTEST_KEY: Final = 16
 """Characters of a key of the keyed hashes."""
 
 _PATTERN: Final = re.compile(r"[^\s,=]*[^\s,=*][^\s,=]*")
-_IMPORT_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _SEPARATOR: Final = re.compile(r"[_-]")
 _SQUEEZED_KINDS: Final = {kind.replace("_", ""): kind for kind in KINDS}
 _ACTION: Final = one_of(*ACTIONS)
@@ -59,10 +56,15 @@ def redaction_of(raw: object) -> Redaction:
         pairs = [_pair(part) for part in names_or_none_of(raw)]
     if nameless := next((what for what, _ in pairs if not _PATTERN.fullmatch(what)), None):
         raise Unusable(f"{show(nameless)} names nothing", "Write email=hash,tenant.id=hash.")
-    for what, _ in pairs:
+    actions: dict[str, Action] = {}
+    for what, action in pairs:
         if (kind := _misspelt_kind(what)) is not None:
             raise Unusable(f"{show(what)} is no detector", f"Did you mean {kind!r}?")
-    return tuple((what, _ACTION.convert(action)) for what, action in pairs)
+        name = what.lower() if what.lower() in KINDS else what
+        if name in actions:
+            raise Unusable(f"{show(name)} is named twice", "Say one action for it.")
+        actions[name] = _ACTION.convert(action)
+    return tuple(actions.items())
 
 
 def _misspelt_kind(what: str) -> str | None:
@@ -109,46 +111,6 @@ def hash_key_of(raw: object) -> Secret:
 
 
 HASH_KEY: Final = Reader(f"text of at least {SHORTEST_KEY} characters", hash_key_of)
-
-
-def functions_of(raw: object) -> tuple[PrivacyFunction, ...]:
-    """Functions, or where to import them from, as ``module:function``."""
-    if callable(raw):
-        return (_hashable(raw),)
-    if isinstance(raw, str):
-        return tuple(map(_imported, names_of(raw)))
-    if isinstance(raw, Iterable):
-        return tuple(_hashable(one) if callable(one) else _imported(text_of(one)) for one in raw)
-    raise Unusable("it is no function", "Give a function, or module:function.")
-
-
-def _imported(path: str) -> PrivacyFunction:
-    if not _IMPORT_PATH.fullmatch(path):
-        raise Unusable(f"{show(path)} is no import path", "Write module:function.")
-    module, _, name = path.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # whatever the module does when it is imported
-        problem = f"{path} cannot be imported ({type(error).__name__})"
-        raise Unusable(problem, "Write module:function, with a module that can be found.") from None
-    if not callable(found):
-        raise Unusable(f"{path} is no function", "Name a function.")
-    return _hashable(found)
-
-
-def _hashable(function: Any) -> PrivacyFunction:
-    """The function, as a method if it is an object without a hash; rules are told apart by it."""
-    try:
-        hash(function)
-    except Exception:  # whatever its class does
-        function = function.__call__
-    usable: PrivacyFunction = function
-    return usable
-
-
-FUNCTIONS: Final = Reader("comma list of `module:function`", functions_of)
 
 
 @dataclass(frozen=True, kw_only=True)

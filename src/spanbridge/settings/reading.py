@@ -95,13 +95,23 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 def text_of(raw: object) -> str:
     """``raw`` as trimmed text that is not empty."""
     if not isinstance(raw, str):
-        raise Unusable(f"it is {_kind(raw)}, not text", "Give a text.")
+        raise Unusable(f"it is {form_of(raw)}, not text", "Give a text.")
     text = raw.strip()
     if not text:
         raise Unusable("it is empty", "Give a value, or leave the setting out.")
     if "\x00" in text:
         raise Unusable("it contains a NUL character", "Remove it.")
+    if not _is_encodable(text):
+        raise Unusable("it contains half of a character", "Remove it.")
     return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")  # as variables hold bytes that are no text
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 TEXT: Final = Reader("text", text_of)
@@ -223,7 +233,7 @@ def names_of(raw: object) -> tuple[str, ...]:
     elif isinstance(raw, Sequence) and not isinstance(raw, (bytes, bytearray)):
         parts = raw
     else:
-        raise Unusable(f"it is {_kind(raw)}, not a list", "Give a list, or one comma list.")
+        raise Unusable(f"it is {form_of(raw)}, not a list", "Give a list, or one comma list.")
     return tuple(dict.fromkeys(text_of(part) for part in parts))
 
 
@@ -329,9 +339,12 @@ def _header_pair(part: str) -> tuple[str, str]:
 HEADERS: Final = Reader("`name=value,name=value`, values URL-encoded; or a table", headers_of)
 
 
-def _kind(raw: object) -> str:
+def form_of(raw: object) -> str:
+    """What a value is, without showing it."""
     if isinstance(raw, Mapping):
         return "a table"
-    if isinstance(raw, (list, tuple, set, frozenset)):
+    if isinstance(raw, (list, tuple)):
         return "a list"
+    if isinstance(raw, (set, frozenset)):
+        return "a set"
     return f"of type {type(raw).__name__}"

@@ -18,6 +18,7 @@ from spanbridge.settings.secret_file import read_regular_file
 
 LARGEST_FILE_BYTES: Final = 256 * 1024
 _DESTINATIONS: Final = "destinations"
+SUFFIXES: Final = (".toml", ".yaml", ".yml")
 
 
 class SettingsFile(NamedTuple):
@@ -34,7 +35,7 @@ def read_settings_file(path: str) -> SettingsFile:
         Unusable: It cannot be read, is of an unknown format, or is malformed.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".toml", ".yaml", ".yml"):
+    if suffix not in SUFFIXES:
         raise Unusable("its format is unknown", "Use a .toml, .yaml or .yml file.")
     content = read_regular_file(path, LARGEST_FILE_BYTES)
     try:

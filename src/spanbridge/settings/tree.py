@@ -61,6 +61,7 @@ class Settings(PrivacySettings):
         PATH,
         in_file="nowhere",
         is_compared=False,
+        is_privacy=True,  # whatever must not leave may be written there
     )
     environment: str = option(
         "production",

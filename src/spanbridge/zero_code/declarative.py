@@ -6,7 +6,9 @@ They stand below ``distribution: spanbridge:``, and below exporters named ``sent
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanbridge.errors import ConfigurationError
@@ -28,18 +30,20 @@ def set_up_by_file() -> None:
     Raises:
         ConfigurationError: The file cannot be used, so it is unknown what may leave.
     """
-    content = _read()
+    with _or_nothing_leaves():
+        content = _read()
+        elsewhere = _elsewhere(content)
     if content.disabled:
+        begin(elsewhere)
         return
     from opentelemetry.configuration import configure_sdk
 
-    elsewhere = _elsewhere(content)
     TELEMETRY.elsewhere = elsewhere  # a resource detector of ours may ask
     try:
         configure_sdk(content)
     except Exception as error:
         raise _unusable(str(error), "Correct it there.") from error
-    begin(Elsewhere(exporters=elsewhere.exporters, sends_otlp=elsewhere.sends_otlp))
+    begin(replace(elsewhere, declared=()))
 
 
 def beside_configuration_file() -> Elsewhere:
@@ -48,18 +52,39 @@ def beside_configuration_file() -> Elsewhere:
     Raises:
         ConfigurationError: The file cannot be used.
     """
-    return _elsewhere(_read())
+    with _or_nothing_leaves():
+        return _elsewhere(_read())
+
+
+@contextmanager
+def _or_nothing_leaves() -> Iterator[None]:
+    """If the file cannot be used, let no later ``configure()`` of the program send either."""
+    try:
+        yield
+    except ConfigurationError:
+        TELEMETRY.elsewhere = Elsewhere(declared=(_switched_off(),))
+        raise
+
+
+def _switched_off() -> Table:
+    return Table({"disabled": True}, origin=os.environ[CONFIG_FILE])
 
 
 def _elsewhere(content: OpenTelemetryConfiguration) -> Elsewhere:
-    # In the file nothing is said by OpenTelemetry's variables: what spans leave by is written out.
+    # Beside the file OpenTelemetry's variables say nothing: what leaves by whom is written out.
+    declared = tuple(_declared(content))
+    return Elsewhere(exporters="", metrics_exporters="", sends_otlp=True, declared=declared)
+
+
+def _declared(content: OpenTelemetryConfiguration) -> Iterator[Table]:
+    if content.disabled:
+        yield _switched_off()
     ours = (content.distribution or {}).get(_OURS)
     if ours is None:
-        return Elsewhere(exporters="", sends_otlp=True)
+        return
     if not isinstance(ours, Mapping):
         raise _unusable("distribution.spanbridge is not a table", "Write key: value lines.")
-    table = Table(ours, origin=f"distribution.{_OURS} of {os.environ[CONFIG_FILE]}")
-    return Elsewhere(exporters="", sends_otlp=True, declared=(table,))
+    yield Table(ours, origin=f"distribution.{_OURS} of {os.environ[CONFIG_FILE]}")
 
 
 def _read() -> OpenTelemetryConfiguration:

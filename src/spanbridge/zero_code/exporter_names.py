@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Final
 
-from spanbridge.settings.elsewhere import TRACES_EXPORTER
+from spanbridge.settings.elsewhere import METRICS_EXPORTER, TRACES_EXPORTER
 from spanbridge.settings.options import KINDS
+from spanbridge.settings.otlp_variables import EXPORTER_ALIASES
 
 LOGS_EXPORTER: Final = "OTEL_LOGS_EXPORTER"
-METRICS_EXPORTER: Final = "OTEL_METRICS_EXPORTER"
 _NONE: Final = "none"
 _SENTRY: Final = "sentry"
 _OURS: Final = frozenset({*KINDS, "otlp_proto_http", _NONE})
@@ -29,6 +29,8 @@ class ExporterNames:
         metrics: The same for metrics.
         asks_for_metrics: Whether metrics are to go to Sentry.
         sends_otlp: Whether somebody else's exporter sends spans over OTLP.
+        our_metrics: What ``OTEL_METRICS_EXPORTER`` says to us, where others act on it; ``None`` if
+            it speaks to us too.
     """
 
     ours: str | None
@@ -37,11 +39,22 @@ class ExporterNames:
     metrics: str = ""
     asks_for_metrics: bool = False
     sends_otlp: bool = False
+    our_metrics: str | None = None
 
     @property
     def has_others(self) -> bool:
         """Whether exporters of others are asked for, which OpenTelemetry has to set up."""
         return bool(self.traces or self.logs or self.metrics)
+
+    def without(self, ours: Collection[str]) -> ExporterNames:
+        """The same without exporters of metrics that are destinations of ours, which send them.
+
+        Args:
+            ours: Names of the destinations that were asked for.
+        """
+        names = self.metrics.split(",")
+        others = [n for n in names if EXPORTER_ALIASES.get(n.lower(), n.lower()) not in ours]
+        return replace(self, metrics=",".join(others))
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> ExporterNames:
@@ -52,14 +65,13 @@ class ExporterNames:
         traces = _names(environ, TRACES_EXPORTER)
         others = [name for name in traces if name.lower() not in _OURS and _is_registered(name)]
         ours = [name for name in traces if name not in others]
-        logs = [name for name in _names(environ, LOGS_EXPORTER) if name not in (_SENTRY, _NONE)]
         metrics = _names(environ, METRICS_EXPORTER)
         return cls(
             ours=",".join(ours) or (_NONE if others else None),
             traces=",".join(others),
-            logs=",".join(logs),
-            metrics=",".join(name for name in metrics if name not in (_SENTRY, _NONE)),
-            asks_for_metrics=_SENTRY in metrics,
+            logs=_without_sentry(_names(environ, LOGS_EXPORTER)),
+            metrics=_without_sentry(metrics),
+            asks_for_metrics=_SENTRY in map(str.lower, metrics),
         )
 
     @classmethod
@@ -68,12 +80,18 @@ class ExporterNames:
         traces = _names(environ, TRACES_EXPORTER)
         ours = [name for name in traces if name.lower() in (_SENTRY, _NONE)]
         return cls(
-            ours=",".join(ours), sends_otlp=any(name.lower().startswith("otlp") for name in traces)
+            ours=",".join(ours),
+            sends_otlp=any(name.lower().startswith("otlp") for name in traces),
+            our_metrics=_NONE if _names(environ, METRICS_EXPORTER) else None,
         )
 
 
 def _names(environ: Mapping[str, str], variable: str) -> list[str]:
     return [name.strip() for name in environ.get(variable, "").split(",") if name.strip()]
+
+
+def _without_sentry(names: list[str]) -> str:
+    return ",".join(name for name in names if name.lower() not in (_SENTRY, _NONE))
 
 
 def _is_registered(name: str) -> bool:

@@ -27,13 +27,15 @@ class SettingsDetector(ResourceDetector):
         """Called once, when a provider is made."""
         try:
             from spanbridge.settings.loading import load
+            from spanbridge.settings.privacy_functions import importing_later
             from spanbridge.settings.resource import identity
             from spanbridge.zero_code.start import while_set_up
 
             elsewhere = while_set_up()
             # What is wrong elsewhere, in a destination for example, is told when we start.
             usable = {"on_config_error": "warn"}
-            settings = load(usable, elsewhere.environ(os.environ), declared=elsewhere.declared)
+            with importing_later():
+                settings = load(usable, elsewhere.environ(os.environ), declared=elsewhere.declared)
             return Resource(identity(settings))
         except Exception as error:
             GUARD.caught("zero_code.resource_detector", error)

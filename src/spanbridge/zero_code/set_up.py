@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spanbridge.errors import ConfigurationError
-from spanbridge.settings.elsewhere import TRACES_EXPORTER, Elsewhere
-from spanbridge.settings.loading import load
+from spanbridge.settings.elsewhere import METRICS_EXPORTER, TRACES_EXPORTER, Elsewhere
+from spanbridge.settings.loading import look_ahead
 from spanbridge.settings.otel_sampler import is_known, is_rate, sampler_named
 from spanbridge.telemetry import TELEMETRY
 from spanbridge.zero_code.concern import CONFIG_FILE
-from spanbridge.zero_code.exporter_names import LOGS_EXPORTER, METRICS_EXPORTER, ExporterNames
+from spanbridge.zero_code.exporter_names import LOGS_EXPORTER, ExporterNames
 from spanbridge.zero_code.start import begin, claim, harmless
 
 if TYPE_CHECKING:
@@ -38,12 +37,12 @@ def set_up(auto_instrumentation_version: str | None) -> None:
         return
     names = ExporterNames.of(os.environ)
     TELEMETRY.elsewhere = elsewhere = Elsewhere(exporters=names.ours)
-    if names.has_others:
-        _set_up_others(names, elsewhere, auto_instrumentation_version)
-    elif names.asks_for_metrics:
+    if names.asks_for_metrics:
         from spanbridge.zero_code.metrics_exporter import tell_no_metrics
 
         tell_no_metrics()
+    if names.has_others:
+        _set_up_others(names, elsewhere, auto_instrumentation_version)
     begin(elsewhere)
 
 
@@ -57,18 +56,18 @@ def tell_failed(whose: str, error: Exception) -> None:
 
 
 def _set_up_others(names: ExporterNames, elsewhere: Elsewhere, version: str | None) -> None:
+    ours = look_ahead({}, elsewhere.environ(os.environ))
+    names = names.without(ours.chosen)
+    if not names.has_others:
+        return
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
     from spanbridge.installation import resource_attributes
 
     arguments: dict[str, Any] = {}
-    try:
-        settings = load({}, elsewhere.environ(os.environ))
-    except ConfigurationError:  # which is told of when we start; theirs need not suffer
-        pass
-    else:
-        arguments["resource_attributes"] = resource_attributes(settings)
-        if settings.destinations:
+    if ours.stopped_by is None:  # which is told of when we start; theirs need not suffer
+        arguments["resource_attributes"] = resource_attributes(ours.settings)
+        if ours.settings.destinations:
             arguments["sampler"] = _sampler(names)
     variables = {
         TRACES_EXPORTER: names.traces,

@@ -16,6 +16,7 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.runtime.guard import GUARD
 from spanbridge.settings.elsewhere import Elsewhere
 from spanbridge.settings.options import destination_options
+from spanbridge.settings.privacy_functions import importing_later
 from spanbridge.settings.sources import Table
 from spanbridge.telemetry import TELEMETRY, configure
 from spanbridge.zero_code.concern import CONFIG_FILE, concerns_us
@@ -33,13 +34,15 @@ _LOADER: Final = "opentelemetry.instrumentation.auto_instrumentation"
 def harmless(function: Callable[P, None]) -> Callable[P, None]:
     """Let nothing that ``function`` raises reach OpenTelemetry's loader, which would give up.
 
-    What ``on_config_error`` is does not matter here: nobody could see it raised.
+    What ``on_config_error`` is does not matter here: nobody could see it raised. Nor is anything of
+    the application's imported: not all that is to see that happen is there yet.
     """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            function(*args, **kwargs)
+            with importing_later():
+                function(*args, **kwargs)
         except ConfigurationError as problem:
             logger.error("spanbridge: not started: %s", problem)
         except Exception as error:
@@ -69,9 +72,17 @@ def start() -> None:
     # What was installed once and has been shut down stays so.
     if TELEMETRY.is_configured or TELEMETRY.is_installed or not concerns_us() or not claim():
         return
-    begin(
-        beside_another() if is_set_up() else Elsewhere(exporters=ExporterNames.of(os.environ).ours)
-    )
+    begin(beside_another() if _is_decided_elsewhere() else _by_variables())
+
+
+def _is_decided_elsewhere() -> bool:
+    # A configuration file counts where it sets no tracer provider too, or where nobody acts on it:
+    # it may say that nothing is to be sent, or what must not leave.
+    return is_set_up() or bool(os.environ.get(CONFIG_FILE))
+
+
+def _by_variables() -> Elsewhere:
+    return Elsewhere(exporters=ExporterNames.of(os.environ).ours)
 
 
 def beside_another() -> Elsewhere:
@@ -85,7 +96,9 @@ def beside_another() -> Elsewhere:
 
         return beside_configuration_file()
     names = ExporterNames.beside_another_set_up(os.environ)
-    return Elsewhere(exporters=names.ours, sends_otlp=names.sends_otlp)
+    return Elsewhere(
+        exporters=names.ours, metrics_exporters=names.our_metrics, sends_otlp=names.sends_otlp
+    )
 
 
 def while_set_up() -> Elsewhere:

@@ -12,7 +12,8 @@ from spanbridge.model.log import LogRecord
 from spanbridge.model.span import SpanEvent, SpanLink
 from spanbridge.privacy.functions import FunctionFailed
 from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.settings.privacy import PrivacyFunction, PrivacyRules, functions_of
+from spanbridge.settings.privacy import PrivacyRules
+from spanbridge.settings.privacy_functions import PrivacyFunction, functions_of
 from tests.support.spans import record
 
 SPAN = record(

@@ -62,6 +62,37 @@ def test_the_profile_sets_defaults_and_an_unknown_name_uses_productions(
     assert settings.on_config_error == on_config_error
 
 
+@pytest.mark.parametrize(
+    ("environ", "environment"),
+    [
+        ({"SPANBRIDGE_PROMETHEUS_PORT": "9464"}, "development"),
+        (
+            {"SPANBRIDGE_PROMETHEUS_PORT": "9464", "SPANBRIDGE_PROMETHEUS_HOST": "0.0.0.0"},
+            "production",
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces",
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "https://collector.example/v1/metrics",
+            },
+            "production",
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "https://collector.example/v1/metrics",
+                "OTEL_METRICS_EXPORTER": "none",
+            },
+            "development",
+        ),
+    ],
+)
+def test_what_others_can_see_or_get_is_not_on_this_machine(
+    environ: dict[str, str], environment: str
+) -> None:
+    assert load({}, environ).environment == environment
+
+
 def test_further_variables_may_name_the_environment_but_are_weaker() -> None:
     environ = {"SPANBRIDGE_ENVIRONMENT_ALIASES": "APP_ENV,STAGE", "STAGE": "b"}
     assert load({}, environ).environment == "b"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spanbridge.settings import load
+
 if TYPE_CHECKING:
     from tests.unit.settings.conftest import Refuse, WriteFile
 
@@ -198,17 +200,17 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         ),
         (
             {"SPANBRIDGE_ISSUE": "all"},
-            "SPANBRIDGE_ISSUE is 'all': there is no such setting. "
+            "SPANBRIDGE_ISSUE is ***: there is no such setting. "
             "Did you mean 'SPANBRIDGE_ISSUES'?",
         ),
         (
             {"SPANBRIDGE_WIRE": "spans"},
-            "SPANBRIDGE_WIRE is 'spans': there is no such setting. "
+            "SPANBRIDGE_WIRE is ***: there is no such setting. "
             "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
         ),
         (
             {"SPANBRIDGE_WIER": "spans"},
-            "SPANBRIDGE_WIER is 'spans': there is no such setting. "
+            "SPANBRIDGE_WIER is ***: there is no such setting. "
             "Did you mean 'SPANBRIDGE_SENTRY_WIRE'?",
         ),
         (
@@ -223,12 +225,12 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
         ),
         (
             {"SPANBRIDGE_WAREHOUSE_SAMPLE_RATE": "0.5"},
-            "SPANBRIDGE_WAREHOUSE_SAMPLE_RATE is '0.5': there is no such setting. If 'warehouse' "
+            "SPANBRIDGE_WAREHOUSE_SAMPLE_RATE is ***: there is no such setting. If 'warehouse' "
             "is a destination, say what it is with SPANBRIDGE_WAREHOUSE_KIND.",
         ),
         (
             {"SPANBRIDGE_SENTYR_SAMPLE_RATE": "0.5"},
-            "SPANBRIDGE_SENTYR_SAMPLE_RATE is '0.5': there is no such setting. "
+            "SPANBRIDGE_SENTYR_SAMPLE_RATE is ***: there is no such setting. "
             "Did you mean 'SPANBRIDGE_SENTRY_SAMPLE_RATE'?",
         ),
         (
@@ -286,17 +288,17 @@ def test_a_faulty_variable_is_one_line_with_the_fix(
         ({"dsn": DSN, "sample_rate": 1.5}, f"configure(sample_rate=...) is 1.5: {RATE}"),
         (
             {"sampel_rate": 1.0},
-            "configure(sampel_rate=...) is 1.0: there is no such setting. "
+            "configure(sampel_rate=...) is ***: there is no such setting. "
             "Did you mean 'sample_rate'?",
         ),
         (
             {"wire": "spans"},
-            "configure(wire=...) is 'spans': there is no such setting. "
+            "configure(wire=...) is ***: there is no such setting. "
             "It is a setting of a destination: set it under 'destinations.sentry'.",
         ),
         (
             {"span_event": "logs"},
-            "configure(span_event=...) is 'logs': there is no such setting. "
+            "configure(span_event=...) is ***: there is no such setting. "
             "Did you mean 'span_events' under 'destinations.sentry'?",
         ),
         (
@@ -311,12 +313,12 @@ def test_a_faulty_variable_is_one_line_with_the_fix(
         ),
         (
             {"destinations": {"console": {"sample_rte": 1}}},
-            "configure(destinations=...)['console']['sample_rte'] is 1: there is no such setting. "
-            "Did you mean 'sample_rate'?",
+            "configure(destinations=...)['console']['sample_rte'] is ***: there is no such "
+            "setting. Did you mean 'sample_rate'?",
         ),
         (
             {"destinations": {"console": 1}},
-            "configure(destinations=...)['console'] is 1: it is not a table. "
+            "configure(destinations=...)['console'] is of type int: it is not a table. "
             "Write key = value lines under it.",
         ),
         (
@@ -346,7 +348,7 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
     [
         (
             "sample_rat = 0.5",
-            "sample_rat in spanbridge.toml line 1 is 0.5: there is no such setting. "
+            "sample_rat in spanbridge.toml line 1 is ***: there is no such setting. "
             "Did you mean 'sample_rate'?",
         ),
         (
@@ -368,7 +370,7 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
         ),
         (
             "[destinations.sentry]\ndns = 'https://topsecret@h/1'",
-            "dns in [destinations.sentry] of spanbridge.toml line 2 is 'https://***@h/1': there "
+            "dns in [destinations.sentry] of spanbridge.toml line 2 is ***: there "
             "is no such setting. Did you mean 'dsn'?",
         ),
         (
@@ -378,13 +380,13 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
         ),
         (
             "environments = 5",
-            "environments in spanbridge.toml line 1 is 5: it is not a table. "
+            "environments in spanbridge.toml line 1 is of type int: it is not a table. "
             "Write key = value lines under it.",
         ),
         (
             "[environments]\nstaging = 5",
-            "staging in [environments] of spanbridge.toml line 2 is 5: it is not a table. "
-            "Write key = value lines under it.",
+            "staging in [environments] of spanbridge.toml line 2 is of type int: it is not "
+            "a table. Write key = value lines under it.",
         ),
         (
             "issues = ",
@@ -407,7 +409,7 @@ def test_a_table_of_another_environment_may_hold_destinations_of_its_own(
         refuse({"environment": "development"}, write_file(content))
 
     assert refuse({"environment": "development"}, write_file(content + "pth = 'b'\n")) == (
-        "pth in [environments.staging.destinations.audit] of spanbridge.toml line 4 is 'b': "
+        "pth in [environments.staging.destinations.audit] of spanbridge.toml line 4 is ***: "
         "there is no such setting. Did you mean 'path'?"
     )
 
@@ -508,6 +510,37 @@ def test_a_file_that_may_not_be_written_is_refused(
     assert refuse(environ={"SPANBRIDGE_DESTINATIONS": "file"}) == (
         "SPANBRIDGE_FILE_PATH is 'telemetry.jsonl': this process may not write there. "
         "Change its permissions, or choose another path."
+    )
+
+
+def test_a_working_directory_that_is_gone_is_one_line(
+    refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+    assert refuse({"destinations": "file"}) == (
+        "SPANBRIDGE_FILE_PATH is 'telemetry.jsonl': it is no usable path. Choose another."
+    )
+
+
+@pytest.mark.parametrize("key", ["release", "environment", "service_name"])
+def test_half_of_a_character_is_refused(refuse: Refuse, key: str) -> None:
+    assert refuse({key: "a\ud800"}) == (
+        f"configure({key}=...) is 'a\\ud800': it contains half of a character. Remove it."
+    )
+
+
+def test_bytes_of_a_variable_that_are_no_text_are_taken() -> None:
+    assert load({}, {"SENTRY_RELEASE": "a\udcffb"}).release == "a\udcffb"
+
+
+def test_a_set_is_no_list(refuse: Refuse) -> None:
+    assert refuse({"deny_keys": {"pin"}}) == (
+        "configure(deny_keys=...) is {'pin'}: it is a set, not a list. "
+        "Give a list, or one comma list."
     )
 
 

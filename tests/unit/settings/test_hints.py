@@ -15,25 +15,24 @@ DEVELOPMENT = {"SENTRY_ENVIRONMENT": "development", "SPANBRIDGE_DESTINATIONS": "
         (
             "SENTRY_TRACE_SAMPLE_RATE",
             "0.5",
-            "SENTRY_TRACE_SAMPLE_RATE is '0.5': there is no such setting. "
+            "SENTRY_TRACE_SAMPLE_RATE is ***: there is no such setting. "
             "Did you mean 'SENTRY_TRACES_SAMPLE_RATE'?",
         ),
         (
             "SENTRY_DNS",
             "https://topsecret@h.example/1",
-            "SENTRY_DNS is 'https://***@h.example/1': there is no such setting. "
-            "Did you mean 'SENTRY_DSN'?",
+            "SENTRY_DNS is ***: there is no such setting. Did you mean 'SENTRY_DSN'?",
         ),
         (
             "SENTRY_ENVIROMENT",
             "staging",
-            "SENTRY_ENVIROMENT is 'staging': there is no such setting. "
+            "SENTRY_ENVIROMENT is ***: there is no such setting. "
             "Did you mean 'SENTRY_ENVIRONMENT'?",
         ),
         (
             "SENTRY_RELEAS",
             "1.0",
-            "SENTRY_RELEAS is '1.0': there is no such setting. Did you mean 'SENTRY_RELEASE'?",
+            "SENTRY_RELEAS is ***: there is no such setting. Did you mean 'SENTRY_RELEASE'?",
         ),
     ],
 )

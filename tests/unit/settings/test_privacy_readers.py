@@ -42,3 +42,25 @@ def test_a_misspelt_detector_is_said_to_be_one(written: str, meant: str) -> None
 )
 def test_names_that_resemble_a_detector_stay_names(name: str) -> None:
     assert redaction_of(f"{name}=hash") == ((name, "hash"),)
+
+
+def test_a_detector_is_meant_in_any_case() -> None:
+    written = {"Email": "drop", "API_KEY": "mask", "Tenant.Id": "hash"}
+    meant = (("email", "drop"), ("api_key", "mask"), ("Tenant.Id", "hash"))
+
+    assert redaction_of(written) == meant
+    assert redaction_of("Email=drop,API_KEY=mask,Tenant.Id=hash") == meant
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "email=truncate,email=drop",
+        "email=drop,Email=drop",
+        {"email": "drop", "EMAIL": "mask"},
+        "tenant.id=hash,tenant.id=drop",
+    ],
+)
+def test_what_is_named_twice_is_refused(written: object) -> None:
+    with pytest.raises(Unusable, match="is named twice"):
+        redaction_of(written)

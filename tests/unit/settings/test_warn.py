@@ -85,6 +85,77 @@ def test_a_misplaced_privacy_setting_withholds_too(warn: Warn, write_file: Write
     assert [options.name for options in settings.destinations] == ["console", "file"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[[environments.production]]\ndeny_keys = 'pin'\n",
+        "[[environments]]\ndeny_keys = 'pin'\n",
+        "[enviroments.production]\ndeny_keys = 'pin'\n",
+        "[[destinations.sentry]]\ndeny_keys = 'pin'\n",
+        "[destinations.sentri]\ndeny_keys = 'pin'\n",
+        "[destination.sentry]\ndeny_keys = 'pin'\n",
+        "[privacy]\ndeny_keys = 'pin'\n",
+        "[whatever.it.may.be]\ndeny_key = 'pin'\n",
+        "config = 'private.toml'\n",
+        "[destinations.sentry]\nconfig = 'private.toml'\n",
+    ],
+)
+def test_a_privacy_setting_below_a_mistyped_table_withholds_too(
+    warn: Warn, write_file: WriteFile, content: str
+) -> None:
+    settings = warn(environ={**ALL, **write_file(content)})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+    [problem] = settings.problems
+    assert str(problem).endswith("Until then nothing is sent to sentry, otlp.")
+
+
+def test_a_name_that_yaml_reads_as_a_number_is_told_and_withholds(
+    warn: Warn, write_file: WriteFile
+) -> None:
+    file = write_file("environments:\n  1:\n    deny_keys: pin\n", "spanbridge.yaml")
+
+    settings = warn({"environment": "1"}, {**ALL, **file})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+    [problem] = settings.problems
+    assert "it is no text. Put it in quotes." in str(problem)
+
+
+def test_a_mistyped_table_without_privacy_costs_itself_alone(
+    warn: Warn, write_file: WriteFile
+) -> None:
+    settings = warn(environ={**ALL, **write_file("[enviroments.production]\nissues = 'all'\n")})
+
+    assert len(settings.destinations) == 4
+    assert len(settings.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "variable", ["SPANBRIDGE_CONFIG_FILE", "SPANBRIDGE_CONFG", "SPANBRIDGE_SETTINGS"]
+)
+def test_a_settings_file_under_a_mistyped_name_withholds(warn: Warn, variable: str) -> None:
+    settings = warn(environ={**ALL, variable: "private.toml"})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+
+
+@pytest.mark.parametrize("argument", ["config_file", "settings"])
+def test_a_settings_file_as_a_mistyped_argument_withholds(warn: Warn, argument: str) -> None:
+    settings = warn({argument: "private.toml"}, ALL)
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+
+
+def test_an_argument_that_holds_itself_is_told_like_any_other(warn: Warn) -> None:
+    endless: list[object] = [{"deny_keys": "pin"}]
+    endless += [endless, endless]
+
+    settings = warn({"whatever": endless}, ALL)
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+
+
 def test_an_unknown_name_is_left_out_of_the_list(warn: Warn) -> None:
     settings = warn(environ={"SPANBRIDGE_DESTINATIONS": "consoel,file"})
 

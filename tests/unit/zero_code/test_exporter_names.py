@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spanbridge.settings.elsewhere import Elsewhere
 from spanbridge.settings.loading import load
+from spanbridge.settings.options import OtlpOptions
 from spanbridge.settings.sources import Table
 from spanbridge.zero_code.exporter_names import ExporterNames
 
@@ -41,6 +44,27 @@ def test_logs_and_metrics_go_to_whoever_is_named() -> None:
     assert (names.logs, names.metrics) == ("otlp", "prometheus")
     assert names.asks_for_metrics
     assert names.has_others
+
+
+def test_metrics_of_a_destination_that_was_asked_for_are_no_business_of_others() -> None:
+    names = ExporterNames.of(
+        {"OTEL_METRICS_EXPORTER": "otlp, otlp_proto_grpc,Console,prometheus,vendor"}
+    )
+
+    assert names.without(("sentry", "otlp", "console")).metrics == "prometheus,vendor"
+    assert not replace(names, metrics="otlp").without(("otlp",)).has_others
+
+
+def test_beside_another_set_up_metrics_are_theirs() -> None:
+    environ = {**DSN, "OTEL_METRICS_EXPORTER": "otlp,prometheus", "SPANBRIDGE_OTLP_ENABLED": "1"}
+    names = ExporterNames.beside_another_set_up(environ)
+    elsewhere = Elsewhere(exporters=names.ours, metrics_exporters=names.our_metrics)
+
+    sentry, otlp = load({}, elsewhere.environ(environ)).destinations
+
+    assert (sentry.name, otlp.name) == ("sentry", "otlp")
+    assert isinstance(otlp, OtlpOptions)
+    assert not otlp.metrics
 
 
 @pytest.mark.parametrize(

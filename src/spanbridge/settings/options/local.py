@@ -35,8 +35,10 @@ class FileOptions(CommonOptions):
         return self.path
 
     def verify(self) -> None:
-        folder = os.path.dirname(os.path.abspath(self.path))
         try:
+            folder = os.path.dirname(
+                os.path.abspath(self.path)
+            )  # there may be no working directory
             if os.path.isdir(self.path):
                 raise Incomplete("path", "it is a directory", "Name a file", self.path)
             if not os.path.isdir(folder):
