@@ -53,17 +53,30 @@ _KINDS: Final[Mapping[SpanKind, KindWord]] = {
 def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream | None) -> int:
     """The number R in [0, 2**56) by which every service keeps or drops this trace alike.
 
-    Taken from the incoming ``sentry-sample_rand``, else ``ot=rv`` of the tracestate, else the low
-    56 bits of the trace id. The low 64 bits would not do: Sentry's ids are UUID4, whose version
-    and variant bits stand there.
+    Taken from ``ot=rv`` of the tracestate, else from the incoming ``sentry-sample_rand``, else from
+    the low 56 bits of the trace id. These come before Sentry's number too where ``ot=th`` tells
+    that a caller has sampled by them. The low 64 bits would not do: Sentry's ids are UUID4, whose
+    version and variant bits stand there.
 
     Source: OpenTelemetry, "TraceState: Probability Sampling"; Sentry, "Propagated Random Value".
     """
-    if upstream is not None and (rand := upstream.sample_rand) is not None:
-        return _MASK - min(int(rand * RANGE), _MASK)
     if (rv := random_value(trace_state)) is not None:
         return rv
+    rand = upstream.sample_rand if upstream is not None else None
+    if rand is not None and threshold(trace_state) is None:
+        return _MASK - min(int(rand * RANGE), _MASK)
     return trace_id & _MASK
+
+
+def number_to_tell(
+    trace_id: int, trace_state: TraceState | None, upstream: Upstream | None
+) -> int | None:
+    """The trace's :func:`randomness` where it has to be told as ``ot=rv``, as its id differs.
+
+    An ``rv`` that is there is never changed, as OpenTelemetry has it.
+    """
+    r = randomness(trace_id, trace_state, upstream)
+    return None if r == randomness(trace_id, trace_state, None) else r
 
 
 def remote_rate(trace_state: TraceState | None) -> float | None:
@@ -211,7 +224,7 @@ class SamplingPolicy:
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
         if state or rates or not self._keeps_everything:
-            state = self._told(state, kept, rates, parent, upstream)
+            state = self._told(trace_id, state, kept, rates, parent, upstream)
         return HeadDecision(kept, rates, state)
 
     def hand_over(self, trace_id: int, decision: HeadDecision) -> None:
@@ -256,6 +269,7 @@ class SamplingPolicy:
 
     def _told(
         self,
+        trace_id: int,
         state: TraceState,
         kept: frozenset[str],
         rates: Mapping[str, float],
@@ -281,9 +295,7 @@ class SamplingPolicy:
             return state
         own = threshold_of(rate)
         lasting = max(before, own) if is_followed and before is not None else own
-        is_in_id = upstream is None or upstream.sample_rand is None
-        is_told = is_in_id or random_value(state) is not None
-        return with_threshold(state, lasting, None if is_told else randomness(0, None, upstream))
+        return with_threshold(state, lasting, number_to_tell(trace_id, state, upstream))
 
     def _rate_of_flag(
         self, kept: frozenset[str], rates: Mapping[str, float], decided: Upstream | None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.sampling import Decision
@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
+from spanbridge.process.tracestate import random_value, threshold
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
 
@@ -70,6 +71,42 @@ def test_the_random_number_of_the_trace_head_is_used_by_everybody_after() -> Non
 def test_tracestate_randomness_is_used_if_there_is_one() -> None:
     state = TraceState.from_header(["ot=th:8;rv:00000000000001"])
     assert randomness(2**56 - 1, state, None) == 1
+
+
+@given(
+    st.integers(1, 2**128 - 1),
+    st.sampled_from(["", "ot=th:8", "ot=rv:00000000000001", "ot=th:4;rv:c0000000000000"]),
+    st.sampled_from([None, "", "0.1", "0.9"]),
+    st.sampled_from([None, True]),
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.booleans(),
+)
+@example(2**127, "ot=rv:00000000000001", "0.1", None, 0.5, True)
+def test_the_number_of_a_tracestate_is_never_below_the_threshold_beside_it(
+    trace_id: int,
+    state: str,
+    rand: str | None,
+    decision: bool | None,
+    rate: float,
+    follows_remote: bool,
+) -> None:
+    parent = remote(trace_id, sampled=True, state=state)
+    if (th := threshold(parent.trace_state)) and randomness(
+        trace_id, parent.trace_state, None
+    ) < th:
+        return  # the caller's own contradiction
+    context = EMPTY
+    if rand is not None:
+        dsc = {"sample_rand": rand} if rand else {}
+        context = with_upstream(EMPTY, Upstream(decision, dsc, trace_id))
+    policy = SamplingPolicy({"otlp": rate}, follows_remote=follows_remote)
+
+    decided = policy.decide(trace_id, parent, context)
+
+    told = threshold(decided.trace_state)
+    assert told is None or randomness(trace_id, decided.trace_state, None) >= told
+    if (rv := random_value(parent.trace_state)) is not None:
+        assert random_value(decided.trace_state) == rv
 
 
 @pytest.mark.parametrize(

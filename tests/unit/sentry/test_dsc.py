@@ -16,7 +16,7 @@ from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import SamplingPolicy
-from spanbridge.process.upstream import Upstream
+from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.sentry.dsc import DscSource, from_baggage, to_baggage
 from spanbridge.sentry.encode import trace_header
 from tests.support.spans import TRACE_ID
@@ -104,6 +104,15 @@ def test_a_rate_that_does_not_decide_alone_is_not_told() -> None:
 
     assert (context.sample_rate, context.sample_rand) == (None, None)
     assert (context.sampled, context.release) == ("true", "app@1")
+
+
+def test_where_only_errors_go_the_next_service_is_told_the_number_to_decide_by() -> None:
+    errors_only = msgspec.structs.replace(SOURCE, has_traces=False)
+
+    context = errors_only.of(local(), "GET /")
+
+    assert (context.sampled, context.sample_rate) == (None, None)
+    assert context.sample_rand == SOURCE.of(local(None, "sentry"), None).sample_rand
 
 
 def test_sentrys_own_decision_counts_not_that_of_another_destination() -> None:
@@ -239,6 +248,32 @@ def test_whoever_decides_tells_the_rate_and_nothing_else_of_the_head_changes(
     sent = source.of(trace)
     assert (sent.public_key, sent.sample_rate) == ("theirs", told["sample_rate"])
     assert sent.sampled == told.get("sampled")
+
+
+@pytest.mark.parametrize(
+    ("rand", "rate", "told"),
+    [
+        ("0.25", 1.0, {"sample_rate": "0.5", "sampled": "true"}),
+        ("0.25", 0.5, {"sample_rate": "0.5", "sampled": "true"}),
+        ("0.25", 0.3, {"sample_rate": "0.3", "sampled": "true"}),
+        ("0.25", 0.125, {"sample_rate": "0.125", "sampled": "false"}),
+        ("0.125", 1.0, {}),  # another number than the one that W3C's caller sampled by
+    ],
+)
+def test_where_sentry_did_not_decide_the_rate_of_w3cs_caller_counts(
+    rand: str, rate: float, told: dict[str, str]
+) -> None:
+    state = TraceState([("ot", "th:8;rv:c0000000000000")])
+    parent = SpanContext(TRACE_ID, 1, is_remote=True, trace_flags=YES, trace_state=state)
+    theirs = {"trace_id": f"{TRACE_ID:032x}", "sample_rand": rand}
+    upstream = Upstream(None, theirs, TRACE_ID)
+    context = with_upstream(Context(), upstream)
+    keepers = SamplingPolicy({"sentry": rate}).decide(TRACE_ID, parent, context).keepers
+    source = msgspec.structs.replace(SOURCE, sample_rate=rate)
+
+    sent = source.for_next_service(LocalTrace(TRACE_ID, 1, keepers, upstream, state))
+
+    assert sent == {**theirs, **told}
 
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
