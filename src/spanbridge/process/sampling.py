@@ -122,6 +122,8 @@ class HeadDecision(NamedTuple):
     """The rates that decided, by destination, where they are not the destination's own."""
     trace_state: TraceState = _NO_STATE
     """What its spans carry to the next service."""
+    before: int | None = 0
+    """The threshold by which others sampled it before the rates did; ``None`` if nobody knows."""
     is_left_to_others: bool = False
     """Whether nobody here keeps any trace, so that W3C's flag must not forbid it to others."""
 
@@ -223,9 +225,10 @@ class SamplingPolicy:
             kept = self._kept(r, rates, ceilings)
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
+        before = self._before(parent, upstream)
         if state or rates or not self._keeps_everything:
-            state = self._told(trace_id, state, kept, rates, parent, upstream)
-        return HeadDecision(kept, rates, state)
+            state = self._told(trace_id, state, kept, rates, before, upstream)
+        return HeadDecision(kept, rates, state, before)
 
     def hand_over(self, trace_id: int, decision: HeadDecision) -> None:
         """Keep the sampler's decision for the processor."""
@@ -267,13 +270,20 @@ class SamplingPolicy:
             kept = [name for name in kept if name not in ceilings or ceilings[name].admits()]
         return frozenset(kept)
 
+    def _before(self, parent: SpanContext | None, upstream: Upstream | None) -> int | None:
+        if parent is None or not self._follows_remote:
+            return 0
+        told = threshold(parent.trace_state)
+        # Who speaks Sentry's protocol too tells a threshold where there is one.
+        return 0 if told is None and upstream is not None else told
+
     def _told(
         self,
         trace_id: int,
         state: TraceState,
         kept: frozenset[str],
         rates: Mapping[str, float],
-        parent: SpanContext | None,
+        before: int | None,
         upstream: Upstream | None,
     ) -> TraceState:
         """The tracestate that tells at which rate the trace was sampled, as far as it is known.
@@ -282,19 +292,16 @@ class SamplingPolicy:
         """
         if not kept:
             return with_threshold(state, None) if state else state
-        before = threshold(state)
-        is_followed = parent is not None and self._follows_remote
+        if before is None:
+            return state  # sampled by a caller at a rate it did not tell
         decided = upstream if upstream is not None and upstream.is_sampled is not None else None
         if not self._follows_remote:
             decided = None
-        if is_followed and before is None and upstream is None:
-            return state  # sampled by a caller at a rate it did not tell
         if (rate := self._rate_of_flag(kept, rates, decided)) is None:
             return with_threshold(state, None)
         if rate >= 1:
-            return state
-        own = threshold_of(rate)
-        lasting = max(before, own) if is_followed and before is not None else own
+            return state if self._follows_remote else with_threshold(state, None)
+        lasting = max(before, threshold_of(rate))
         return with_threshold(state, lasting, number_to_tell(trace_id, state, upstream))
 
     def _rate_of_flag(

@@ -179,6 +179,24 @@ def test_the_tracestate_tells_the_rate_of_the_flag(
         assert said == told
 
 
+@pytest.mark.parametrize(
+    ("state", "rate", "told"),
+    [
+        ("ot=th:8", 1.0, ""),
+        ("ot=th:c;rv:ffffffffffffff,vendor=x", 1.0, "ot=rv:ffffffffffffff,vendor=x"),
+        ("ot=th:c", 0.5, "ot=th:8"),
+    ],
+)
+def test_a_caller_that_is_ignored_leaves_no_rate_of_its_own(
+    state: str, rate: float, told: str
+) -> None:
+    policy = SamplingPolicy({"otlp": rate}, follows_remote=False)
+
+    decided = policy.decide(2**56 - 1, remote(2**56 - 1, sampled=True, state=state), EMPTY)
+
+    assert decided.trace_state.to_header() == told
+
+
 def test_what_a_caller_decided_takes_no_room_below_the_ceiling() -> None:
     ceilings = {"sentry": Ceiling(2)}
     policy = SamplingPolicy({"sentry": 1.0}, sentry=["sentry"], ceilings=ceilings)
