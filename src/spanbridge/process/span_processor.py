@@ -14,7 +14,7 @@ from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
-from spanbridge.process.sampling import NOBODY, NOT_KEPT, HeadDecision, SamplingPolicy
+from spanbridge.process.sampling import NOT_KEPT, HeadDecision, SamplingPolicy
 from spanbridge.process.tracestate import threshold
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
@@ -111,16 +111,19 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 return
             span_id = context.span_id
             local = self._traces.end(context.trace_id, span_id)
+            if local is not None and span_id == local.root_id:
+                self._traces.close(local)
             if (intake := self.intake) is None:
                 return
             if local is None:  # started before we were configured
-                local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
+                policy = self.policy
+                decided = NOT_KEPT if policy is None else decided_by_another(policy, span, None)
+                local = local_trace_of(span, context, decided, None)
             seen: InFlight | Left | None = None
             if (error := sys.exc_info()[1]) is not None:
                 seen = self._seen(error, span)
             root_id = local.root_id
             if span_id == root_id:
-                self._traces.close(local)
                 if self.annotate is not None and isinstance(seen, InFlight):
                     self.annotate(seen.sighting)
                 is_taken = intake.put((span, local, seen), True)
@@ -141,12 +144,6 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         except Exception as failure:
             GUARD.caught("process.in_flight", failure)
             return None
-
-    def _late_keepers(self, span: ReadableSpan) -> frozenset[str]:
-        context = span.get_span_context()
-        if self.policy is None or context is None or not context.trace_flags.sampled:
-            return NOBODY
-        return self.policy.decide(context.trace_id, None, None, span.name, span.kind).keepers
 
 
 def decided_by_another(
