@@ -132,11 +132,12 @@ class DscSource(msgspec.Struct):
         own = local.rates.get(self.destination, self.sample_rate)
         rate = _decimal(own if remote is None else min(own, remote))
         rand = sample_rand(r, float(rate), is_kept)
-        # A caller without Sentry decided before us. If nobody knows at which rate, or its decision
-        # does not follow from that, then a rate of ours would be untrue.
+        # A caller without Sentry decided before us. If nobody knows at which rate, then one of ours
+        # would be untrue, and so it is where the decision does not follow from the rate: a caller
+        # said no, or the ceiling was reached.
         is_called = self.follows_remote and local.upstream is None and local.trace_state is not None
-        is_unknown = remote is None and rate == "1"
-        if is_called and (is_unknown or (float(rand) < float(rate)) != is_kept):
+        is_unknown = is_called and remote is None and rate == "1"
+        if is_unknown or (float(rand) < float(rate)) != is_kept:
             return None, rand
         return rate, rand
 

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.upstream import Upstream, with_upstream
@@ -41,10 +42,12 @@ def local(upstream: Upstream | None = None, *keepers: str) -> LocalTrace:
 
 
 def test_the_head_of_a_trace_says_all_that_the_server_samples_by() -> None:
-    assert SOURCE.of(local(None, "sentry"), "GET /") == DynamicSamplingContext(
+    source = msgspec.structs.replace(SOURCE, sample_rate=0.75)
+
+    assert source.of(local(None, "sentry"), "GET /") == DynamicSamplingContext(
         trace_id=f"{TRACE_ID:032x}",
         public_key="key",
-        sample_rate="0.25",
+        sample_rate="0.75",
         sample_rand=f"{1 - (TRACE_ID & (2**56 - 1)) / 2**56:.6f}",
         sampled="true",
         release="app@1",
@@ -161,6 +164,27 @@ def test_each_destination_freezes_its_own() -> None:
         ("key", "0.25", "false"),
         ("other key", "1", "true"),
     ]
+
+
+def test_what_a_ceiling_cuts_off_tells_no_rate_that_would_have_kept_it() -> None:
+    ceilings = {"sentry": Ceiling(2, clock=lambda: 0.0)}
+    policy = SamplingPolicy({"sentry": 1.0}, sentry=["sentry"], ceilings=ceilings)
+    source = msgspec.structs.replace(SOURCE, sample_rate=1.0)
+    contexts = []
+    for _ in range(4):
+        trace_id = 2**56 - 1  # every rate keeps it
+        decided = policy.decide(trace_id, None, Context())
+        contexts.append(
+            source.of(LocalTrace(trace_id, 1, decided.keepers, rates=decided.rates), None)
+        )
+
+    assert [(c.sampled, c.sample_rate) for c in contexts] == [
+        ("true", "1"),
+        ("true", "1"),
+        ("false", None),
+        ("false", None),
+    ]
+    assert {c.sample_rand for c in contexts} == {"0.000000"}
 
 
 def called(tracestate: str = "", rate: float = 1.0) -> DynamicSamplingContext:
@@ -374,7 +398,8 @@ def test_a_rate_is_written_without_an_exponent_or_noise() -> None:
         (0.9999999, "0.999999"),
     ):
         source = DscSource("sentry", "key", rate, None, None)
-        assert source.of(local(), None).sample_rate == text
+        keepers = SamplingPolicy({"sentry": rate}).decide(TRACE_ID, None, Context()).keepers
+        assert source.of(local(None, *keepers), None).sample_rate == text
 
 
 POLICY = PrivacyPolicy()
