@@ -302,7 +302,8 @@ class SamplingPolicy:
         if rate >= 1:
             return state if self._follows_remote else with_threshold(state, None)
         lasting = max(before, threshold_of(rate))
-        return with_threshold(state, lasting, number_to_tell(trace_id, state, upstream))
+        number = number_to_tell(trace_id, state, upstream) if upstream is not None else None
+        return with_threshold(state, lasting, number)
 
     def _rate_of_flag(
         self, kept: frozenset[str], rates: Mapping[str, float], decided: Upstream | None
