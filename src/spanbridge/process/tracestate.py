@@ -43,6 +43,12 @@ def threshold(state: TraceState | None) -> int | None:
     return None if found is None else int(found.ljust(14, "0"), 16)
 
 
+def remote_rate(state: TraceState | None) -> float | None:
+    """The rate at which the caller sampled, if the tracestate tells it."""
+    th = threshold(state)
+    return None if th is None else 1 - th / RANGE
+
+
 def with_threshold(
     state: TraceState, threshold: int | None, random_value: int | None = None
 ) -> TraceState:
