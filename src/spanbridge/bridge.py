@@ -224,11 +224,13 @@ def _continuation(pipeline: Pipeline) -> Continuation:
 
 
 def _least_log_level(pipeline: Pipeline) -> LogLevel:
-    """From which level on log records are read: all they are for is issues."""
-    settings = pipeline.settings
+    """From which level on log records are read: they are for issues, and for rules that keep."""
+    settings, destinations = pipeline.settings, pipeline.destinations
     has_issues = settings.issues != "none" or bool(settings.rules)
-    is_taken = any(destination.takes_issues for destination in pipeline.destinations)
-    return settings.log_level if has_issues and is_taken else "off"
+    makes_issues = has_issues and any(one.takes_issues for one in destinations)
+    keeping = [rule for rule in settings.rules if rule.keep and rule.on in ("log", "event")]
+    keeps = any(one.takes_spans and r.is_for(one.name) for r in keeping for one in destinations)
+    return settings.log_level if makes_issues or keeps else "off"
 
 
 def _projects(pipeline: Pipeline) -> dict[Project, str]:

@@ -14,7 +14,7 @@ from spanbridge.model.span import Attributes
 from spanbridge.model.trace import Segment
 from spanbridge.receiver.checks import check_item
 from spanbridge.receiver.envelope import parse_envelope
-from spanbridge.sentry.containers import EncodedContainer, contain_logs, encode_spans
+from spanbridge.sentry.containers import EncodedContainer, Part, contain_logs, encode_spans
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.log import convert_events
 from spanbridge.sentry.convert.streamed_span import common_attributes, segment_name
@@ -80,7 +80,7 @@ def test_thousands_of_spans_are_valid_by_the_schema_and_by_the_protocol(part: in
         root = None if segment.is_follow_up else segment.root
         spans = [segment.root, *segment.children] if root is None else segment.children
 
-        containers = encode_spans(spans, root, name, common).containers
+        containers = encode_spans([Part(spans, root, name)], common).containers
 
         assert sum(container.items for container in containers) == 1 + len(segment.children)
         for container in containers:
@@ -106,7 +106,7 @@ def test_what_we_add_ourselves_has_the_names_and_types_of_sentrys_conventions() 
     )
     said: Attributes = {"http.request.method": "GET", "http.route": "/things"}
     root = record(1, kind="server", attributes=said, status="error")
-    [container] = encode_spans([], root, None, common_attributes(context)).containers
+    [container] = encode_spans([Part([], root, None)], common_attributes(context)).containers
 
     [span] = items_of(container)
     ours = {

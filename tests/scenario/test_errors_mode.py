@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from spanbridge.receiver import Receiver
 from spanbridge.settings import SentryOptions, load
@@ -62,6 +63,33 @@ def test_sentry_gets_errors_alone_and_they_point_to_the_traces_elsewhere(
         assert "sentry-sampled" not in carrier["baggage"]
         assert "sentry-sample_rate" not in carrier["baggage"]
     assert receiver.violations == []
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, 0.25])
+def test_the_next_service_keeps_the_same_traces_and_tells_their_weight(
+    receiver: Receiver, tmp_path: Path, rate: float
+) -> None:
+    some = {"kind": "file", "path": str(tmp_path / "some.jsonl"), "sample_rate": 0.5}
+    front: dict[str, Any] = {"sentry": {"dsn": receiver.dsn, "mode": "errors"}, "some": some}
+    back: dict[str, Any] = {"sentry": {"dsn": receiver.dsn, "sample_rate": rate}}
+    with bridged(destinations=front) as first, bridged(destinations=back) as second:
+        for one in (first, second):
+            one.bridge.propagator.beside = TraceContextTextMapPropagator()
+        for carrier in work(first, 60, set()):
+            caller = second.bridge.propagator.extract(carrier)
+            second.tracer.start_span("ship", caller).end()
+        first.flush()
+        second.flush()
+
+    told = min(rate, 0.5)
+    arrived = [item.envelope_header["trace"] for item in receiver.transactions]
+    assert {dsc["trace_id"] for dsc in arrived} == {
+        record["trace_id"]
+        for record in map(json.loads, (tmp_path / "some.jsonl").read_text().splitlines())
+        if int(record["trace_id"][-14:], 16) >= (1 - told) * 2**56
+    }
+    assert {(dsc["sample_rate"], dsc["sampled"]) for dsc in arrived} == {(f"{told}", "true")}
+    assert all(float(dsc["sample_rand"]) < told for dsc in arrived)
 
 
 def test_without_any_traces_w3c_forbids_nothing_to_the_next_service(receiver: Receiver) -> None:

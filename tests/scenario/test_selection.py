@@ -389,6 +389,17 @@ def test_a_log_record_outside_of_spans_keeps_no_trace(receiver: Receiver) -> Non
 # ------------------------------------------------------------------------- rates by rule
 
 
+def test_a_log_record_keeps_a_trace_also_where_nobody_takes_issues(receiver: Receiver) -> None:
+    otlp = {"endpoint": receiver.otlp_endpoint + "/v1/traces", "sample_rate": 0.0}
+    rules = [{"on": "log", "match": {"severity": ">= error"}, "keep": True, "to": ["otlp"]}]
+    with bridged(destinations={"otlp": otlp}, rules=rules) as under_test:
+        with under_test.chained(), under_test.tracer.start_as_current_span("ask"):
+            logging.getLogger("shop").error("bad")
+        under_test.flush()
+
+    assert [span.name for span in receiver.spans] == ["ask"]
+
+
 def test_rules_give_traces_rates_by_route_agent_and_kind(tmp_path: Path) -> None:
     rules = [
         {"on": "trace", "match": {"root": "GET /health*"}, "sample": 0},

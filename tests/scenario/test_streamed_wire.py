@@ -153,6 +153,37 @@ def test_work_that_begins_after_its_request_was_sent_is_sent_at_once_and_knows_i
     assert receiver.violations == []
 
 
+def test_where_the_root_does_not_go_those_below_it_are_segments(receiver: Receiver) -> None:
+    rules = [{"on": "span", "match": {"span": "GET *"}, "drop": True}]
+    sentry = {"dsn": receiver.dsn, "wire": "spans"}
+    with bridged(destinations={"sentry": sentry}, rules=rules) as under_test:
+        start = under_test.tracer.start_as_current_span
+        with start("GET /"):
+            with start("first"):
+                with start("GET /stock"), start("query"):
+                    pass
+                late = under_test.tracer.start_span("late")
+            with start("second"):
+                pass
+        under_test.flush()
+        late.end()
+        under_test.flush()
+
+    spans = {span["name"]: span for span in streamed(receiver)}
+    assert {name: span["is_segment"] for name, span in spans.items()} == {
+        "first": True,
+        "query": False,
+        "second": True,
+        "late": False,
+    }
+    ids = {name: span["span_id"] for name, span in spans.items()}
+    segments = {name: span["attributes"]["sentry.segment.id"] for name, span in spans.items()}
+    assert segments == {**dict.fromkeys(ids, ids["first"]), "second": ids["second"]}
+    assert spans["late"]["attributes"]["sentry.segment.name"] == "first"
+    assert spans["query"]["parent_span_id"] == spans["late"]["parent_span_id"] == ids["first"]
+    assert receiver.violations == []
+
+
 def has_arrived(receiver: Receiver, wire: str, name: str) -> bool:
     return any(span.name == name for span in spans_that_arrived(receiver, wire))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from opentelemetry.trace import TraceState
 
+from spanbridge.process.sampling import number_to_tell
 from spanbridge.process.tracestate import threshold, threshold_of, with_threshold
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def with_own_threshold(
     """The span with the threshold by which it got to this destination.
 
     Its own tracestate tells of the flag, which is set if any destination keeps the trace. Where a
-    caller decided at a rate it did not tell, nobody knows how many a span stands for.
+    caller, or somebody else's sampler, decided at a rate it did not tell, nobody knows how many a
+    span stands for.
 
     Args:
         span: As it is sent otherwise.
@@ -32,21 +34,20 @@ def with_own_threshold(
         destination: The destination's name.
         sample_rate: Its rate, where no rule gave the trace another.
     """
-    is_called = local.trace_state is not None
     if destination in local.kept_by_rule:
         return _told(span, 0)  # every trace like it is kept, so each counts once
-    rate = local.rates.get(destination, sample_rate)
-    if rate == 1 and not span.trace_state:
+    if local.before is None:
         return span
-    said = _threshold(span.trace_state)
-    if is_called and said is None:
+    said = _threshold(span.trace_state) or 0
+    own = threshold_of(local.rates.get(destination, sample_rate))
+    if (lasting := max(own, local.before, said)) == said:
         return span
-    own = threshold_of(rate)
-    return _told(span, own if said is None else max(own, said)) if own or said else span
+    number = number_to_tell(local.trace_id, local.trace_state, local.upstream)
+    return _told(span, lasting, number)
 
 
-def _told(span: SpanRecord, own: int) -> SpanRecord:
-    return msgspec.structs.replace(span, trace_state=_with(span.trace_state, own))
+def _told(span: SpanRecord, own: int, number: int | None = None) -> SpanRecord:
+    return msgspec.structs.replace(span, trace_state=_with(span.trace_state, own, number))
 
 
 # All spans of a trace carry the same, and those of most traces too.
@@ -56,6 +57,6 @@ def _threshold(header: str) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def _with(header: str, own: int) -> str:
+def _with(header: str, own: int, number: int | None) -> str:
     state = TraceState.from_header([header]) if header else TraceState()
-    return with_threshold(state, own).to_header()
+    return with_threshold(state, own, number).to_header()

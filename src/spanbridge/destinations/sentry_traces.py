@@ -11,7 +11,7 @@ from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.model.outcome import Signal
 from spanbridge.model.trace import Segment, SegmentName
 from spanbridge.runtime.event_id import new_event_id
-from spanbridge.sentry.containers import MAX_CONTAINER_BYTES, MAX_SPANS, encode_spans
+from spanbridge.sentry.containers import MAX_CONTAINER_BYTES, MAX_SPANS, Part, encode_spans
 from spanbridge.sentry.convert.log import convert_started
 from spanbridge.sentry.convert.streamed_span import segment_name
 from spanbridge.sentry.glimpse import glimpse
@@ -19,6 +19,8 @@ from spanbridge.sentry.lineages import Lineages
 from spanbridge.sentry.transactions import encode_transactions
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
     from spanbridge.model.span import SpanRecord
     from spanbridge.model.trace import DynamicSamplingContext
     from spanbridge.privacy.policy import PrivacyPolicy
@@ -147,9 +149,11 @@ class SpanWire:
         local = released.local
         segment = released.segment
         spans = self._lineages.complete(local, (segment.root, *segment.children))
-        root = spans.pop(0) if segment.root.span_id == f"{local.root_id:016x}" else None
-        name = None if root is not None else self._segment(local, segment.root)
-        encoded = encode_spans(spans, root, name, self._common)
+        if segment.root.span_id == f"{local.root_id:016x}":
+            parts = [Part(spans[1:], spans[0])]
+        else:
+            parts = _by_top(spans) or [Part(spans, None, self._segment(local, segment.root))]
+        encoded = encode_spans(parts, self._common)
         local.segments[self._name] = encoded.segment
         named = encoded.segment.name if encoded.segment.source not in ("url", "") else None
         # Several containers may go under it, and the root may be renamed meanwhile.
@@ -166,10 +170,12 @@ class SpanWire:
 
     def _segment(self, local: LocalTrace, first: SpanRecord) -> SegmentName:
         """The segment of spans that leave without their root."""
+        known = local.segments.get(self._name)
+        if known is not None and known.span_id != f"{local.root_id:016x}":
+            return known  # the root does not go there, and those below it are the tops
         # It may be renamed until it ends, so it is read each time; that is every few seconds.
         root = glimpse(local, local.root_id, self._policy)
         if root is None:  # it has left, was lost, or started before anybody looked
-            known = local.segments.get(self._name)
             return known or SegmentName(f"{local.root_id:016x}", segment_name(first).name, "")
         segment = segment_name(root)
         # What is older was told of by whoever was here before: the parent of a forked process.
@@ -177,3 +183,29 @@ class SpanWire:
             self._told.add(local)
             self._tell(convert_started(segment, root, self._common))
         return segment
+
+
+def _by_top(spans: Sequence[SpanRecord]) -> list[Part]:
+    """The spans below each that has become a local root, as the one above it does not go there.
+
+    What belongs to one that is not here, as it left before or is still open, goes with the first.
+    """
+    tops = {span.span_id: span for span in spans if span.is_local_root}
+    if not tops:
+        return []
+    parents = {span.span_id: span.parent_span_id for span in spans}
+    below: dict[str, list[SpanRecord]] = {top: [] for top in tops}
+    for span in spans:
+        if span.span_id not in tops:
+            below[_top_of(span.span_id, parents, tops) or next(iter(tops))].append(span)
+    return [Part(below[span_id], top) for span_id, top in tops.items()]
+
+
+def _top_of(
+    span_id: str | None, parents: Mapping[str, str | None], tops: Container[str]
+) -> str | None:
+    for _ in parents:  # a faulty generator of ids may send it round in circles
+        if span_id is None or span_id in tops:
+            return span_id
+        span_id = parents.get(span_id)
+    return None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from spanbridge.process.local_trace import LocalTrace
-from spanbridge.process.sampling import NOT_KEPT
+from spanbridge.process.span_processor import decided_by_another, local_trace_of
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -72,12 +71,7 @@ def _put(processor: BridgeProcessor, spans: list[ReadableSpan]) -> None:
     policy, intake = processor.policy, processor.intake
     if context is None or policy is None or intake is None:
         return
-    decided = NOT_KEPT
-    if context.trace_flags.sampled:
-        remote = root.parent if root.parent is not None and root.parent.is_remote else None
-        decided = policy.decide(
-            context.trace_id, remote, None, root.name, root.kind, root.attributes
-        )
-    local = LocalTrace(context.trace_id, context.span_id, decided.keepers, rates=decided.rates)
+    decided = decided_by_another(policy, root, None)
+    local = local_trace_of(root, context, decided, None)
     for span in spans:
         intake.put((span, local, None), span is root)

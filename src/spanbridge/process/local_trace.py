@@ -33,6 +33,7 @@ class LocalTrace:
 
     __slots__ = (
         "__weakref__",
+        "before",
         "bound",
         "dsc",
         "is_by_rate",
@@ -56,6 +57,7 @@ class LocalTrace:
         upstream: Upstream | None = None,
         trace_state: TraceState | None = None,
         rates: Mapping[str, float] = NO_RATES,
+        before: int | None = 0,
     ) -> None:
         self.trace_id = trace_id
         self.root_id = root_id
@@ -63,6 +65,8 @@ class LocalTrace:
         """Names of the destinations that keep this trace by what was decided at its start."""
         self.rates = rates
         """The rates that decided, by destination, where they are not the destination's own."""
+        self.before = before
+        """The threshold by which others sampled it before these rates; ``None`` if unknown."""
         self.kept_by_rule: frozenset[str] = NOBODY
         """Names of the destinations that keep it, whatever the rate, because of what happened."""
         self.is_by_rate = True

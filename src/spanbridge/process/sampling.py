@@ -54,26 +54,30 @@ _KINDS: Final[Mapping[SpanKind, KindWord]] = {
 def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream | None) -> int:
     """The number R in [0, 2**56) by which every service keeps or drops this trace alike.
 
-    Taken from the incoming ``sentry-sample_rand``, else ``ot=rv`` of the tracestate, else the low
-    56 bits of the trace id. The low 64 bits would not do: Sentry's ids are UUID4, whose version
-    and variant bits stand there.
+    Taken from ``ot=rv`` of the tracestate, else from the incoming ``sentry-sample_rand``, else from
+    the low 56 bits of the trace id. These come before Sentry's number too where ``ot=th`` tells
+    that a caller has sampled by them. The low 64 bits would not do: Sentry's ids are UUID4, whose
+    version and variant bits stand there.
 
     Source: OpenTelemetry, "TraceState: Probability Sampling"; Sentry, "Propagated Random Value".
     """
-    if upstream is not None and (rand := upstream.sample_rand) is not None:
-        return _MASK - min(int(rand * RANGE), _MASK)
     if (rv := random_value(trace_state)) is not None:
         return rv
+    rand = upstream.sample_rand if upstream is not None else None
+    if rand is not None and threshold(trace_state) is None:
+        return _MASK - min(int(rand * RANGE), _MASK)
     return trace_id & _MASK
 
 
-def remote_rate(trace_state: TraceState | None) -> float | None:
-    """The rate at which the caller sampled, if its tracestate tells: ``ot=th``.
+def number_to_tell(
+    trace_id: int, trace_state: TraceState | None, upstream: Upstream | None
+) -> int | None:
+    """The trace's :func:`randomness` where it has to be told as ``ot=rv``, as its id differs.
 
-    Source: OpenTelemetry, "TraceState: Probability Sampling".
+    An ``rv`` that is there is never changed, as OpenTelemetry has it.
     """
-    th = threshold(trace_state)
-    return None if th is None else 1 - th / RANGE
+    r = randomness(trace_id, trace_state, upstream)
+    return None if r == randomness(trace_id, trace_state, None) else r
 
 
 def sample_rand(r: int, rate: float, is_kept: bool) -> str:
@@ -110,6 +114,8 @@ class HeadDecision(NamedTuple):
     """The rates that decided, by destination, where they are not the destination's own."""
     trace_state: TraceState = _NO_STATE
     """What its spans carry to the next service."""
+    before: int | None = 0
+    """The threshold by which others sampled it before the rates did; ``None`` if nobody knows."""
     is_left_to_others: bool = False
     """Whether nobody here keeps any trace, so that W3C's flag must not forbid it to others."""
 
@@ -212,9 +218,10 @@ class SamplingPolicy:
             kept = self._kept(r, rates, ceilings)
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
             kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
+        before = self._before(parent, upstream)
         if state or rates or not self._keeps_everything:
-            state = self._told(state, kept, rates, parent, upstream)
-        return HeadDecision(kept, rates, state)
+            state = self._told(trace_id, state, kept, rates, before, upstream)
+        return HeadDecision(kept, rates, state, before)
 
     def hand_over(self, trace_id: int, decision: HeadDecision) -> None:
         """Keep the sampler's decision for the processor."""
@@ -230,7 +237,7 @@ class SamplingPolicy:
     def _by_rates(self, kept: Sequence[str]) -> HeadDecision:
         """The decision on a trace that nobody decided on before, if the rates are all there is."""
         keepers = frozenset(kept)
-        state = self._told(_NO_STATE, keepers, NO_RATES, None, None)
+        state = self._told(0, _NO_STATE, keepers, NO_RATES, 0, None)
         return HeadDecision(keepers, NO_RATES, state)
 
     def _special_rates(
@@ -261,12 +268,20 @@ class SamplingPolicy:
             kept = frozenset(n for n in kept if n not in ceilings or ceilings[n].admits())
         return kept
 
+    def _before(self, parent: SpanContext | None, upstream: Upstream | None) -> int | None:
+        if parent is None or not self._follows_remote:
+            return 0
+        told = threshold(parent.trace_state)
+        # Who speaks Sentry's protocol too tells a threshold where there is one.
+        return 0 if told is None and upstream is not None else told
+
     def _told(
         self,
+        trace_id: int,
         state: TraceState,
         kept: frozenset[str],
         rates: Mapping[str, float],
-        parent: SpanContext | None,
+        before: int | None,
         upstream: Upstream | None,
     ) -> TraceState:
         """The tracestate that tells at which rate the trace was sampled, as far as it is known.
@@ -275,22 +290,18 @@ class SamplingPolicy:
         """
         if not kept:
             return with_threshold(state, None) if state else state
-        before = threshold(state)
-        is_followed = parent is not None and self._follows_remote
+        if before is None:
+            return state  # sampled by a caller at a rate it did not tell
         decided = upstream if upstream is not None and upstream.is_sampled is not None else None
         if not self._follows_remote:
             decided = None
-        if is_followed and before is None and upstream is None:
-            return state  # sampled by a caller at a rate it did not tell
         if (rate := self._rate_of_flag(kept, rates, decided)) is None:
             return with_threshold(state, None)
         if rate >= 1:
-            return state
-        own = threshold_of(rate)
-        lasting = max(before, own) if is_followed and before is not None else own
-        is_in_id = upstream is None or upstream.sample_rand is None
-        is_told = is_in_id or random_value(state) is not None
-        return with_threshold(state, lasting, None if is_told else randomness(0, None, upstream))
+            return state if self._follows_remote else with_threshold(state, None)
+        lasting = max(before, threshold_of(rate))
+        number = number_to_tell(trace_id, state, upstream) if upstream is not None else None
+        return with_threshold(state, lasting, number)
 
     def _rate_of_flag(
         self, kept: frozenset[str], rates: Mapping[str, float], decided: Upstream | None

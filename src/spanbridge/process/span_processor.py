@@ -14,7 +14,8 @@ from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
-from spanbridge.process.sampling import NOBODY, NOT_KEPT, HeadDecision, SamplingPolicy
+from spanbridge.process.sampling import NOT_KEPT, HeadDecision, SamplingPolicy
+from spanbridge.process.tracestate import threshold
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
 from spanbridge.runtime.bound import NOTHING, Block, put_on
@@ -69,17 +70,9 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             if local is None:
                 decided = policy.take_over(context.trace_id)
                 if decided is None:  # by somebody else's sampler, or not at all
-                    decided = self._decided(policy, span, parent_context)
-                keepers = decided.keepers
-                local = LocalTrace(
-                    context.trace_id,
-                    context.span_id,
-                    keepers,
-                    upstream_of(parent_context, context.trace_id),
-                    parent.trace_state if parent is not None else None,
-                    decided.rates,
-                )
-                if not keepers and is_excluded(parent_context):
+                    decided = decided_by_another(policy, span, parent_context)
+                local = local_trace_of(span, context, decided, parent_context)
+                if not decided.keepers and is_excluded(parent_context):
                     local.is_by_rate = False
                 self._traces.open(span, local)
                 if (now := self.policy) is not policy and now is not None:  # exchanged meanwhile
@@ -97,17 +90,6 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
         if before is not None:
             for local in self._traces.living():
                 _readmit(local, before, policy)
-
-    @staticmethod
-    def _decided(
-        policy: SamplingPolicy, span: ReadableSpan, parent_context: Context | None
-    ) -> HeadDecision:
-        context = span.get_span_context()
-        if context is None or not context.trace_flags & 1:
-            return NOT_KEPT
-        return policy.decide(
-            context.trace_id, span.parent, parent_context, span.name, span.kind, span.attributes
-        )
 
     def hold(
         self, context: SpanContext, attributes: Mapping[str, Value], is_overriding: bool
@@ -129,16 +111,19 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 return
             span_id = context.span_id
             local = self._traces.end(context.trace_id, span_id)
+            if local is not None and span_id == local.root_id:
+                self._traces.close(local)
             if (intake := self.intake) is None:
                 return
             if local is None:  # started before we were configured
-                local = LocalTrace(context.trace_id, span_id, self._late_keepers(span))
+                policy = self.policy
+                decided = NOT_KEPT if policy is None else decided_by_another(policy, span, None)
+                local = local_trace_of(span, context, decided, None)
             seen: InFlight | Left | None = None
             if (error := sys.exc_info()[1]) is not None:
                 seen = self._seen(error, span)
             root_id = local.root_id
             if span_id == root_id:
-                self._traces.close(local)
                 if self.annotate is not None and isinstance(seen, InFlight):
                     self.annotate(seen.sighting)
                 is_taken = intake.put((span, local, seen), True)
@@ -160,11 +145,48 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             GUARD.caught("process.in_flight", failure)
             return None
 
-    def _late_keepers(self, span: ReadableSpan) -> frozenset[str]:
-        context = span.get_span_context()
-        if self.policy is None or context is None or not context.trace_flags.sampled:
-            return NOBODY
-        return self.policy.decide(context.trace_id, None, None, span.name, span.kind).keepers
+
+def decided_by_another(
+    policy: SamplingPolicy, span: ReadableSpan, parent_context: Context | None
+) -> HeadDecision:
+    """Which destinations keep a trace of those that somebody else's sampler lets pass.
+
+    How many that one left out is known only if it tells by the span's tracestate.
+    """
+    context, parent = span.get_span_context(), span.parent
+    if context is None or not context.trace_flags.sampled:
+        return NOT_KEPT
+    remote = parent if parent is not None and parent.is_remote else None
+    decided = policy.decide(
+        context.trace_id, remote, parent_context, span.name, span.kind, span.attributes
+    )
+    return decided._replace(before=threshold(context.trace_state))
+
+
+def local_trace_of(
+    root: ReadableSpan,
+    context: SpanContext,
+    decided: HeadDecision,
+    parent_context: Context | None,
+) -> LocalTrace:
+    """The local trace that begins with ``root``.
+
+    Args:
+        root: The span.
+        context: Its own context.
+        decided: What was decided on the trace.
+        parent_context: The context it was started in; ``None`` means the current one.
+    """
+    parent = root.parent
+    return LocalTrace(
+        context.trace_id,
+        context.span_id,
+        decided.keepers,
+        upstream_of(parent_context, context.trace_id),
+        parent.trace_state if parent is not None else None,
+        decided.rates,
+        decided.before,
+    )
 
 
 def _readmit(local: LocalTrace, before: SamplingPolicy, policy: SamplingPolicy) -> None:

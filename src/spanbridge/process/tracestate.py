@@ -33,14 +33,18 @@ def threshold_of(rate: float) -> int:
 
 def random_value(state: TraceState | None) -> int | None:
     """The trace's random number, if the tracestate tells it: ``ot=rv``."""
-    found = _hex_of(_RV, state)
-    return None if found is None else int(found, 16)
+    return _read(state.get(_OT, ""))[1] if state else None
 
 
 def threshold(state: TraceState | None) -> int | None:
     """The threshold by which the caller sampled, if the tracestate tells it: ``ot=th``."""
-    found = _hex_of(_TH, state)
-    return None if found is None else int(found.ljust(14, "0"), 16)
+    return _read(state.get(_OT, ""))[0] if state else None
+
+
+def remote_rate(state: TraceState | None) -> float | None:
+    """The rate at which the caller sampled, if the tracestate tells it."""
+    th = threshold(state)
+    return None if th is None else 1 - th / RANGE
 
 
 def with_threshold(
@@ -90,13 +94,19 @@ def _said(threshold: int | None, random_value: int | None) -> Iterator[str]:
         yield f"rv:{random_value:014x}"
 
 
-def _hex_of(pattern: re.Pattern[str], state: TraceState | None) -> str | None:
-    for member in _members(state):
-        if (match := pattern.fullmatch(member)) is not None:
-            return match[1]
-    return None
+# One decision asks several times, and most traces that a caller sampled say the same.
+@lru_cache(maxsize=64)
+def _read(said: str) -> tuple[int | None, int | None]:
+    """The threshold and the random number in our member, as far as they are there."""
+    th = rv = None
+    for member in said.split(";"):
+        if th is None and (match := _TH.fullmatch(member)) is not None:
+            th = int(match[1].ljust(14, "0"), 16)
+        elif rv is None and (match := _RV.fullmatch(member)) is not None:
+            rv = int(match[1], 16)
+    return th, rv
 
 
-def _members(state: TraceState | None) -> list[str]:
-    members = state.get(_OT) if state else None
+def _members(state: TraceState) -> list[str]:
+    members = state.get(_OT)
     return members.split(";") if members else []

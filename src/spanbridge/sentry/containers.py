@@ -36,43 +36,54 @@ class EncodedContainer(NamedTuple):
     size_bytes: int
 
 
+class Part(NamedTuple):
+    """Spans of one segment that leave now."""
+
+    spans: Sequence[SpanRecord]
+    """Without ``root``."""
+    root: SpanRecord | None
+    """The segment's root, if it leaves now."""
+    segment: SegmentName | None = None
+    """The name of the segment; only needed without ``root``."""
+
+
 class EncodedSpans(NamedTuple):
     """The containers of spans that leave together, and the segment they are of."""
 
     containers: list[EncodedContainer]
     segment: SegmentName
+    """The first, if there are several."""
 
 
-def encode_spans(
-    spans: Sequence[SpanRecord],
-    root: SpanRecord | None,
-    segment: SegmentName | None,
-    common: TypedAttributes,
-) -> EncodedSpans:
+def encode_spans(parts: Sequence[Part], common: TypedAttributes) -> EncodedSpans:
     """Convert and encode spans of one local trace; more than one container only beyond a limit.
 
     Args:
-        spans: Finished spans, scrubbed; ``root`` is not among them.
-        root: The local root, if it leaves now.
-        segment: The name of the segment; only needed without ``root``.
+        parts: Finished spans, scrubbed, by segment.
         common: What is the same for all spans of the destination.
 
     Raises:
-        ValueError: Neither root nor segment is given.
+        ValueError: A part has neither a root nor a segment.
     """
-    converted: list[tuple[StreamedSpan, Resource]] = []
-    if root is not None:
-        streamed, segment = convert_streamed(root, None)
-        converted.append((streamed, root.resource))
-    if segment is None:
-        raise ValueError("spans without their root need the name of their segment")
-    converted += [(convert_streamed(span, segment)[0], span.resource) for span in spans]
-    shared = _SharedBySegment(common, segment)
+    converted: list[_Converted] = []
+    segments: list[SegmentName] = []
+    for spans, root, segment in parts:
+        if root is not None:
+            streamed, segment = convert_streamed(root, None)
+        if segment is None:
+            raise ValueError("spans without their root need the name of their segment")
+        shared = _SharedBySegment(common, segment)
+        if root is not None:
+            converted.append(_Converted(streamed, root.resource, shared))
+        converted += [
+            _Converted(convert_streamed(span, segment)[0], span.resource, shared) for span in spans
+        ]
+        segments.append(segment)
     containers: list[EncodedContainer] = []
-    for part in _with_distinct_ids(converted):
-        encoded = [shared.encode(streamed, resource) for streamed, resource in part]
+    for distinct in _with_distinct_ids(converted):
+        encoded = [one.shared.encode(one.span, one.resource) for one in distinct]
         containers += _containers("span", encoded, MAX_SPANS)
-    return EncodedSpans(containers, segment)
+    return EncodedSpans(containers, segments[0])
 
 
 def contain_logs(encoded: Sequence[bytes]) -> list[EncodedContainer]:
@@ -80,19 +91,18 @@ def contain_logs(encoded: Sequence[bytes]) -> list[EncodedContainer]:
     return list(_containers("log", encoded, MAX_LOGS))
 
 
-def _with_distinct_ids(
-    converted: list[tuple[StreamedSpan, Resource]],
-) -> list[list[tuple[StreamedSpan, Resource]]]:
+def _with_distinct_ids(converted: list[_Converted]) -> list[list[_Converted]]:
     """The spans in parts without equal ids, of which Relay keeps one for each envelope."""
-    if len({span.span_id for span, _ in converted}) == len(converted):
+    if len({one.span.span_id for one in converted}) == len(converted):
         return [converted]  # only a faulty generator of ids makes it otherwise
-    parts: list[list[tuple[StreamedSpan, Resource]]] = []
+    parts: list[list[_Converted]] = []
     times: dict[str, int] = {}
-    for span, resource in converted:
-        number = times[span.span_id] = times.get(span.span_id, -1) + 1
+    for one in converted:
+        span_id = one.span.span_id
+        number = times[span_id] = times.get(span_id, -1) + 1
         if number == len(parts):
             parts.append([])
-        parts[number].append((span, resource))
+        parts[number].append(one)
     return parts
 
 
@@ -131,6 +141,12 @@ class _SharedBySegment:
             shared = self._by_resource[id(resource)] = _Shared(attributes)
         # Both end with the attributes: {..., "attributes": {own}} and {shared}.
         return b"%b,%b}" % (encode_json(span)[:-2], shared.beside(span.attributes))
+
+
+class _Converted(NamedTuple):
+    span: StreamedSpan
+    resource: Resource
+    shared: _SharedBySegment
 
 
 class _Shared:

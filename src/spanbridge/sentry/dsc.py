@@ -12,7 +12,8 @@ import msgspec
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.process.sampling import randomness, remote_rate, sample_rand
+from spanbridge.process.sampling import randomness, sample_rand
+from spanbridge.process.tracestate import remote_rate
 from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.encode import trace_header
 from spanbridge.sentry.glimpse import glimpse
@@ -28,6 +29,8 @@ MAX_READ_MEMBERS: Final = 64
 """Incoming ``sentry-*`` members beyond these are left out; Sentry defines about ten."""
 MAX_READ_BYTES: Final = 8192
 """Incoming ``sentry-*`` members beyond these bytes in all are left out: W3C's limit."""
+_NEAR: Final = 3e-6
+"""Six decimals of one number differ by less, as they are rounded and fitted to a decision."""
 _POLICY: Final = PrivacyPolicy()
 _FIELDS: Final = frozenset(DynamicSamplingContext.__struct_fields__)
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -106,7 +109,7 @@ class DscSource(msgspec.Struct):
 
     def _own(self, local: LocalTrace, transaction: str | None) -> DynamicSamplingContext:
         is_kept = self.destination in local.keepers
-        is_by_rate = self.decides_alone and self.has_traces and local.is_by_rate
+        is_by_rate = self.decides_alone and local.is_by_rate
         rate, rand = self._rate_and_rand(local, is_kept) if is_by_rate else (None, None)
         sampled = ("true" if is_kept else "false") if self.has_traces else None
         return DynamicSamplingContext(
@@ -122,16 +125,20 @@ class DscSource(msgspec.Struct):
         )
 
     def _rate_and_rand(self, local: LocalTrace, is_kept: bool) -> tuple[str | None, str]:
-        is_called = self.follows_remote and local.upstream is None and local.trace_state is not None
-        remote = remote_rate(local.trace_state) if is_called else None
+        """The rate that decided, if it is known, and the number it was compared with."""
+        r = randomness(local.trace_id, local.trace_state, local.upstream)
+        if not self.has_traces:  # the next service decides, by the same number
+            return None, sample_rand(r, 1, is_kept=True)
+        remote = remote_rate(local.trace_state) if self.follows_remote else None
         own = local.rates.get(self.destination, self.sample_rate)
         rate = _decimal(own if remote is None else min(own, remote))
-        r = randomness(local.trace_id, local.trace_state, local.upstream)
         rand = sample_rand(r, float(rate), is_kept)
-        # A caller without Sentry decided before us. If nobody knows at which rate, or its decision
-        # does not follow from that, then a rate of ours would be untrue.
-        is_unknown = remote is None and rate == "1"
-        if is_called and (is_unknown or (float(rand) < float(rate)) != is_kept):
+        # A caller without Sentry decided before us. If nobody knows at which rate, then one of ours
+        # would be untrue, and so it is where the decision does not follow from the rate: a caller
+        # said no, or the ceiling was reached.
+        is_called = self.follows_remote and local.upstream is None and local.trace_state is not None
+        is_unknown = is_called and remote is None and rate == "1"
+        if is_unknown or (float(rand) < float(rate)) != is_kept:
             return None, rand
         return rate, rand
 
@@ -151,9 +158,11 @@ class DscSource(msgspec.Struct):
         is_ours = upstream.is_sampled is None or not self.follows_remote
         if not is_ours or not self.decides_alone or not self.has_traces or rand is None:
             return dsc
-        own = local.rates.get(self.destination, self.sample_rate)
-        rate, is_kept = _decimal(own), self.destination in local.keepers
-        if (rand < float(rate)) != is_kept:  # W3C's caller decided
+        is_kept = self.destination in local.keepers
+        rate, number = self._rate_and_rand(local, is_kept)
+        # It is not theirs where the tracestate tells another one, by which W3C's caller decided.
+        is_theirs = abs(float(number) - rand) < _NEAR
+        if rate is None or not is_theirs or (rand < float(rate)) != is_kept:
             return dsc
         return {**dsc, "sample_rate": rate, "sampled": "true" if is_kept else "false"}
 

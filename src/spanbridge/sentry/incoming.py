@@ -26,8 +26,10 @@ from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import baggage, trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
+from spanbridge.process.sampling import randomness, sample_rand
+from spanbridge.process.tracestate import random_value, threshold
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.sentry.dsc import PREFIX
 
@@ -110,7 +112,8 @@ def continued(
         context = _below(told, context)
     if dsc.get("trace_id", f"{trace_id:032x}").lower() != f"{trace_id:032x}":
         dsc = {}
-    dsc = _with_sample_rand(dsc, trace_id, is_sampled)
+    state = parent.trace_state if parent is not None else None
+    dsc = _with_sample_rand(dsc, trace_id, is_sampled, state)
     return with_upstream(context, Upstream(is_sampled, dsc, trace_id))
 
 
@@ -144,18 +147,22 @@ def _below(told: SentryTrace, context: Context) -> Context:
 
 
 def _with_sample_rand(
-    dsc: Mapping[str, str], trace_id: int, is_sampled: bool | None
+    dsc: Mapping[str, str], trace_id: int, is_sampled: bool | None, state: TraceState | None
 ) -> Mapping[str, str]:
     """The context with a random number that fits the decision, if the caller sent none.
 
     Older SDKs send none; whoever meets their trace first draws one and passes it on. The number
     is the one Sentry's Python SDK draws, which seeds with the trace id: so every service that
-    stands beside this one draws the same. An empty context stays empty.
+    stands beside this one draws the same. An empty context stays empty. Where the decision is left
+    to us, and the tracestate tells of sampling, its number is the one.
 
     Source: Sentry develop docs, "Propagated Random Value".
     """
     if not dsc or Upstream(is_sampled, dsc, trace_id).sample_rand is not None:
         return dsc
+    if is_sampled is None and (threshold(state), random_value(state)) != (None, None):
+        number = randomness(trace_id, state, None)
+        return {**dsc, "sample_rand": sample_rand(number, 1, is_kept=True)}
     lower, upper = 0.0, 1.0
     rate = _rate_of(dsc.get("sample_rate"))
     if rate is not None and is_sampled is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from spanbridge.process.handed_over import hand_over
 from spanbridge.process.intake import Intake
@@ -46,6 +46,21 @@ def test_children_come_before_the_root_they_belong_to() -> None:
     ]
 
     assert handed(spans) == [(2, 1), (3, 1), (1, 1), (4, 4)]
+
+
+def test_what_the_caller_told_is_known_of_a_root_that_comes_late() -> None:
+    state = TraceState([("ot", "th:8")])
+    caller = SpanContext(7, 9, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+    own = SpanContext(7, 1, is_remote=False, trace_flags=TraceFlags(1), trace_state=state)
+    processor = BridgeProcessor(LocalTraces())
+    processor.policy = SamplingPolicy({"sentry": 1.0})
+    processor.intake = intake = Intake(10)
+
+    hand_over(processor, [ReadableSpan(name="1", context=own, parent=caller)])
+
+    [(_, local, _)] = intake.take(10)  # type: ignore[misc]
+    assert local.trace_state == state
+    assert local.before == 1 << 55
 
 
 @given(st.dictionaries(st.integers(1, 9), st.integers(1, 9)))

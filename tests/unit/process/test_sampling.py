@@ -3,7 +3,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.sampling import Decision
@@ -17,7 +17,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
-from spanbridge.process.tracestate import threshold_of
+from spanbridge.process.tracestate import random_value, threshold, threshold_of
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
 
@@ -89,6 +89,42 @@ def test_tracestate_randomness_is_used_if_there_is_one() -> None:
     assert randomness(2**56 - 1, state, None) == 1
 
 
+@given(
+    st.integers(1, 2**128 - 1),
+    st.sampled_from(["", "ot=th:8", "ot=rv:00000000000001", "ot=th:4;rv:c0000000000000"]),
+    st.sampled_from([None, "", "0.1", "0.9"]),
+    st.sampled_from([None, True]),
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.booleans(),
+)
+@example(2**127, "ot=rv:00000000000001", "0.1", None, 0.5, True)
+def test_the_number_of_a_tracestate_is_never_below_the_threshold_beside_it(
+    trace_id: int,
+    state: str,
+    rand: str | None,
+    decision: bool | None,
+    rate: float,
+    follows_remote: bool,
+) -> None:
+    parent = remote(trace_id, sampled=True, state=state)
+    if (th := threshold(parent.trace_state)) and randomness(
+        trace_id, parent.trace_state, None
+    ) < th:
+        return  # the caller's own contradiction
+    context = EMPTY
+    if rand is not None:
+        dsc = {"sample_rand": rand} if rand else {}
+        context = with_upstream(EMPTY, Upstream(decision, dsc, trace_id))
+    policy = SamplingPolicy({"otlp": rate}, follows_remote=follows_remote)
+
+    decided = policy.decide(trace_id, parent, context)
+
+    told = threshold(decided.trace_state)
+    assert told is None or randomness(trace_id, decided.trace_state, None) >= told
+    if (rv := random_value(parent.trace_state)) is not None:
+        assert random_value(decided.trace_state) == rv
+
+
 @pytest.mark.parametrize(
     "rv", ["0x000000000001", "-0000000000001", "+0000000000001", "1", "g" * 14]
 )
@@ -157,6 +193,24 @@ def test_the_tracestate_tells_the_rate_of_the_flag(
         assert int(said[8:], 16) == randomness(0, None, upstream)
     else:
         assert said == told
+
+
+@pytest.mark.parametrize(
+    ("state", "rate", "told"),
+    [
+        ("ot=th:8", 1.0, ""),
+        ("ot=th:c;rv:ffffffffffffff,vendor=x", 1.0, "ot=rv:ffffffffffffff,vendor=x"),
+        ("ot=th:c", 0.5, "ot=th:8"),
+    ],
+)
+def test_a_caller_that_is_ignored_leaves_no_rate_of_its_own(
+    state: str, rate: float, told: str
+) -> None:
+    policy = SamplingPolicy({"otlp": rate}, follows_remote=False)
+
+    decided = policy.decide(2**56 - 1, remote(2**56 - 1, sampled=True, state=state), EMPTY)
+
+    assert decided.trace_state.to_header() == told
 
 
 def test_what_a_caller_decided_takes_no_room_below_the_ceiling() -> None:

@@ -12,6 +12,7 @@ from spanbridge.sentry.containers import (
     MAX_LOGS,
     MAX_SPANS,
     EncodedContainer,
+    Part,
     contain_logs,
     encode_spans,
 )
@@ -41,7 +42,7 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def test_a_segment_that_ends_is_one_container_with_its_root_first() -> None:
-    encoded = encode_spans([record(2, 1), record(3, 2)], record(1), None, COMMON)
+    encoded = encode_spans([Part([record(2, 1), record(3, 2)], record(1), None)], COMMON)
 
     [container] = encoded.containers
     spans = items(container)
@@ -53,7 +54,7 @@ def test_a_segment_that_ends_is_one_container_with_its_root_first() -> None:
 
 
 def test_spans_before_their_root_bear_the_name_it_has_so_far() -> None:
-    [container] = encode_spans([record(2, 1)], None, SEGMENT, COMMON).containers
+    [container] = encode_spans([Part([record(2, 1)], None, SEGMENT)], COMMON).containers
 
     [span] = items(container)
     assert span["attributes"]["sentry.segment.name"]["value"] == "nightly"
@@ -62,13 +63,13 @@ def test_spans_before_their_root_bear_the_name_it_has_so_far() -> None:
 
 def test_spans_without_a_segment_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="segment"):
-        encode_spans([record(2, 1)], None, None, COMMON)
+        encode_spans([Part([record(2, 1)], None, None)], COMMON)
 
 
 def test_what_a_span_says_itself_wins_over_what_all_say() -> None:
     calling = record(2, 1, attributes={"server.address": "api.example.com"})
 
-    [container] = encode_spans([calling, record(3, 1)], None, SEGMENT, COMMON).containers
+    [container] = encode_spans([Part([calling, record(3, 1)], None, SEGMENT)], COMMON).containers
 
     first, second = items(container)
     assert first["attributes"]["server.address"]["value"] == "api.example.com"
@@ -78,7 +79,7 @@ def test_what_a_span_says_itself_wins_over_what_all_say() -> None:
 def test_spans_of_two_resources_each_say_their_own() -> None:
     other = record(3, 1, resource=Resource({"service.name": "other"}))
 
-    [container] = encode_spans([record(2, 1), other], None, SEGMENT, COMMON).containers
+    [container] = encode_spans([Part([record(2, 1), other], None, SEGMENT)], COMMON).containers
 
     names = [span["attributes"]["service.name"]["value"] for span in items(container)]
     assert names == ["tested", "other"]
@@ -87,7 +88,7 @@ def test_spans_of_two_resources_each_say_their_own() -> None:
 def test_too_many_spans_are_several_containers() -> None:
     spans = [record(number, 1) for number in range(2, 2 * MAX_SPANS + 3)]
 
-    containers = encode_spans(spans, record(1), None, COMMON).containers
+    containers = encode_spans([Part(spans, record(1), None)], COMMON).containers
 
     assert [container.items for container in containers] == [MAX_SPANS, MAX_SPANS, 2]
     ids = [span["span_id"] for container in containers for span in items(container)]
@@ -97,7 +98,7 @@ def test_too_many_spans_are_several_containers() -> None:
 def test_large_spans_are_several_containers_within_the_limit() -> None:
     spans = [large(number) for number in range(2, 32)]
 
-    containers = encode_spans(spans, record(1), None, COMMON).containers
+    containers = encode_spans([Part(spans, record(1), None)], COMMON).containers
 
     assert sum(container.items for container in containers) == 31
     assert 1 < len(containers) < 10

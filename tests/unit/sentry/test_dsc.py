@@ -14,9 +14,10 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.sampling import SamplingPolicy
-from spanbridge.process.upstream import Upstream
+from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.sentry.dsc import DscSource, from_baggage, to_baggage
 from spanbridge.sentry.encode import trace_header
 from tests.support.spans import TRACE_ID
@@ -41,10 +42,12 @@ def local(upstream: Upstream | None = None, *keepers: str) -> LocalTrace:
 
 
 def test_the_head_of_a_trace_says_all_that_the_server_samples_by() -> None:
-    assert SOURCE.of(local(None, "sentry"), "GET /") == DynamicSamplingContext(
+    source = msgspec.structs.replace(SOURCE, sample_rate=0.75)
+
+    assert source.of(local(None, "sentry"), "GET /") == DynamicSamplingContext(
         trace_id=f"{TRACE_ID:032x}",
         public_key="key",
-        sample_rate="0.25",
+        sample_rate="0.75",
         sample_rand=f"{1 - (TRACE_ID & (2**56 - 1)) / 2**56:.6f}",
         sampled="true",
         release="app@1",
@@ -106,6 +109,15 @@ def test_a_rate_that_does_not_decide_alone_is_not_told() -> None:
     assert (context.sampled, context.release) == ("true", "app@1")
 
 
+def test_where_only_errors_go_the_next_service_is_told_the_number_to_decide_by() -> None:
+    errors_only = msgspec.structs.replace(SOURCE, has_traces=False)
+
+    context = errors_only.of(local(), "GET /")
+
+    assert (context.sampled, context.sample_rate) == (None, None)
+    assert context.sample_rand == SOURCE.of(local(None, "sentry"), None).sample_rand
+
+
 def test_sentrys_own_decision_counts_not_that_of_another_destination() -> None:
     assert SOURCE.of(local(None, "otlp"), None).sampled == "false"
 
@@ -152,6 +164,27 @@ def test_each_destination_freezes_its_own() -> None:
         ("key", "0.25", "false"),
         ("other key", "1", "true"),
     ]
+
+
+def test_what_a_ceiling_cuts_off_tells_no_rate_that_would_have_kept_it() -> None:
+    ceilings = {"sentry": Ceiling(2, clock=lambda: 0.0)}
+    policy = SamplingPolicy({"sentry": 1.0}, sentry=["sentry"], ceilings=ceilings)
+    source = msgspec.structs.replace(SOURCE, sample_rate=1.0)
+    contexts = []
+    for _ in range(4):
+        trace_id = 2**56 - 1  # every rate keeps it
+        decided = policy.decide(trace_id, None, Context())
+        contexts.append(
+            source.of(LocalTrace(trace_id, 1, decided.keepers, rates=decided.rates), None)
+        )
+
+    assert [(c.sampled, c.sample_rate) for c in contexts] == [
+        ("true", "1"),
+        ("true", "1"),
+        ("false", None),
+        ("false", None),
+    ]
+    assert {c.sample_rand for c in contexts} == {"0.000000"}
 
 
 def called(tracestate: str = "", rate: float = 1.0) -> DynamicSamplingContext:
@@ -239,6 +272,32 @@ def test_whoever_decides_tells_the_rate_and_nothing_else_of_the_head_changes(
     sent = source.of(trace)
     assert (sent.public_key, sent.sample_rate) == ("theirs", told["sample_rate"])
     assert sent.sampled == told.get("sampled")
+
+
+@pytest.mark.parametrize(
+    ("rand", "rate", "told"),
+    [
+        ("0.25", 1.0, {"sample_rate": "0.5", "sampled": "true"}),
+        ("0.25", 0.5, {"sample_rate": "0.5", "sampled": "true"}),
+        ("0.25", 0.3, {"sample_rate": "0.3", "sampled": "true"}),
+        ("0.25", 0.125, {"sample_rate": "0.125", "sampled": "false"}),
+        ("0.125", 1.0, {}),  # another number than the one that W3C's caller sampled by
+    ],
+)
+def test_where_sentry_did_not_decide_the_rate_of_w3cs_caller_counts(
+    rand: str, rate: float, told: dict[str, str]
+) -> None:
+    state = TraceState([("ot", "th:8;rv:c0000000000000")])
+    parent = SpanContext(TRACE_ID, 1, is_remote=True, trace_flags=YES, trace_state=state)
+    theirs = {"trace_id": f"{TRACE_ID:032x}", "sample_rand": rand}
+    upstream = Upstream(None, theirs, TRACE_ID)
+    context = with_upstream(Context(), upstream)
+    keepers = SamplingPolicy({"sentry": rate}).decide(TRACE_ID, parent, context).keepers
+    source = msgspec.structs.replace(SOURCE, sample_rate=rate)
+
+    sent = source.for_next_service(LocalTrace(TRACE_ID, 1, keepers, upstream, state))
+
+    assert sent == {**theirs, **told}
 
 
 TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
@@ -339,7 +398,8 @@ def test_a_rate_is_written_without_an_exponent_or_noise() -> None:
         (0.9999999, "0.999999"),
     ):
         source = DscSource("sentry", "key", rate, None, None)
-        assert source.of(local(), None).sample_rate == text
+        keepers = SamplingPolicy({"sentry": rate}).decide(TRACE_ID, None, Context()).keepers
+        assert source.of(local(None, *keepers), None).sample_rate == text
 
 
 POLICY = PrivacyPolicy()

@@ -233,5 +233,17 @@ def test_a_drawn_number_agrees_with_the_decision(trace_id: str, kept: bool, rate
     assert (float(dsc["sample_rand"]) < rate) == kept
 
 
+@pytest.mark.parametrize("state", ["ot=th:8", "ot=rv:c0000000000000", "ot=th:8;rv:c0000000000000"])
+def test_no_second_number_is_drawn_where_the_tracestate_tells_one(state: str) -> None:
+    headers = {
+        "traceparent": f"00-{TRACE[:-14]}c0000000000000-{SPAN}-01",
+        "tracestate": state,
+        "sentry-trace": f"{TRACE[:-14]}c0000000000000-{SPAN}",
+        "baggage": "sentry-release=1",
+    }
+
+    assert upstream(extract(headers), f"{TRACE[:-14]}c0000000000000").sample_rand == 0.249999
+
+
 def test_an_empty_context_gets_no_number() -> None:
     assert upstream(extract(SENTRY_ONLY)).dsc == {}
