@@ -122,9 +122,11 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def _note(self, words: str) -> None:
         self._last_error = words
 
-    def _settle_metrics(self, points: Sequence[MetricPoint], outcome: Outcome, reason: str) -> None:
+    def _settle_metrics(
+        self, points: Sequence[MetricPoint], outcome: Outcome, reason: str, detail: str
+    ) -> None:
         if reason:
-            self._last_error = reason
+            self._last_error = f"{reason}: {detail}" if detail else reason
         self.ledger.settle(Signal.METRIC, outcome, len(points), reason)
 
 
@@ -136,7 +138,7 @@ class _OtlpMetrics:
         options: OtlpOptions,
         target: OtlpTarget,
         note: Callable[[str], None],
-        settle: Callable[[Sequence[MetricPoint], Outcome, str], None],
+        settle: Callable[[Sequence[MetricPoint], Outcome, str, str], None],
     ) -> None:
         name = f"{options.name}-metrics"
         self.exporting: Exporting[MetricsData] = Exporting(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401
 import netrc  # noqa: F401
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -73,4 +74,24 @@ class _OwnSession(requests.Session):
         named["headers"] = {
             name: value for name, value in headers.items() if name.lower() in self._allowed
         }
-        return super().request(*arguments, **named)
+        response = super().request(*arguments, **named)
+        if 300 <= response.status_code < 400:
+            raise _RedirectedError(response)
+        return response
+
+
+class _RedirectedError(Exception):
+    """The receiver is elsewhere. The exporter follows nobody and takes such an answer for a yes.
+
+    We follow nobody either: the headers hold a key, which must not go where an answer says.
+    """
+
+    def __init__(self, response: requests.Response) -> None:
+        place = urlsplit(response.headers.get("location", ""))
+        # Without what may be secret: a password, a query.
+        host = place.netloc.rpartition("@")[2]
+        there = f"{place.scheme}://{host}{place.path}" if host else place.path or "nowhere"
+        super().__init__(
+            f"HTTP {response.status_code}, redirected to {there}. Set `endpoint` to where the "
+            "receiver is; redirects are not followed"
+        )

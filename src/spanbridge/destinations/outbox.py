@@ -60,7 +60,7 @@ class Outbox(Generic[T]):
     Args:
         name: Name of the destination, for the thread and the log.
         send: Sends one batch; may block. It raises if the batch was not delivered.
-        settle: Notes the one fate of items, with a reason if they were lost.
+        settle: Notes the one fate of items, with a reason and more words if they were lost.
         max_items: Items that may wait; the newest are evicted beyond.
         max_bytes: Memory the waiting items may take, likewise.
     """
@@ -69,7 +69,7 @@ class Outbox(Generic[T]):
         self,
         name: str,
         send: Callable[[Sequence[T]], None],
-        settle: Callable[[Sequence[T], Outcome, str], None],
+        settle: Callable[[Sequence[T], Outcome, str, str], None],
         max_items: int,
         max_bytes: int,
     ) -> None:
@@ -114,9 +114,9 @@ class Outbox(Generic[T]):
             self._changed.notify_all()
             is_closing = self._is_closing
         if is_closing:
-            self._settle(items, Outcome.FAILED, "closed")
+            self._settle(items, Outcome.FAILED, "closed", "")
         elif len(items) > room:
-            self._settle(items[room:], Outcome.EVICTED, "queue full")
+            self._settle(items[room:], Outcome.EVICTED, "queue full", "")
 
     def _take_room(self, items: Sequence[T]) -> int:
         """How many of ``items`` find a place, which is taken then."""
@@ -173,11 +173,9 @@ class Outbox(Generic[T]):
             left += self._under_way
             self._under_way = []
         if left:
-            self._settle(left, Outcome.FAILED, "shutdown deadline")
-            GUARD.report(
-                f"{self._name}: shutdown deadline",
-                f"{len(left)} items left after {timeout_s:.1f} s",
-            )
+            detail = f"{len(left)} items left after {timeout_s:.1f} s"
+            self._settle(left, Outcome.FAILED, "shutdown deadline", detail)
+            GUARD.report(f"{self._name}: shutdown deadline", detail)
         return in_time
 
     def _run(self) -> None:
@@ -194,17 +192,19 @@ class Outbox(Generic[T]):
             except Exception as error:
                 self._lose(batch, type(error).__name__, str(error))
             else:
-                self._conclude(batch, Outcome.DELIVERED, "")
+                self._conclude(batch, Outcome.DELIVERED)
 
     def _lose(self, batch: list[T], reason: str, detail: str) -> None:
         GUARD.report(f"{self._name}: {reason}", detail)
-        self._conclude(batch, Outcome.FAILED, reason)
+        self._conclude(batch, Outcome.FAILED, reason, detail)
 
-    def _conclude(self, batch: list[T], outcome: Outcome, reason: str) -> None:
+    def _conclude(
+        self, batch: list[T], outcome: Outcome, reason: str = "", detail: str = ""
+    ) -> None:
         with self._changed:
             if self._under_way is batch:
                 self._under_way = []
-                self._settle(batch, outcome, reason)
+                self._settle(batch, outcome, reason, detail)
                 self._changed.notify_all()
 
     def _next_batch(self) -> list[T] | None:

@@ -73,8 +73,8 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
     def _interrupt(self) -> None:
         """End a send that is still blocked; nothing to end by default."""
 
-    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str) -> None:
+    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str, detail: str) -> None:
         if reason:
-            self._last_error = reason
+            self._last_error = f"{reason}: {detail}" if detail else reason
         for signal, count in self._counts(items).items():
             self.ledger.settle(signal, outcome, count, reason)

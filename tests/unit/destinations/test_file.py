@@ -127,7 +127,7 @@ def test_a_folder_that_vanished_is_a_counted_loss(
     snapshot = to.ledger.snapshot()
     assert snapshot.outcomes == {"span": {"failed": 2}}
     assert snapshot.reasons == {"failed: FileNotFoundError": 2}
-    assert to.status().last_error == "FileNotFoundError"
+    assert "FileNotFoundError: " in (to.status().last_error or "")
     assert guard.counts == {"file: FileNotFoundError": 1}
 
 

@@ -48,7 +48,7 @@ class Peer:
         self.behaves()
         self.batches.append([item.number for item in items])
 
-    def settle(self, items: Sequence[Item], outcome: Outcome, reason: str) -> None:
+    def settle(self, items: Sequence[Item], outcome: Outcome, reason: str, _: str) -> None:
         self.fates[outcome, reason] += len(items)
         self.settled.update(item.number for item in items)
 
