@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import (
@@ -38,17 +38,45 @@ MAX_BATCH: Final = 512
 
 
 class NotDeliveredError(Exception):
-    """The destination did not take a batch.
+    """The destination did not take a batch, or not all of it.
 
     Args:
         reason: Low-cardinality name of what went wrong.
         detail: More for the log line.
+        lost: Those items that were not taken; by default all.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", lost: Sequence[Any] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.lost = lost
+
+
+class Lost(Generic[T]):
+    """The items of a batch that failed by themselves: one must not cost its neighbours."""
+
+    def __init__(self) -> None:
+        self._items: list[T] = []
+        self._error: Exception | None = None
+
+    def add(self, item: T, error: Exception) -> None:
+        """Note that ``item`` cannot be sent."""
+        self._items.append(item)
+        self._error = error
+
+    def tell(self) -> None:
+        """Raise ``NotDeliveredError`` for them, if there are any."""
+        if self._error is not None:
+            raise NotDeliveredError(*_words(self._error), self._items)
+
+
+def _words(error: BaseException) -> tuple[str, str]:
+    """The name of an error and what it says. It may be the application's, and fail at that."""
+    try:
+        return type(error).__name__, str(error)
+    except Exception:
+        return type(error).__name__, ""
 
 
 class Outbox(Generic[T]):
@@ -59,7 +87,7 @@ class Outbox(Generic[T]):
 
     Args:
         name: Name of the destination, for the thread and the log.
-        send: Sends one batch; may block. It raises if the batch was not delivered.
+        send: Sends one batch; may block. It raises if not all of the batch was delivered.
         settle: Notes the one fate of items, with a reason and more words if they were lost.
         max_items: Items that may wait; the newest are evicted beyond.
         max_bytes: Memory the waiting items may take, likewise.
@@ -188,24 +216,31 @@ class Outbox(Generic[T]):
             try:
                 self._send(batch)
             except NotDeliveredError as error:
-                self._lose(batch, error.reason, error.detail)
+                lost = batch if error.lost is None else error.lost
+                self._lose(batch, lost, error.reason, error.detail)
             except Exception as error:
-                self._lose(batch, type(error).__name__, str(error))
+                self._lose(batch, batch, *_words(error))
             else:
-                self._conclude(batch, Outcome.DELIVERED)
+                self._conclude(batch)
 
-    def _lose(self, batch: list[T], reason: str, detail: str) -> None:
+    def _lose(self, batch: list[T], lost: Sequence[T], reason: str, detail: str) -> None:
         GUARD.report(f"{self._name}: {reason}", detail)
-        self._conclude(batch, Outcome.FAILED, reason, detail)
+        self._conclude(batch, lost, reason, detail)
 
     def _conclude(
-        self, batch: list[T], outcome: Outcome, reason: str = "", detail: str = ""
+        self, batch: list[T], lost: Sequence[T] = (), reason: str = "", detail: str = ""
     ) -> None:
         with self._changed:
-            if self._under_way is batch:
-                self._under_way = []
-                self._settle(batch, outcome, reason, detail)
-                self._changed.notify_all()
+            if self._under_way is not batch:
+                return
+            self._under_way = []
+            if lost:
+                self._settle(lost, Outcome.FAILED, reason, detail)
+                names = set(map(id, lost))
+                batch = [item for item in batch if id(item) not in names]
+            if batch:
+                self._settle(batch, Outcome.DELIVERED, "", "")
+            self._changed.notify_all()
 
     def _next_batch(self) -> list[T] | None:
         with self._changed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.exposition import generate_latest
@@ -16,6 +18,7 @@ from spanbridge.destinations.prometheus_families import (
 )
 from spanbridge.model.metric import Exemplar
 from spanbridge.model.span import Scope
+from tests.support.odd_values import Fraction, Hopeless, Text
 from tests.support.points import point, powers, spread
 
 
@@ -102,3 +105,27 @@ def test_any_points_make_a_page_that_can_be_read(points: list[object]) -> None:
     assert read == shown
     encoded: bytes = generate_openmetrics(families)  # type: ignore[no-untyped-call]
     assert encoded.endswith(b"# EOF\n")
+
+
+def test_subclasses_of_plain_values_are_what_they_are_below() -> None:
+    odd: Any = {"part": Fraction(0.5), "text": Text("a"), "list": [Fraction(0.5)]}
+    [(_, labels, value)] = samples(
+        Families([point(Fraction(0.5), scope=Scope(""), attributes=odd)])
+    )
+
+    assert (labels, value) == ({"part": "0.5", "text": "a", "list": "[0.5]"}, 0.5)
+
+
+def test_a_value_that_cannot_be_shown_costs_its_own_point_alone() -> None:
+    hopeless: Any = {"k": Hopeless()}
+    families = Families(
+        [
+            point(1, attributes=hopeless),
+            point(10**400, name="too.much"),
+            point(2, description="bad \udcff"),
+        ]
+    )
+
+    assert [value for _, _, value in samples(families)] == [2]
+    assert families.failed == {"ValueError": 1, "OverflowError": 1}
+    assert b"bad ?" in generate_latest(families)
