@@ -44,5 +44,18 @@ def test_a_redirect_is_no_delivery_and_says_where_the_receiver_is(
         assert f"HTTP {status}" in said
         assert f"redirected to {elsewhere.url}/v1/traces. Set `endpoint`" in said
         assert "hunter2" not in said
-        to.close(5)
+        assert to.close(5)
         assert (server.requests, elsewhere.requests) == (1, 0)
+
+
+def test_after_a_refusal_a_server_that_is_well_gets_what_is_queued_at_the_end(
+    server: AnsweringServer,
+) -> None:
+    for _ in range(5):
+        server.next = [Answer(400)]
+        to = destination(server.url)
+        accept(to)
+        assert to.flush(5)
+        accept(to, 50)
+        assert to.close(5)
+        assert to.ledger.snapshot().outcomes == {"span": {"failed": 1, "delivered": 50}}

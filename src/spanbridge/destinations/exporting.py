@@ -58,11 +58,14 @@ class Exporting(Generic[Data]):
         if self._exporter is None:
             self._exporter = self._make()
         self.is_retrying = False
-        with OVERHEARD.by(self._hear):
-            result = self._exporter.export(data)
+        try:
+            with OVERHEARD.by(self._hear):
+                result = self._exporter.export(data)
+        finally:
+            # What failed is over, and says nothing of what is sent next.
+            self.is_retrying = False
         if result.name != "SUCCESS":
             raise NotDeliveredError("export failed", f"{self._address}: {self._words}")
-        self.is_retrying = False
 
     def interrupt(self) -> None:
         """End a ``send`` that is still blocked."""
