@@ -113,6 +113,8 @@ class Outbox(Generic[T]):
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
         self._under_way: list[T] = []
+        self._taken_in = 0
+        """How many items were queued in all. They leave in the order in which they came."""
         self._size_bytes = 0
         self._is_closing = False
         self._thread: threading.Thread | None = None
@@ -137,6 +139,7 @@ class Outbox(Generic[T]):
         with self._changed:
             room = self._take_room(items)
             self._items.extend(items[:room])
+            self._taken_in += room
             if self._thread is None and room:
                 self._thread = start_daemon(self._name, self._run)
             self._changed.notify_all()
@@ -159,10 +162,18 @@ class Outbox(Generic[T]):
         return room
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all items are settled; false if the deadline passed first."""
+        """Wait until all items of now are settled; false if the deadline passed first.
+
+        What comes meanwhile is not waited for: under a steady load the queue is never empty.
+        """
         with self._changed:
             if self._thread is None:
                 return not len(self)  # nobody to wait for
+            mine = self._taken_in
+            return self._changed.wait_for(lambda: self._taken_in - len(self) >= mine, timeout_s)
+
+    def _empty(self, timeout_s: float) -> bool:
+        with self._changed:
             return self._changed.wait_for(lambda: not len(self), timeout_s)
 
     def close(
@@ -183,9 +194,9 @@ class Outbox(Generic[T]):
             Whether everything was settled in time.
         """
         deadline = time.monotonic() + timeout_s
-        in_time = False
+        in_time = not len(self)
         while not in_time and time.monotonic() < deadline - 0.1 * timeout_s and not is_hopeless():
-            in_time = self.flush(min(HOPE_CHECK_S, timeout_s))
+            in_time = self._empty(min(HOPE_CHECK_S, timeout_s))
         with self._changed:
             self._is_closing = True
             left = list(self._items)

@@ -172,6 +172,34 @@ def test_a_flush_that_runs_out_of_time_says_so(peer: Peer) -> None:
     assert close(outbox)
 
 
+def test_a_flush_under_a_load_that_never_ends_waits_for_what_came_before(peer: Peer) -> None:
+    outbox = peer.outbox()
+    peer.behaves = lambda: time.sleep(0.02)
+    is_over = threading.Event()
+
+    def load() -> None:
+        while not is_over.wait(0.001):
+            outbox.put(items(2))
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        time.sleep(0.1)
+        outbox.put(items(1))
+        began = time.monotonic()
+        assert outbox.flush(5)
+        took_s = time.monotonic() - began
+        settled = peer.settled[1]
+    finally:
+        is_over.set()
+        loading.join()
+
+    assert settled == 1
+    assert took_s < 2
+    assert close(outbox)
+    assert peer.fates.total() == peer.fates[Outcome.DELIVERED, ""]
+
+
 def test_a_send_that_hangs_is_given_up_at_the_deadline_and_settled_once(
     peer: Peer, guard: Guard
 ) -> None:
