@@ -195,7 +195,12 @@ class Outbox(Generic[T]):
         """
         deadline = time.monotonic() + timeout_s
         in_time = not len(self)
-        while not in_time and time.monotonic() < deadline - 0.1 * timeout_s and not is_hopeless():
+        while (
+            not in_time
+            and self._thread is not None  # without one nobody sends
+            and time.monotonic() < deadline - 0.1 * timeout_s
+            and not is_hopeless()
+        ):
             in_time = self._empty(min(HOPE_CHECK_S, timeout_s))
         with self._changed:
             self._is_closing = True
@@ -229,7 +234,9 @@ class Outbox(Generic[T]):
             except NotDeliveredError as error:
                 lost = batch if error.lost is None else error.lost
                 self._lose(batch, lost, error.reason, error.detail)
-            except Exception as error:
+            except BaseException as error:
+                # The application's standard output may raise SystemExit, which would end the
+                # thread, and nothing else.
                 self._lose(batch, batch, *_words(error))
             else:
                 self._conclude(batch)

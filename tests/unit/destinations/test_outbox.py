@@ -162,6 +162,25 @@ def test_a_bug_of_the_exporter_costs_its_batch_and_nothing_else(peer: Peer, guar
     assert guard.counts == {"tested: IndexError": 1}
 
 
+def test_who_asks_for_the_end_of_the_program_ends_neither_it_nor_the_thread(
+    peer: Peer, guard: Guard
+) -> None:
+    def leave() -> None:
+        raise SystemExit(1)
+
+    outbox = peer.outbox()
+    peer.behaves = leave
+    outbox.put(items(1, 2))
+    assert outbox.flush(5)
+    peer.behaves = lambda: None
+    outbox.put(items(3))
+
+    assert outbox.flush(5)
+    assert close(outbox)
+    assert peer.fates == {(Outcome.FAILED, "SystemExit"): 2, (Outcome.DELIVERED, ""): 1}
+    assert guard.counts == {"tested: SystemExit": 1}
+
+
 def test_a_flush_that_runs_out_of_time_says_so(peer: Peer) -> None:
     outbox = peer.outbox()
     peer.is_open.clear()
@@ -272,7 +291,9 @@ def test_without_a_thread_to_be_had_items_wait_for_one_and_have_failed_at_the_en
     other = peer.outbox()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     other.put(items(4))
+    began = time.monotonic()
     assert not close(other)
+    assert time.monotonic() - began < 1
     assert peer.fates[Outcome.FAILED, "shutdown deadline"] == 1
     assert guard.counts["tested: no thread"] == 2
 
