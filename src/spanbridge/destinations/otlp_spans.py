@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry.sdk.resources import Resource as OtelResource
@@ -21,6 +22,11 @@ from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
 
 _KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
 _STATUSES: Final = {code.name.lower(): code for code in StatusCode}
+
+
+def rebuild_spans(records: Sequence[SpanRecord]) -> list[ReadableSpan]:
+    """The records as the SDK's spans."""
+    return [rebuild_span(record) for record in records]
 
 
 def rebuild_span(record: SpanRecord) -> ReadableSpan:

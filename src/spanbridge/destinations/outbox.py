@@ -68,10 +68,10 @@ class Lost(Generic[T]):
     def tell(self) -> None:
         """Raise ``NotDeliveredError`` for them, if there are any."""
         if self._error is not None:
-            raise NotDeliveredError(*_words(self._error), self._items)
+            raise NotDeliveredError(*words(self._error), self._items)
 
 
-def _words(error: BaseException) -> tuple[str, str]:
+def words(error: BaseException) -> tuple[str, str]:
     """The name of an error and what it says. It may be the application's, and fail at that."""
     try:
         return type(error).__name__, str(error)
@@ -237,7 +237,7 @@ class Outbox(Generic[T]):
             except BaseException as error:
                 # The application's standard output may raise SystemExit, which would end the
                 # thread, and nothing else.
-                self._lose(batch, batch, *_words(error))
+                self._lose(batch, batch, *words(error))
             else:
                 self._conclude(batch)
 
