@@ -31,7 +31,7 @@ def rebuild_spans(records: Sequence[SpanRecord]) -> list[ReadableSpan]:
 
 def rebuild_span(record: SpanRecord) -> ReadableSpan:
     """The record as the SDK's span, for exporters that read nothing else."""
-    return ReadableSpan(
+    span = _Rebuilt(
         name=valid_utf8(record.name),
         context=_context(record.trace_id, record.span_id, record.is_sampled, record.trace_state),
         parent=_context(
@@ -57,6 +57,29 @@ def rebuild_span(record: SpanRecord) -> ReadableSpan:
         end_time=record.end_ns,
         instrumentation_scope=rebuild_scope(record.scope),
     )
+    span.record = record
+    return span
+
+
+class _Rebuilt(ReadableSpan):
+    """The SDK's span takes no word for what its limits dropped: it counts by itself."""
+
+    record: SpanRecord
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes were too many."""
+        return self.record.dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events were."""
+        return self.record.dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links were."""
+        return self.record.dropped_links
 
 
 def _context(
