@@ -31,9 +31,18 @@ _TYPES: Final[dict[MetricKind, str]] = {
     "histogram": "histogram",
 }
 _BUCKET_LABEL: Final = "le"
+# OpenMetrics, "Suffixes": what the samples of a family of a type are called besides. No other
+# family may have such a name.
+_SUFFIXES: Final = {
+    "counter": ("_total", "_created"),
+    "gauge": (),
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "info": ("_info",),
+}
 
 EXPONENTIAL: Final = "exponential histogram"
 OTHER_KIND: Final = "name of another kind"
+NAME_TAKEN: Final = "name of another metric's samples"
 TOLD_TWICE: Final = "series told twice"
 
 
@@ -49,11 +58,13 @@ class Families:
         self.left_out: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self._by_name: dict[str, Metric] = {}
+        self._taken: set[str] = set()
+        """Names of families and of their samples."""
         self._series: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         self._scopes: dict[int, dict[str, str]] = {}
         for point in points:
             if not self._by_name:
-                self._by_name["target"] = _target(point.resource)
+                self._show(_target(point.resource))
             try:
                 self._add(point)
             except Exception as error:  # a value of the application's costs its own point
@@ -73,6 +84,9 @@ class Families:
         family = self._by_name.get(name)
         if family is None:
             family = Metric(name, plain_text(point.description or point.name), kind, unit)
+            if not self._taken.isdisjoint(_names(family)):
+                self.left_out[NAME_TAKEN] += 1
+                return
         if family.type != kind:
             self.left_out[OTHER_KIND] += 1
             return
@@ -84,8 +98,12 @@ class Families:
         # Whole or not at all.
         samples = _samples(name, labels, point)
         self._series.add(series)
-        self._by_name[name] = family
+        self._show(family)
         family.samples += samples
+
+    def _show(self, family: Metric) -> None:
+        self._by_name[family.name] = family
+        self._taken.update(_names(family))
 
     def _of_scope(self, scope: Scope) -> dict[str, str]:
         known = self._scopes.get(id(scope))
@@ -101,6 +119,10 @@ class Families:
                 **{key: value for key, value in known.items() if value},
             }
         return known
+
+
+def _names(family: Metric) -> list[str]:
+    return [family.name, *[f"{family.name}{suffix}" for suffix in _SUFFIXES[family.type]]]
 
 
 def _samples(name: str, labels: dict[str, str], point: MetricPoint) -> list[Sample]:
