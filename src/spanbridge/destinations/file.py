@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -73,12 +75,26 @@ class FileDestination(StreamDestination["Line"]):
                 lines.append(_line(item))
             except Exception as error:
                 lost.add(item, error)
-        with self._path.open("ab") as file:
-            file.write(b"".join(lines))
+        with self._path.open("ab", buffering=0) as file:
+            _append(file, b"".join(lines))
         lost.tell()
 
     def _counts(self, items: Sequence[Line]) -> dict[Signal, int]:
         return Counter(_SIGNALS[type(item)] for item in items)
+
+
+def _append(file: FileIO, lines: bytes) -> None:
+    """Append ``lines`` as a whole. On a full disk nothing of them stays, above all no half line."""
+    begin = file.tell() if file.seekable() else None
+    written = 0
+    try:
+        while written < len(lines):
+            written += file.write(lines[written:])
+    except OSError:
+        # Unless another process has appended since.
+        if begin is not None and file.seek(0, os.SEEK_END) == begin + written:
+            file.truncate(begin)
+        raise
 
 
 def _line(item: Line) -> bytes:

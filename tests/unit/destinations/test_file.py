@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from spanbridge.runtime.guard import Guard
 from spanbridge.settings import FileOptions
 from tests.support.odd_values import Fraction, Hopeless, Text, Whole
 from tests.support.points import point
+from tests.support.program import run_program
 from tests.support.spans import TRACE_ID, exception_event, local_trace, record
 
 
@@ -186,3 +188,50 @@ def test_what_cannot_be_written_costs_itself_alone(
     assert snapshot.outcomes == {"span": {"failed": 1, "delivered": 2}}
     assert snapshot.reasons == {"failed: ValueError": 1}
     assert to.status().last_error == "ValueError: this has no text"
+
+
+def test_a_full_disk_leaves_no_half_line_and_counts_what_is_not_there(tmp_path: Path) -> None:
+    done = run_program(
+        """
+        import resource, signal, spanbridge
+        from opentelemetry import trace
+
+        def limit(size):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        spanbridge.configure(destinations="file")
+        tracer = trace.get_tracer("x")
+        tracer.start_span("first").end()
+        spanbridge.flush()
+        limit(3000)
+        for _ in range(20):
+            tracer.start_span("too much").end()
+        spanbridge.flush()
+        limit(resource.RLIM_INFINITY)
+        tracer.start_span("last").end()
+        spanbridge.shutdown()
+        tell_status()
+        """,
+        cwd=str(tmp_path),
+    )
+
+    assert done.exit_code == 0, done.stderr
+    names = [line["name"] for line in lines(tmp_path / "telemetry.jsonl")]
+    outcomes = done.status.destinations["file"].ledger.outcomes["span"]
+    assert (names[0], names[-1]) == ("first", "last")
+    assert outcomes["delivered"] == len(names)
+    assert outcomes["delivered"] + outcomes["failed"] == 22
+
+
+def test_a_pipe_is_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        to = destination(path)
+        accept(to, record(1))
+        assert to.close(5)
+        assert json.loads(os.read(reading, 10_000))["name"] == "span 1"
+    finally:
+        os.close(reading)
