@@ -120,6 +120,7 @@ class Exporting(Generic[T, Data]):
         """Take a fresh exporter in a forked child: the parent's connection is shared."""
         self._exporter = None
         self._is_interrupted = False
+        self._attempts.begin()  # what the parent meets says nothing of the child
 
     def _meet_trouble(self, said: str) -> None:
         self._note(said)

@@ -80,7 +80,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
             self._metrics.outbox.put(points)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until both queues are empty."""
+        """Wait until what is in both queues now is settled."""
         deadline = time.monotonic() + timeout_s
         has_sent = super().flush(timeout_s)
         if self._metrics is None:

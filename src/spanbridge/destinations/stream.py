@@ -54,7 +54,7 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
         self._outbox.start()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until the outbox is empty."""
+        """Wait until what is queued now is settled."""
         return self._outbox.flush(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
