@@ -47,13 +47,13 @@ class Bridge:
         self.sampler = DelegatingSampler()
         self.propagator = BridgePropagator()
         self.processor = BridgeProcessor(self._traces)
-        self.processor.flushes = self.flush
+        self.processor.flushes = self._flush_with_traces
         self.processor.closes = self._close_with_provider
         self.reporter = Reporter(self._traces)
         recent = RecentRecords()
         self.log_processor = BridgeLogProcessor(self.reporter, recent)
-        self.log_processor.flushes = self.flush
-        self.log_processor.closes = self._flush_with_provider
+        self.log_processor.flushes = self._flush_records
+        self.log_processor.closes = self._flush_with_logs
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
         self.metrics = Metrics(self.flush)
@@ -88,12 +88,25 @@ class Bridge:
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that ended so far; false if the deadline passed first."""
         deadline = time.monotonic() + timeout_s
+        is_collected = self.metrics.flush(timeout_s / 2)
+        return self._flush_records(_until(deadline)) and is_collected
+
+    def _flush_records(self, timeout_s: float) -> bool:
+        """The same without what metrics are now."""
+        deadline = time.monotonic() + timeout_s
         if not self._leaving.wait_for_hand_over(timeout_s):
             return False
         pipeline = self._pipeline
-        is_collected = self.metrics.flush(_until(deadline) / 2)
         is_flushed = pipeline is None or pipeline.flush(_until(deadline))
-        return self._leaving.wait(_until(deadline)) and is_flushed and is_collected
+        return self._leaving.wait(_until(deadline)) and is_flushed
+
+    def _flush_with_traces(self, timeout_s: float) -> bool:
+        # Who flushes everything flushes one provider after the other, and each collection runs
+        # the application's callbacks: metrics are collected with their own provider alone, unless
+        # it is somebody else's, whose flush does not come here.
+        if self.metrics.are_flushed_by_provider:
+            return self._flush_records(timeout_s)
+        return self.flush(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
         """Record nothing any more and deliver what is queued within the deadline.
@@ -133,9 +146,9 @@ class Bridge:
         """Destinations that were left out because what they name cannot be used."""
         return self._pipeline.problems if self._pipeline is not None else ()
 
-    def _flush_with_provider(self) -> None:
+    def _flush_with_logs(self) -> None:
         # Spans may still come: only the end of their provider is the end of everything.
-        self.flush(self._shutdown_timeout_s)
+        self._flush_records(self._shutdown_timeout_s)
 
     def _close_with_provider(self) -> None:
         self.close(self._shutdown_timeout_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from opentelemetry.trace import TraceState
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from spanbridge.model.span import SpanEvent, SpanRecord
     from spanbridge.settings import DestinationOptions, Settings
+
+
+_TAKE_NO_TRACES: Final = frozenset({"prometheus"})
+_TAKE_NO_ISSUES: Final = frozenset({"otlp", "prometheus"})
+"""Kinds of destinations."""
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -90,12 +95,21 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         one.name: Selection(one.name, one.match, settings.rules, op_of)
         for one in settings.destinations
     }
+    take_issues = {
+        one.name: selections[one.name]
+        for one in settings.destinations
+        if one.kind not in _TAKE_NO_ISSUES
+    }
     for root, members in _local_traces(spans):
         state = TraceState.from_header([root.trace_state]) if root.trace_state else None
         r = randomness(int(root.trace_id, 16), state, None)
         trace = _Trace(settings, head, root, members, r)
-        fates = [trace.fate(options, selections[options.name]) for options in settings.destinations]
-        issues = tuple(_issues(settings, rules, selections, root, members))
+        fates = [
+            trace.fate(options, selections[options.name])
+            for options in settings.destinations
+            if options.kind not in _TAKE_NO_TRACES
+        ]
+        issues = tuple(_issues(settings, rules, take_issues, root, members))
         yield Explanation(
             root.trace_id, root.name, len(members), 1 - (r + 1) / RANGE, tuple(fates), issues
         )
@@ -177,18 +191,27 @@ def _issues(
     root: SpanRecord,
     spans: Sequence[SpanRecord],
 ) -> Iterator[FoundIssue]:
-    told: set[object] = set()
-    for span in reversed(spans):  # an exception is told of by each span it left, innermost first
-        for event in span.events:
-            said = event.attributes
-            if event.name == "exception" and (
-                (one := (said.get(EXCEPTION_TYPE), said.get(EXCEPTION_MESSAGE))) not in told
-            ):
-                told.add(one)
-                yield _exception(settings, rules, selections, root, span, event)
+    for event, left in _exceptions(spans):
+        yield _exception(settings, rules, selections, root, left, event)
+    for span in reversed(spans):
         for noticed in rules.noticed_in_span(span):
             where = _wanting(selections, noticed.circumstances)
             yield FoundIssue(noticed.title, span.name, "an issue", noticed.rules, where)
+
+
+def _exceptions(
+    spans: Sequence[SpanRecord],
+) -> Iterable[tuple[SpanEvent, Sequence[SpanRecord]]]:
+    """Each exception as it was first told of, with the spans that it left, innermost first."""
+    found: dict[object, tuple[SpanEvent, list[SpanRecord]]] = {}
+    for span in reversed(spans):
+        for event in span.events:
+            if event.name == "exception":
+                said = event.attributes
+                text = (said.get(EXCEPTION_TYPE), said.get(EXCEPTION_MESSAGE))
+                _, left = found.setdefault(text, (event, []))
+                left.append(span)
+    return found.values()
 
 
 def _exception(
@@ -196,10 +219,11 @@ def _exception(
     rules: Rules,
     selections: dict[str, Selection],
     root: SpanRecord,
-    span: SpanRecord,
+    left: Sequence[SpanRecord],
     event: SpanEvent,
 ) -> FoundIssue:
-    around = Circumstances(event=event, span=span, root=root)
+    span, *_ = left
+    around = Circumstances(event=event, span=span, path=tuple(left), root=root)
     name = str(event.attributes.get(EXCEPTION_TYPE, ""))
     message = str(event.attributes.get(EXCEPTION_MESSAGE, ""))
     facts = ExceptionFacts(around, (name,), message)

@@ -146,7 +146,8 @@ class Lane:
             self._keep(local)
 
     def _keep(self, local: LocalTrace) -> None:
-        local.kept_by_rule |= {self.name}
+        if local.is_by_rate:  # work that is excluded is not kept by any rule
+            local.kept_by_rule |= {self.name}
 
     def pass_on(self, event_ids: Mapping[str, str], now_s: float) -> None:
         """Hand over what one round of the worker brought.

@@ -5,34 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from spanbridge.destinations.make import make_destination
-from spanbridge.errors import ConfigurationError
+from spanbridge.destinations.closing import close_all
+from spanbridge.destinations.make import make_destinations
 from spanbridge.issues import Issues
 from spanbridge.lane import Lane
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.process.in_flight import InFlight, Left
 from spanbridge.process.intake import Intake, Logged
+from spanbridge.rates import make_sampling
 from spanbridge.record.bound import take_bound
 from spanbridge.record.identity import Identity
 from spanbridge.record.outcome import with_outcome
 from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
-from spanbridge.sampling import make_sampling
+from spanbridge.runtime.threads import start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanbridge.destinations.shape import Destination
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.intake import Ended
     from spanbridge.process.local_trace import LocalTrace, LocalTraces
     from spanbridge.runtime.status import DestinationStatus
-    from spanbridge.settings import DestinationOptions, Settings
+    from spanbridge.settings import Settings
 
 BATCH: Final = 2048
 """Spans taken from the intake at once."""
@@ -56,7 +56,7 @@ class Pipeline:
     def __init__(self, settings: Settings, traces: LocalTraces) -> None:
         self.settings = settings
         self._traces = traces
-        made, self.problems = _make_destinations(settings)
+        made, self.problems = make_destinations(settings)
         self.destinations = [destination for destination, _ in made]
         self._lanes = [
             Lane(destination, options, settings)
@@ -86,6 +86,8 @@ class Pipeline:
         self._flush_requests: deque[threading.Event] = deque()
         self._is_urgent = threading.Event()
         self._is_stopping = False
+        self._is_due = False
+        """Whether it was asked to work, which takes a thread."""
         self._thread: threading.Thread | None = None
 
     def start(self, *, works: bool = True) -> None:
@@ -106,10 +108,10 @@ class Pipeline:
 
     def work(self) -> None:
         """Begin to take what has ended."""
+        self._is_due = True
         if self.is_working:
             return
-        self._thread = threading.Thread(target=self._run, name="spanbridge-worker", daemon=True)
-        self._thread.start()
+        self._thread = start_daemon("worker", self._run)
 
     @property
     def is_working(self) -> bool:
@@ -174,11 +176,9 @@ class Pipeline:
         self._has_left = self.is_closed = True
         deadline = time.monotonic() + timeout_s
         self._stop_working(timeout_s * 0.8)
-        closed = [
-            destination.close(max(0.05, deadline - time.monotonic()))
-            for destination in self.destinations
-        ]
-        return all(closed)
+        if self._is_due and not self.is_working:  # no thread was to be had
+            self._finish()
+        return close_all(self.destinations, deadline)
 
     def _stop_working(self, timeout_s: float) -> None:
         self._is_stopping = True
@@ -190,6 +190,8 @@ class Pipeline:
 
     def _pass_on(self, timeout_s: float) -> bool:
         """Wait until the worker passed on all that is queued now."""
+        if self._is_due and not self.is_closed:
+            self.work()  # if no thread was to be had so far
         thread = self._thread
         if thread is None or not thread.is_alive() or thread is threading.current_thread():
             return self.is_closed
@@ -212,6 +214,9 @@ class Pipeline:
                 self._round()
             except BaseException as error:
                 GUARD.caught("pipeline.worker", error)
+        self._finish()
+
+    def _finish(self) -> None:
         try:
             self._last_round()
         except BaseException as error:
@@ -280,7 +285,9 @@ class Pipeline:
         now_s: float,
     ) -> None:
         bound = take_bound(span, local) if local.bound else None
-        readers = local.keepers | self._judges if self._judges else local.keepers
+        readers = local.keepers
+        if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
+            readers = readers | self._judges
         if not self._everywhere <= readers:
             self._leave_out(span, local, readers)
         in_flight = seen if isinstance(seen, InFlight) else None
@@ -332,6 +339,8 @@ class Pipeline:
                     if destination.takes_issues:
                         destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")
             GUARD.caught("record.log", error)
+        if logged.span is None:  # outside of spans there is no trace to be kept
+            return
         for lane in self._lanes:
             try:
                 lane.note_log(logged.local, logged.record)
@@ -373,27 +382,3 @@ class Pipeline:
 def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int = 1) -> None:
     for lane in lanes:
         lane.fail(outcome, reason, count)
-
-
-class _Made(NamedTuple):
-    destination: Destination
-    options: DestinationOptions
-
-
-def _make_destinations(
-    settings: Settings,
-) -> tuple[list[_Made], tuple[ConfigurationError, ...]]:
-    """The destinations, and what is wrong with those that are left out.
-
-    Some mistakes show only now: a certificate that cannot be read, a proxy that makes no sense.
-    """
-    made: list[_Made] = []
-    problems: list[ConfigurationError] = []
-    for options in settings.destinations:
-        try:
-            made.append(_Made(make_destination(options, settings), options))
-        except ConfigurationError as problem:
-            if settings.on_config_error == "raise":
-                raise
-            problems.append(problem)
-    return made, tuple(problems)

@@ -441,3 +441,84 @@ def test_memory_is_bounded_while_the_server_hangs(receiver: Receiver) -> None:
     assert outcomes["evicted"] > 300
     assert outcomes["failed"] <= 130
     assert ledger.accepted["metric"] == sum(outcomes.values())
+
+
+COUNTED = """
+import signal, sys, time
+import uvicorn
+from fastapi import FastAPI
+from opentelemetry import _logs, metrics, trace
+import spanbridge
+from spanbridge.instrument.fastapi import instrument_app
+
+{provider}
+spanbridge.configure()
+collections = open(sys.argv[1], "a", buffering=1)
+def observe(_options):
+    collections.write("collected\\n")
+    return [metrics.Observation(1)]
+metrics.get_meter("x").create_observable_gauge("load", [observe])
+
+def told():
+    return len(open(sys.argv[1]).readlines())
+"""
+FOREIGN = """
+from opentelemetry.sdk.metrics import MeterProvider
+metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
+"""
+SERVED = """
+app = FastAPI()
+instrument_app(app)
+server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+signal.signal(signal.SIGALRM, lambda *_: setattr(server, "should_exit", True))
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+server.run()
+"""
+
+
+@pytest.mark.parametrize("provider", ["", FOREIGN], ids=["own", "foreign"])
+@pytest.mark.parametrize(
+    ("destinations", "forms"), [("file", 1), ("file,otlp", 2)], ids=["one form", "two forms"]
+)
+def test_they_are_collected_once_when_a_server_stops_and_once_at_the_end(
+    receiver: Receiver, tmp_path: Path, destinations: str, forms: int, provider: str
+) -> None:
+    done = run_program(
+        COUNTED.replace("{provider}", provider) + SERVED + "print(told())",
+        str(tmp_path / "collections"),
+        SPANBRIDGE_DESTINATIONS=destinations,
+        SPANBRIDGE_FILE_PATH=str(tmp_path / "told.jsonl"),
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.otlp_endpoint,
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",
+        SPANBRIDGE_RERAISE="1",
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.lines == [str(forms)]
+    assert len((tmp_path / "collections").read_text().splitlines()) == 2 * forms
+
+
+@pytest.mark.parametrize(
+    ("provider", "flush", "times"),
+    [
+        ("", "spanbridge.flush()", 1),
+        ("", "metrics.get_meter_provider().force_flush()", 1),
+        ("", "trace.get_tracer_provider().force_flush()", 0),
+        ("", "_logs.get_logger_provider().force_flush()", 0),
+        (FOREIGN, "spanbridge.flush()", 1),
+        (FOREIGN, "trace.get_tracer_provider().force_flush()", 1),
+    ],
+)
+def test_a_flush_collects_once_if_it_is_meant_for_metrics(
+    tmp_path: Path, provider: str, flush: str, times: int
+) -> None:
+    done = run_program(
+        COUNTED.replace("{provider}", provider) + f"assert {flush}\nprint(told())",
+        str(tmp_path / "collections"),
+        SPANBRIDGE_DESTINATIONS="file",
+        SPANBRIDGE_FILE_PATH=str(tmp_path / "told.jsonl"),
+        SPANBRIDGE_RERAISE="1",
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.lines == [str(times)]

@@ -10,22 +10,7 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.support.program import REPOSITORY
-from tests.support.zero_code import FASTAPI, run_launched, serving
-
-WORK = """
-from opentelemetry import propagate, trace
-tracer = trace.get_tracer("work")
-try:
-    with tracer.start_as_current_span("root"):
-        tracer.start_span("child").end()
-        headers = {}
-        propagate.inject(headers)
-        print(sorted(headers))
-        raise LookupError("not there")
-except LookupError:
-    pass
-"""
-ONCE = Counter({"root": 1, "child": 1})
+from tests.support.zero_code import FASTAPI, ONCE, WORK, at_sentry, run_launched, serving
 
 EVERYTHING = """
 file_format: "1.1"
@@ -90,14 +75,6 @@ GUIDE = REPOSITORY / "docs" / "guides" / "zero-code.md"
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "otel.yaml"
-
-
-def at_sentry(receiver: Receiver) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in receiver.transactions:
-        found[item.payload["transaction"]] += 1
-        found.update(span["description"] for span in item.payload["spans"])
-    return found
 
 
 @pytest.mark.parametrize("configurator", ["configurator", "spanbridge"])

@@ -7,34 +7,10 @@ from collections import Counter
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.zero_code import run_launched
+from tests.support.zero_code import ONCE, WORK, at_sentry, run_launched
 
-WORK = """
-from opentelemetry import baggage, context, propagate, trace
-tracer = trace.get_tracer("work")
-try:
-    with tracer.start_as_current_span("root"):
-        tracer.start_span("child").end()
-        headers = {}
-        propagate.inject(headers)
-        print(sorted(headers))
-        raise LookupError("not there")
-except LookupError:
-    pass
-"""
-ONCE = Counter({"root": 1, "child": 1})
 HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
 ONLY_TRACES = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-
-
-def at_sentry(receiver: Receiver) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in receiver.transactions:
-        found[item.payload["transaction"]] += 1
-        found.update(span["description"] for span in item.payload["spans"])
-    return found
-
-
 EXPORTERS = {"OTEL_TRACES_EXPORTER": "sentry,otlp"}
 DESTINATIONS = {"SPANBRIDGE_DESTINATIONS": "sentry,otlp", "OTEL_TRACES_EXPORTER": "otlp"}
 LOGS_TOO = {"OTEL_TRACES_EXPORTER": "otlp,sentry", "OTEL_LOGS_EXPORTER": "otlp,sentry"}

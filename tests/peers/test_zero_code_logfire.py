@@ -8,7 +8,7 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.support.program import run_program
-from tests.support.zero_code import run_launched
+from tests.support.zero_code import at_sentry, run_launched
 
 LOGFIRE = """
 import logfire, sys
@@ -46,14 +46,6 @@ with logfire.span("of logfire"):
 """
 OF_OPENTELEMETRY = Counter({"root": 1, "child": 1})
 OF_LOGFIRE = Counter({"of logfire": 1})
-
-
-def at_sentry(receiver: Receiver) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in receiver.transactions:
-        found[item.payload["transaction"]] += 1
-        found.update(span["description"] for span in item.payload["spans"])
-    return found
 
 
 def at_logfire(lines: list[str]) -> Counter[str]:

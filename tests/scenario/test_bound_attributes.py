@@ -15,7 +15,7 @@ from opentelemetry import propagate, trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -220,12 +220,7 @@ def test_a_value_of_the_spans_own_wins_unless_the_binding_overrides(
 def test_spans_full_of_attributes_carry_what_is_bound_all_the_same(tmp_path: Path) -> None:
     file = tmp_path / "spans.jsonl"
     with bridged(destinations={"file": {"path": str(file)}}) as under_test:
-        provider = TracerProvider(
-            sampler=under_test.bridge.sampler,
-            span_limits=SpanLimits(max_span_attributes=4),
-            shutdown_on_exit=False,
-        )
-        provider.add_span_processor(under_test.bridge.processor)
+        provider = under_test.make_provider(span_limits=SpanLimits(max_span_attributes=4))
         with bound(tenant_id="acme"):
             span = provider.get_tracer("t").start_span("full")
             span.set_attributes({f"k{n}": n for n in range(9)})
@@ -321,12 +316,7 @@ def test_without_override_a_running_span_keeps_its_own_value(tmp_path: Path) -> 
 def test_a_full_span_loses_none_of_its_own_attributes(tmp_path: Path) -> None:
     file = tmp_path / "spans.jsonl"
     with bridged(destinations={"file": {"path": str(file)}}) as under_test:
-        provider = TracerProvider(
-            sampler=under_test.bridge.sampler,
-            span_limits=SpanLimits(max_span_attributes=3),
-            shutdown_on_exit=False,
-        )
-        provider.add_span_processor(under_test.bridge.processor)
+        provider = under_test.make_provider(span_limits=SpanLimits(max_span_attributes=3))
         with bound({"a": "bound", "k0": "bound"}, tenant_id="acme", override=True):
             span = provider.get_tracer("t").start_span("full", attributes={"k0": 0, "k1": 1})
             with trace.use_span(span, end_on_exit=True):

@@ -18,17 +18,14 @@ from opentelemetry.trace import (
     SpanKind,
     Status,
     StatusCode,
-    TraceFlags,
-    TraceState,
     set_span_in_context,
 )
 
 from spanbridge.instrument import agent_task
 from spanbridge.receiver import Receiver
 from tests.support.bridged import Bridged, bridged
+from tests.support.caller import remote_span, sentry_headers
 
-TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
-SPAN_ID = "b7ad6b7169203331"
 CANARY = re.compile(r"c4n4ry[a-z]+", re.IGNORECASE)
 NOTED = "c4n4rynote"
 ARRIVING = "4rr1ves"
@@ -40,8 +37,7 @@ def url(canary: str) -> str:
 
 
 def context_of(vendor: str) -> SpanContext:
-    state = TraceState([("vendor", f"{url(vendor)}".replace("=", ":").replace(",", ""))])
-    return SpanContext(int(TRACE_ID, 16), int(SPAN_ID, 16), True, TraceFlags(1), state)
+    return remote_span(url(vendor).replace("=", ":").replace(",", ""))
 
 
 def tell_everything(under_test: Bridged, provider: TracerProvider) -> None:
@@ -99,12 +95,7 @@ def describe(span: Span, provider: TracerProvider) -> None:
 def serve(under_test: Bridged, provider: TracerProvider) -> None:
     """A request with Sentry's headers, as a server instrumentation would tell of it."""
     context = under_test.bridge.propagator.extract(
-        {
-            "sentry-trace": f"{TRACE_ID}-{SPAN_ID}-1",
-            "baggage": f"sentry-trace_id={TRACE_ID},sentry-public_key=abc,sentry-sample_rate=0.5,"
-            "sentry-transaction=GET%20/reset%3Ftoken%3Dc4n4rydsc,sentry-sampled=true,"
-            "password=c4n4rybaggage",
-        }
+        sentry_headers("GET%20/reset%3Ftoken%3Dc4n4rydsc", "password=c4n4rybaggage")
     )
     context = baggage.set_baggage("password", "c4n4ryownbaggage", context)
     with provider.get_tracer("server").start_as_current_span(
@@ -147,12 +138,9 @@ def test_no_secret_arrives_at_any_destination(
             },
         ) as under_test,
     ):
-        provider = TracerProvider(
-            sampler=under_test.bridge.sampler,
-            resource=Resource({"deploy.token": "c4n4ryresource", "repo": url("c4n4ryrepo")}),
-            shutdown_on_exit=False,
+        provider = under_test.make_provider(
+            resource=Resource({"deploy.token": "c4n4ryresource", "repo": url("c4n4ryrepo")})
         )
-        provider.add_span_processor(under_test.bridge.processor)
         tell_everything(under_test, provider)
         under_test.flush()
         items = receiver.items()

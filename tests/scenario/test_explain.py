@@ -175,3 +175,43 @@ def test_the_command_shows_it_and_sends_nothing(tmp_path: Path) -> None:
     bad = command(tmp_path, "everything.jsonl", SPANBRIDGE_RULES="[{}]", SENTRY_DSN="http://k@h/1")
     assert bad.returncode == 1
     assert bad.stderr.startswith("on of rule 1, SPANBRIDGE_RULES is not set: it is missing.")
+
+
+def test_an_exception_is_known_by_all_the_spans_it_left(tmp_path: Path) -> None:
+    recorded = {"kind": "file", "path": str(tmp_path / "recorded.jsonl")}
+    with bridged(destinations={"recorded": recorded}) as under_test:
+        tracer = under_test.tracer
+        with (
+            pytest.raises(TimeoutError),
+            tracer.start_as_current_span("job"),
+            tracer.start_as_current_span("crawl page", attributes={"app.team": "x"}),
+            tracer.start_as_current_span("fetch"),
+        ):
+            raise TimeoutError("no")
+        under_test.flush()
+    rules = [
+        {"name": "noise", "on": "exception", "match": {"span": "crawl *"}, "issue": "none"},
+        {"name": "team", "on": "exception", "match": {"app.team": "x"}, "level": "warning"},
+    ]
+    spans = list(read_recording(tmp_path / "recorded.jsonl"))
+    verdicts = ("no issue", "an issue unless it was recovered from")
+    for rule, verdict in zip(rules, verdicts, strict=True):
+        [explained] = explain(load({"destinations": "file", "rules": [rule]}, {}), spans)
+        [issue] = explained.issues
+        assert (issue.verdict, issue.rules) == (verdict, (str(rule["name"]),))
+
+
+def test_only_destinations_that_take_traces_or_issues_are_named(tmp_path: Path) -> None:
+    recorded = {"kind": "file", "path": str(tmp_path / "recorded.jsonl")}
+    with bridged(destinations={"recorded": recorded}) as under_test:
+        with (
+            pytest.raises(ValueError, match="no"),
+            under_test.tracer.start_as_current_span("order"),
+        ):
+            raise ValueError("no")
+        under_test.flush()
+    wanted = load({"destinations": ["file", "otlp", "prometheus"]}, {})
+    [explained] = explain(wanted, read_recording(tmp_path / "recorded.jsonl"))
+
+    assert [fate.destination for fate in explained.fates] == ["file", "otlp"]
+    assert explained.issues[0].destinations == ("file",)

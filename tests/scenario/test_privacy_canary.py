@@ -24,17 +24,14 @@ from opentelemetry.trace import (
     SpanKind,
     Status,
     StatusCode,
-    TraceFlags,
-    TraceState,
     set_span_in_context,
 )
 
 from tests.support.bridged import Bridged, bridged
+from tests.support.caller import remote_span, sentry_headers
 from tests.support.secrets import CARD, email, leaked, one_of_each
 from tests.support.wiretap import Wiretap, wiretap
 
-TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
-SPAN_ID = "b7ad6b7169203331"
 ARRIVED = re.compile(r"4rr1ves\.([a-z_]+)")
 CONTENT = {"prompt", "answer", "tool_arguments", "body_of_a_log_event"}
 """Fields whose whole value is left out by default."""
@@ -47,17 +44,13 @@ def tap() -> Iterator[Wiretap]:
 
 
 def context_of(vendor: str) -> SpanContext:
-    state = TraceState([("vendor", f"4rr1ves.{vendor} {email(vendor)}")])
-    return SpanContext(int(TRACE_ID, 16), int(SPAN_ID, 16), True, TraceFlags(1), state)
+    return remote_span(f"4rr1ves.{vendor} {email(vendor)}")
 
 
 def tell_everything(under_test: Bridged) -> None:
-    provider = TracerProvider(
-        sampler=under_test.bridge.sampler,
-        resource=Resource({"deployed.by": one_of_each("resource")}, "https://s.example/resource"),
-        shutdown_on_exit=False,
+    provider = under_test.make_provider(
+        resource=Resource({"deployed.by": one_of_each("resource")}, "https://s.example/resource")
     )
-    provider.add_span_processor(under_test.bridge.processor)
     logs = LoggerProvider(resource=provider.resource, shutdown_on_exit=False)
     logs.add_log_record_processor(under_test.bridge.log_processor)
     serve(under_test, provider)
@@ -165,13 +158,7 @@ def describe(span: Span) -> None:
 
 def serve(under_test: Bridged, provider: TracerProvider) -> None:
     """A request with headers of a caller, as a server instrumentation would tell of it."""
-    context = under_test.bridge.propagator.extract(
-        {
-            "sentry-trace": f"{TRACE_ID}-{SPAN_ID}-1",
-            "baggage": f"sentry-trace_id={TRACE_ID},sentry-public_key=abc,sentry-sampled=true,"
-            f"sentry-transaction={quote(one_of_each('dsc'))}",
-        }
-    )
+    context = under_test.bridge.propagator.extract(sentry_headers(quote(one_of_each("dsc"))))
     context = baggage.set_baggage("customer", email("baggage"), context)
     with provider.get_tracer("server").start_as_current_span(
         f"GET {one_of_each('server_name')}",

@@ -64,6 +64,25 @@ def test_the_policy_is_honoured_per_span_name(path: Path) -> None:
     assert sorted(values) == ["left loud job", "left plain job", "recovered in loud job"]
 
 
+@pytest.mark.parametrize("match", [{"span": "crawl *"}, {"root": "job"}, {"app.team": "x"}])
+def test_what_a_rule_dismissed_is_no_issue_outside_of_its_spans_either(
+    path: Path, match: dict[str, str]
+) -> None:
+    rules = [{"on": "exception", "match": match, "issue": "none"}]
+    with telling(path, rules=rules) as told, told.under_test.chained():
+        error = TimeoutError("no")
+        try:
+            with told.tracer.start_as_current_span("job"):
+                fail(told, "crawl page", error, **{"app.team": "x"})
+                raise error
+        except TimeoutError:
+            logging.getLogger("server").exception("it failed")
+        fail(told, "another job", ValueError("left"))
+
+        assert [issue["exceptions"][0]["value"] for issue in told.issues] == ["left"]
+        assert "merged" not in told.errors
+
+
 def test_a_rule_lets_single_errors_through_where_nothing_else_is_an_issue(path: Path) -> None:
     rules = [{"on": "exception", "match": {"type": "Value*"}, "issue": "unhandled"}]
     with telling(path, rules=rules, issues="none") as told:

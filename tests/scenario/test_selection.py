@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.receiver import Receiver
+from spanbridge.runtime.excluded import Exclusion, excluding
 from tests.support.arrived import ArrivedSpan, spans_that_arrived
 from tests.support.bridged import bridged
 from tests.support.files import Files, files
@@ -91,6 +93,45 @@ def test_a_parent_that_is_still_open_is_judged_by_what_it_is_so_far(tmp_path: Pa
 
         [_, agent] = of.lines("llm")
         assert chat["parent_span_id"] == agent["span_id"]
+
+
+def test_nobody_knows_how_long_a_span_takes_that_is_still_open(tmp_path: Path) -> None:
+    rules = [{"on": "span", "match": {"duration_s": "< 0.01"}, "drop": True}]
+    with files(tmp_path, {"all": {}}, rules=rules) as of:
+        with of.span(HTTP, "request"):
+            with of.span(HTTP, "step"):
+                time.sleep(0.02)
+            of.under_test.flush()
+            time.sleep(0.02)
+        of.under_test.flush()
+
+        assert of.tree("all") == {"step": "request", "request": None}
+
+
+def test_an_exception_is_left_out_by_no_pattern_that_events_fit(tmp_path: Path) -> None:
+    rules = [{"on": "event", "match": {"event": "*"}, "drop": True}]
+    with files(tmp_path, {"all": {}}, rules=rules) as of:
+        with pytest.raises(ValueError, match="no"), of.span(HTTP, "request") as span:
+            span.add_event("note")
+            raise ValueError("no")
+        of.under_test.flush()
+
+        [span] = of.lines("all")
+        assert [event["name"] for event in span["events"]] == ["exception"]
+        assert issue_of(of, "all")["exceptions"][0]["value"] == "no"
+
+
+@pytest.mark.parametrize("keep", [{"span": "probe"}, {"span": "nobody"}])
+def test_work_that_is_excluded_is_kept_by_no_rule(tmp_path: Path, keep: dict[str, str]) -> None:
+    rules = [{"on": "span", "match": keep, "keep": True}]
+    excluded = excluding(Context(), Exclusion())
+    with files(tmp_path, {"all": {}}, rules=rules) as of:
+        of.under_test.tracer.start_span("probe", excluded).end()
+        of.under_test.flush()
+
+        assert of.raw("all") == ""
+        assert of.outcomes("all") == {"filtered": 1}
+        assert of.under_test.ledger("all").reasons == {"filtered: excluded": 1}
 
 
 def test_rules_leave_out_spans_and_events_where_they_say(tmp_path: Path) -> None:
@@ -329,6 +370,22 @@ def test_a_log_record_keeps_the_trace_it_was_written_in(tmp_path: Path) -> None:
         assert list(of.tree("few")) == ["worried"]
 
 
+def test_a_log_record_outside_of_spans_keeps_no_trace(receiver: Receiver) -> None:
+    rules = [{"on": "log", "match": {"message": "go"}, "keep": True}]
+    sentry = {"dsn": receiver.dsn, "sample_rate": 0.0}
+    with bridged(destinations={"sentry": sentry}, rules=rules) as under_test:
+        with under_test.chained():
+            logging.getLogger("shop").error("go")
+            try:
+                raise ValueError("no")
+            except ValueError:
+                logging.getLogger("shop").exception("it failed")
+        under_test.flush()
+
+    [issue] = receiver.issues
+    assert issue.payload["contexts"]["trace"]["sampled"] is False
+
+
 # ------------------------------------------------------------------------- rates by rule
 
 
@@ -403,7 +460,7 @@ def test_a_ceiling_lowers_the_rate_and_says_so(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = itertools.count(0, 1 / 400)  # asked once a trace: 400 traces a second
-    monkeypatch.setattr("spanbridge.sampling.Ceiling", partial(Ceiling, clock=now_s.__next__))
+    monkeypatch.setattr("spanbridge.rates.Ceiling", partial(Ceiling, clock=now_s.__next__))
     sentry = {"dsn": receiver.dsn, "sample_rate": 1.0, "max_traces_per_s": 50}
     with bridged(destinations={"sentry": sentry}) as under_test:
         for _ in range(8000):
@@ -486,3 +543,23 @@ def test_content_that_a_span_keeps_back_is_in_no_breadcrumb(tmp_path: Path) -> N
         first, second = (json.dumps(issue["breadcrumbs"]) for issue in of.lines("all", "issue"))
     assert literal in first
     assert literal not in second
+
+
+def test_an_issue_that_does_not_match_is_reported_as_left_out_on_purpose(
+    receiver: Receiver,
+) -> None:
+    sentry = {"dsn": receiver.dsn, "match": {"tenant.id": "acme"}}
+    with bridged(destinations={"sentry": sentry}) as under_test:
+        with (
+            pytest.raises(ValueError, match="no"),
+            under_test.tracer.start_as_current_span("POST /ask"),
+        ):
+            raise ValueError("no")
+        under_test.flush()
+    reasons = {
+        (discarded["category"], discarded["reason"])
+        for report in receiver.items("client_report")
+        for discarded in report.payload["discarded_events"]
+    }
+    assert ("error", "event_processor") in reasons
+    assert {reason for _, reason in reasons} == {"event_processor"}

@@ -9,7 +9,7 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.support.program import run_program
-from tests.support.zero_code import run_launched
+from tests.support.zero_code import ONCE, at_sentry, run_launched
 
 WORK = """
 import logging
@@ -22,7 +22,6 @@ try:
 except LookupError:
     pass
 """
-ONCE = Counter({"root": 1, "child": 1})
 
 THEIRS = """
 import atexit, sys
@@ -48,14 +47,6 @@ def theirs(tmp_path: Path) -> Path:
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(ENTRY_POINT)
     return tmp_path
-
-
-def at_sentry(receiver: Receiver) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for item in receiver.transactions:
-        found[item.payload["transaction"]] += 1
-        found.update(span["description"] for span in item.payload["spans"])
-    return found
 
 
 def over_otlp(receiver: Receiver) -> Counter[str]:
@@ -141,6 +132,26 @@ def test_a_sampler_of_somebody_else_decides(receiver: Receiver, theirs: Path) ->
 
     assert (done.exit_code, done.stderr, done.lines) == (0, "", [])
     assert at_sentry(receiver) == Counter()
+
+
+@pytest.mark.parametrize("exporters", ["sentry", "sentry,printing"])
+def test_a_sampler_that_nobody_has_is_told_of_in_one_line(
+    receiver: Receiver, theirs: Path, exporters: str
+) -> None:
+    done = run_launched(
+        WORK,
+        PYTHONPATH=str(theirs),
+        OTEL_TRACES_EXPORTER=exporters,
+        OTEL_TRACES_SAMPLER="alwayson",
+        SENTRY_DSN=receiver.dsn,
+    )
+
+    assert done.exit_code == 0
+    [line] = done.log_lines
+    assert "OTEL_TRACES_SAMPLER is 'alwayson'" in line
+    assert "Did you mean 'always_on'?" in line
+    assert at_sentry(receiver) == ONCE
+    assert of_theirs(done.lines) == (ONCE if "printing" in exporters else Counter())
 
 
 def test_configure_in_the_program_changes_nothing_or_exchanges() -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
@@ -24,17 +25,18 @@ class Bridged:
         self.settings = load({"environment": "development", "release": "1.0", **arguments}, {})
         self.bridge = Bridge()
         self.bridge.exchange(self.settings)
-        self.provider = TracerProvider(
-            sampler=self.bridge.sampler,
-            resource=Resource({"service.name": "tested"}),
-            shutdown_on_exit=False,
-        )
-        self.provider.add_span_processor(self.bridge.processor)
+        self.provider = self.make_provider(resource=Resource({"service.name": "tested"}))
         self.tracer = self.provider.get_tracer("tests")
         self.logger_provider = LoggerProvider(
             resource=self.provider.resource, shutdown_on_exit=False
         )
         self.logger_provider.add_log_record_processor(self.bridge.log_processor)
+
+    def make_provider(self, **arguments: Any) -> TracerProvider:
+        """A tracer provider with the bridge on it, made with ``arguments``."""
+        provider = TracerProvider(sampler=self.bridge.sampler, shutdown_on_exit=False, **arguments)
+        provider.add_span_processor(self.bridge.processor)
+        return provider
 
     def flush(self, timeout_s: float = 5.0) -> None:
         assert self.bridge.flush(timeout_s)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from spanbridge.receiver import Receiver
 from tests.support.program import Finished, Running, free_port, running
 from tests.support.service import Service
 
@@ -72,6 +74,34 @@ def stream():
     return Response(f"data: {number}\\n\\n" for number in range(4))
 """
 """The same in Flask."""
+
+
+WORK = """
+from opentelemetry import propagate, trace
+tracer = trace.get_tracer("work")
+try:
+    with tracer.start_as_current_span("root"):
+        tracer.start_span("child").end()
+        headers = {}
+        propagate.inject(headers)
+        print(sorted(headers))
+        raise LookupError("not there")
+except LookupError:
+    pass
+"""
+"""A program with two spans, a failure and a call, which prints the names of its headers."""
+
+ONCE = Counter({"root": 1, "child": 1})
+"""Its spans by name."""
+
+
+def at_sentry(receiver: Receiver) -> Counter[str]:
+    """The spans that came in transactions, by name."""
+    found: Counter[str] = Counter()
+    for item in receiver.transactions:
+        found[item.payload["transaction"]] += 1
+        found.update(span["description"] for span in item.payload["spans"])
+    return found
 
 
 def launched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -132,7 +133,21 @@ class Failure:
     @property
     def is_reported_elsewhere(self) -> bool:
         """Whether it became an issue already, perhaps through another local trace."""
-        return any(sighting.reported_s is not None for sighting in self.identities)
+        return any(
+            sighting.decided_s is not None and not sighting.is_dismissed
+            for sighting in self.identities
+        )
+
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether it was decided already that it is no issue, perhaps through another one."""
+        return any(sighting.is_dismissed for sighting in self.identities)
+
+    def is_decided(self, *, is_dismissed: bool) -> None:
+        """Note the decision where it is seen through other local traces, now or in a moment."""
+        for sighting in self.identities:
+            sighting.decided_s = monotonic()
+            sighting.is_dismissed = is_dismissed
 
     def is_seen_as(self, sighting: Sighting) -> bool:
         """Whether ``sighting`` is of this failure."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from spanbridge.decide.failure import Failure, Verdicts
@@ -94,16 +93,16 @@ class Rulings:
         """Make a failure an issue, unless it is one already or none is wanted."""
         trace.remove(failure)
         trace.reported = [*trace.reported[-MAX_PENDING:], failure]
-        if self.mode(trace, failure, is_handled) == "none":
-            self._let_go(failure)
-            self._verdicts.recovered += failure.sightings
-            return
         if failure.is_reported_elsewhere:
             self._let_go(failure)
             self._verdicts.merged += failure.sightings
             return
-        for sighting in failure.identities:
-            sighting.reported_s = monotonic()
+        is_dismissed = failure.is_dismissed or self.mode(trace, failure, is_handled) == "none"
+        failure.is_decided(is_dismissed=is_dismissed)
+        if is_dismissed:
+            self._let_go(failure)
+            self._verdicts.recovered += failure.sightings
+            return
         self._held -= failure.is_held
         self._verdicts.merged += failure.sightings - 1
         self._reported.append(_Reported(failure, trace, is_handled))

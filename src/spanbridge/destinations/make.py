@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from spanbridge.errors import ConfigurationError
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.settings import ConsoleOptions, FileOptions, OtlpOptions, PrometheusOptions
 from spanbridge.settings.privacy import rules_for
@@ -42,3 +43,29 @@ def make_destination(options: DestinationOptions, settings: Settings) -> Destina
     from spanbridge.destinations.sentry import SentryDestination
 
     return SentryDestination(options, settings, policy)
+
+
+class Made(NamedTuple):
+    """A destination, and the settings it was made by."""
+
+    destination: Destination
+    options: DestinationOptions
+
+
+def make_destinations(
+    settings: Settings,
+) -> tuple[list[Made], tuple[ConfigurationError, ...]]:
+    """The destinations, and what is wrong with those that are left out.
+
+    Some mistakes show only now: a certificate that cannot be read, a proxy that makes no sense.
+    """
+    made: list[Made] = []
+    problems: list[ConfigurationError] = []
+    for options in settings.destinations:
+        try:
+            made.append(Made(make_destination(options, settings), options))
+        except ConfigurationError as problem:
+            if settings.on_config_error == "raise":
+                raise
+            problems.append(problem)
+    return made, tuple(problems)

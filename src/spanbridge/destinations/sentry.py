@@ -290,7 +290,7 @@ class SentryDestination:
         self.ledger.accept(signal, count)
         self.ledger.settle(signal, outcome, count, reason)
         if outcome is not Outcome.NEVER_ENDED:  # the application's doing, no discard of ours
-            discarded = "queue_overflow" if outcome is Outcome.EVICTED else "internal_sdk_error"
+            discarded = _DISCARDED.get(outcome, "internal_sdk_error")
             self._sender.discarded(discarded, _CATEGORIES[signal], count)
 
     def lose(self, local: LocalTrace) -> None:

@@ -41,17 +41,18 @@ class BridgeReader(MetricReader):
 
     Args:
         form: What the SDK is to keep.
-        flushes: Called when the provider is flushed or shut down, with the seconds it may take.
     """
 
-    def __init__(self, form: MetricForm, flushes: Callable[[float], bool]) -> None:
+    def __init__(self, form: MetricForm) -> None:
         super().__init__(
             preferred_temporality=dict.fromkeys(
                 _DELTA[form.temporality], AggregationTemporality.DELTA
             ),
             preferred_aggregation={Histogram: _HISTOGRAMS[form.histograms]()},
         )
-        self._flushes = flushes
+        self.flushes: Callable[[float], bool] = lambda timeout_s: True
+        """Called when the provider is flushed or shut down, with the seconds it may take. The
+        provider asks each of its readers; one of them flushes for all."""
         self._collected: MetricsData | None = None
         self.is_leaving = False
         """Whether it is being taken off its provider, which the SDK does by a shutdown."""
@@ -74,7 +75,7 @@ class BridgeReader(MetricReader):
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collect and deliver, all signals."""
         try:
-            return self._flushes(timeout_millis / 1000)
+            return self.flushes(timeout_millis / 1000)
         except Exception as error:
             GUARD.caught("metrics.flush", error)
             return False

@@ -50,10 +50,18 @@ class Readers:
         """Whether there is a provider to read from."""
         return self._provider is not None
 
+    @property
+    def are_flushed(self) -> bool:
+        """Whether the provider's flush leads to us: it leaves out readers that were added later."""
+        return self._is_own
+
     def make(self, forms: Iterable[MetricForm]) -> list[BridgeReader]:
         """Readers for a provider that is about to be made with them."""
-        self._by_form = {form: BridgeReader(form, self._flushes) for form in forms}
-        return list(self._by_form.values())
+        self._by_form = {form: BridgeReader(form) for form in forms}
+        readers = list(self._by_form.values())
+        for first in readers[:1]:
+            first.flushes = self._flushes
+        return readers
 
     def attach(self, provider: MeterProvider, forms: Iterable[MetricForm], *, is_own: bool) -> None:
         """Read from ``provider`` from now on.
@@ -80,7 +88,7 @@ class Readers:
         with self._held(CHANGE_WAIT_S):
             for form in forms:
                 if form not in self._by_form:
-                    reader = BridgeReader(form, self._flushes)
+                    reader = BridgeReader(form)
                     self._provider.add_metric_reader(reader)
                     self._by_form[form] = reader
 

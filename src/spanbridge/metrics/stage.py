@@ -53,6 +53,11 @@ class Metrics:
         return self._collector is not None and not self._readers.is_attached
 
     @property
+    def are_flushed_by_provider(self) -> bool:
+        """Whether who flushes the meter provider flushes us."""
+        return self._readers.are_flushed
+
+    @property
     def takers(self) -> tuple[str, ...]:
         """Names of the destinations that get metrics."""
         if self._collector is None or self._collector.is_closed or not self._readers.is_attached:

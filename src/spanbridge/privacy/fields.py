@@ -72,6 +72,7 @@ class Fields:
     def __init__(self, rules: PrivacyRules, keeps_content: bool, found: list[str]) -> None:
         compiled = _compiled(rules)
         self._texts = compiled.texts
+        self._names = compiled.names
         self._clean = compiled.texts.clean
         self._keeps_content = keeps_content
         self._found = found
@@ -102,6 +103,7 @@ class Fields:
     def attributes(self, attributes: Attributes, treat: Treat, depth: int = 0) -> Attributes:
         """``attributes`` themselves if nothing has to change, as is usual."""
         scrubbed: Attributes | None = None
+        numbers: dict[str, int] = {}
         left: AttributeValue
         clean = self._clean
         for key, value in attributes.items():
@@ -125,7 +127,7 @@ class Fields:
                 if treatment is Treatment.RENAME:
                     scrubbed = attributes.copy() if scrubbed is None else scrubbed
                     del scrubbed[key]
-                    key = _free(self.text(key), scrubbed)
+                    key = _free(self.text(key), scrubbed, numbers)
                     if not key:
                         continue
             if left is value and (scrubbed is None or key in scrubbed):
@@ -185,8 +187,10 @@ class Fields:
     def statement(
         self, value: AttributeValue, attributes: Attributes, treat: Treat, depth: int = 0
     ) -> AttributeValue:
-        """A database statement, by default without its literals."""
+        """A database statement, by default without its literals; several of a batch likewise."""
         if self._keeps_content or not isinstance(value, str):
+            if isinstance(value, list | tuple) and not self._keeps_content and depth < MAX_DEPTH:
+                return tuple([self.statement(s, attributes, treat, depth + 1) for s in value])
             return self.nested(value, treat, depth)
         system = attributes.get("db.system.name") or attributes.get("db.system")
         parameterised = without_values(value, system if isinstance(system, str) else "")
@@ -224,6 +228,9 @@ class Fields:
             case Treatment.STATEMENT:
                 return self.statement(value, attributes, treat, depth)
             case Treatment.RENAME:
+                # What is cut out of the name may be what tells of the value.
+                if (own := self._names.treatment(key)) not in (_KEEP, _ALLOW):
+                    return self._treated(own, key, value, attributes, treat, depth)
                 renamed = {self.text(key): value}
                 return next(iter(self.attributes(renamed, treat, depth).values()), None)
             case Treatment.PARAMETERS:
@@ -233,9 +240,16 @@ class Fields:
                 return value
 
 
-def _free(name: str, taken: Attributes) -> str:
-    """``name``, or the next one that is free: two names may be alike once they are scrubbed."""
-    free, number = name, 2
+def _free(name: str, taken: Attributes, numbers: dict[str, int]) -> str:
+    """``name``, or the next one that is free: several may be alike once they are scrubbed.
+
+    Args:
+        name: The scrubbed name.
+        taken: What is there.
+        numbers: The last number given to each name, so that it is not searched for again.
+    """
+    free = name
     while free in taken:
-        free, number = f"{name} {number}", number + 1
+        numbers[name] = number = numbers.get(name, 1) + 1
+        free = f"{name} {number}"
     return free

@@ -48,15 +48,21 @@ DENIED_ANYWHERE: Final = frozenset({
 
 DENIED_WORDS: Final = frozenset({
     "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
-    "otp", "session", "symfony", "phone", "telephone", "msisdn",
+    "emails", "otp", "session", "symfony", "phone", "telephone", "msisdn",
 })  # fmt: skip
 """A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``."""
 
 DENIED_RUNS: Final = frozenset({
-    ("api", "key"), ("api", "keys"), ("private", "key"), ("access", "key"), ("secret", "key"),
-    ("signing", "key"), ("encryption", "key"), ("credit", "card"), ("card", "number"),
+    ("api", "key"), ("api", "keys"), ("private", "key"), ("private", "keys"), ("access", "key"),
+    ("access", "keys"), ("secret", "key"), ("secret", "keys"), ("signing", "key"),
+    ("signing", "keys"), ("encryption", "key"), ("encryption", "keys"), ("session", "key"),
+    ("session", "keys"), ("credit", "card"), ("card", "number"), ("card", "numbers"),
+    ("db", "pass"), ("database", "pass"), ("smtp", "pass"), ("mail", "pass"), ("user", "pass"),
+    ("admin", "pass"), ("root", "pass"),
     ("set", "cookie"), ("cookie", "value"), ("header", "cookie"), ("header", "authorization"),
+    ("cookie", "header"), ("auth", "header"), ("authorization", "header"),
     ("security", "code"), ("auth", "code"), ("authorization", "code"), ("email", "address"),
+    ("email", "addresses"), ("phone", "numbers"),
     ("access", "tokens"), ("refresh", "tokens"), ("auth", "tokens"), ("api", "tokens"),
     ("id", "tokens"), ("session", "tokens"), ("token", "value"), ("token", "hash"),
     ("access", "token"), ("refresh", "token"), ("auth", "token"), ("session", "token"),
@@ -85,7 +91,11 @@ PEER_NAMES: Final = frozenset({"network.peer.address", "net.peer.ip", "net.sock.
 """On the span of a request served they are the client's address, elsewhere the server's."""
 PEER_HOST_NAMES: Final = frozenset({"net.peer.name", "net.sock.peer.name"})
 """Likewise its host name, which is read as the server's name where it is present."""
-OMITTED_NAMES: Final = frozenset({"user.email", "process.command_line", "process.command_args"})
+OMITTED_NAMES: Final = frozenset({
+    "user.email", "process.command_line", "process.command_args", "container.command",
+    "container.command_line", "container.command_args",
+})  # fmt: skip
+OMITTED_PREFIXES: Final = ("process.environment_variable.",)
 
 CONTENT_NAMES: Final = frozenset({
     # OpenTelemetry GenAI, current and former
@@ -146,7 +156,8 @@ CONTENT_PREFIXES: Final = (
     "llm.request.functions.", "retrieval.documents.", "reranker.input_documents.",
     "reranker.output_documents.", "reranker.query", "embedding.embeddings.", "input.documents",
     "output.documents", "ai.prompt.", "mcp.request.argument.", "mcp.tool.result.content",
-    "mcp.prompt.result.message_content", "db.query.parameter.", "db.statement.parameters",
+    "mcp.prompt.result.message_content", "db.query.parameter.", "db.operation.parameter.",
+    "db.statement.parameters",
     "input.messages.", "output.messages.", "input.images.", "output.images.", "input.audio.",
     "output.audio.",
 )  # fmt: skip
@@ -237,7 +248,7 @@ def treatment(name: str) -> Treatment:
         return Treatment.PARAMETERS
     if name in HEADER_NAMES:
         return Treatment.REDACT
-    if name in OMITTED_NAMES:
+    if name in OMITTED_NAMES or name.startswith(OMITTED_PREFIXES):
         return Treatment.OMIT
     if is_denied(name):
         return Treatment.REDACT

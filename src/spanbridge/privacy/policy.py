@@ -87,18 +87,19 @@ class PrivacyPolicy:
         """The span as it may leave. Raises whatever goes wrong: the caller withholds the item."""
         if self.redacted:
             self.redacted.clear()
+        fields = self._fields_for(span)
         if self._functions:
             span = told_by(self._functions, span, "span")
-        return self._span(span, self._fields_for(span))
+            fields = self._stricter(fields, self._fields_for(span))
+        return self._span(span, fields)
 
     def scrub_issue(self, issue: Issue) -> Issue:
         """The issue as it may leave. Raises whatever goes wrong: the caller withholds the item."""
         self.redacted.clear()
+        fields = self._fields_for_issue(issue)
         if self._functions:
             issue = told_by(self._functions, issue, "issue")
-        fields = self._fields_for(issue.local_root)
-        if fields is self._fields:
-            fields = self._fields_for(issue.span)
+            fields = self._stricter(fields, self._fields_for_issue(issue))
         text = fields.text
         scrubbed = msgspec.structs.replace(
             issue,
@@ -186,6 +187,12 @@ class PrivacyPolicy:
         if self._keeps_content and span is not None and keeps_content_back(span.attributes):
             return self._fields_without_content
         return self._fields
+
+    def _fields_for_issue(self, issue: Issue) -> Fields:
+        return self._stricter(self._fields_for(issue.local_root), self._fields_for(issue.span))
+
+    def _stricter(self, one: Fields, other: Fields) -> Fields:
+        return other if one is self._fields else one
 
     def _span(self, span: SpanRecord, fields: Fields) -> SpanRecord:
         treat = fields.served if span.kind == "server" else fields.anywhere

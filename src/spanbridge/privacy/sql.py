@@ -15,41 +15,91 @@ DOCUMENT_SYSTEMS: Final = frozenset({
 })  # fmt: skip
 """Their statements are JSON, or a language with JSON's texts in it."""
 
-# Where a backslash escapes a quote, and double quotes enclose a text, not a name.
-_BACKSLASH_SYSTEMS: Final = frozenset({"mysql", "mariadb", "clickhouse", "spark", "hive"})
+# Where a backslash escapes a quote, double quotes enclose a text, and # begins a comment.
+_BACKSLASH_SYSTEMS: Final = frozenset({
+    "mysql", "mariadb", "clickhouse", "spark", "hive", "databricks",
+})  # fmt: skip
+# The same, and three quotes enclose a text.
+_GOOGLE_SYSTEMS: Final = frozenset({"gcp.spanner", "spanner", "gcp.bigquery", "bigquery"})
+# Where brackets enclose a name.
+_BRACKET_SYSTEMS: Final = frozenset({"microsoft.sql_server", "mssql", "mssqlcompact"})
 _PLACEHOLDERS: Final = frozenset({"?", "%s", ""})
 _COMMANDS_OF_KEYS_ALONE: Final = frozenset({"mget", "exists", "del", "unlink"})
 _COMMANDS_WITHOUT_A_KEY: Final = frozenset({"auth", "hello"})
 
+_DIGITS: Final = (
+    r"[-+]?(?:0[xX][\da-fA-F_]++|0[bBoO][0-7_]++"
+    r"|(?:\d[\d_]*+(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?)(?!\w)"
+)
 # A number is a literal unless it belongs to a name (t1), a placeholder ($1, :1, ?1) or a format.
-_NUMBER: Final = r"(?<![\w$:?%@.])[-+]?(?:0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?!\w)"
+_NUMBER: Final = rf"(?<![\w$:?%@.]){_DIGITS}"
+_NUMBER_IN_DOCUMENT: Final = rf"(?<![\w$?%@.]){_DIGITS}"
+# A text or comment that does not end (the statement was cut) reaches to the end.
+_TEXT: Final = r"'(?:[^']|'')*+(?:'|\Z)"
 _ESCAPED_TEXT: Final = r"'(?:[^'\\]|\\.|\\\Z|'')*+(?:'|\Z)"
 _DOUBLE_QUOTED: Final = r'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)'
-# The named group is a quoted name and stays; whatever else matches is a literal. A text that does
-# not end (the statement was cut) reaches to the end.
-_STANDARD_LITERAL: Final = re.compile(
-    rf"""(?P<name>"(?:[^"]|"")*")|[eE]{_ESCAPED_TEXT}|'(?:[^']|'')*(?:'|\Z)"""
-    rf"""|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)|{_NUMBER}""",
-    re.DOTALL,
+_DOUBLE_QUOTED_TEXT: Final = r'"(?:[^"\\]|\\.|\\\Z|"")*+(?:"|\Z)'
+_TRIPLE_QUOTED: Final = (
+    r"(?P<quote>[\"'])(?P=quote){2}(?:\\.|(?!(?P=quote){3}).)*+(?:(?P=quote){3}|\Z)"
 )
-_BACKSLASH_LITERAL: Final = re.compile(
-    rf"""(?P<name>`[^`]*`)|{_ESCAPED_TEXT}|"(?:[^"\\]|\\.|\\\Z|"")*+(?:"|\Z)|{_NUMBER}""",
-    re.DOTALL,
+_DOLLAR_QUOTED: Final = r"\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
+_ORACLE_QUOTED: Final = (
+    r"(?<!\w)[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
+    r"|(?P<mark>.).*?(?:(?P=mark)'|\Z))"
 )
-_DOCUMENT_LITERAL: Final = re.compile(
-    rf"""(?P<name>{_DOUBLE_QUOTED}\s*+:)|{_DOUBLE_QUOTED}|{_ESCAPED_TEXT}|{_NUMBER}""", re.DOTALL
+_NAME: Final = r'"(?:[^"]|"")*+"'
+_BACKTICKS: Final = r"`[^`]*+`"
+_BRACKETS: Final = r"\[(?:[^\]]|\]\])*+\]"
+_CUT_BRACKETS: Final = r"\[(?:[^\]]|\]\])*+\Z"
+# What begins like a comment, which ends earlier.
+_KEY_BLOCK: Final = r"-----BEGIN[^-]*+-----.*?(?:-----END[^-]*+-----|\Z)"
+# Some systems nest them; within two levels a quote in one begins no text.
+_BLOCK_COMMENT: Final = (
+    r"/\*(?:[^*/]++|\*(?!/)|/(?!\*)|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z))*+(?:\*/|\Z)"
 )
-_MAX_CACHED_CHARS: Final = 2048
 
 
-def without_literals(statement: str, has_backslash_escapes: bool = False) -> str:
-    """An SQL statement with ``?`` for every text and number in it.
+def _literals(*literals: str, names: str, line_comment: str = "--") -> re.Pattern[str]:
+    """What has to be replaced, and names and comments: a quote in those begins no text.
 
     Args:
-        statement: The statement; one that has placeholders comes back as it is.
-        has_backslash_escapes: The dialect escapes quotes by a backslash, as MySQL does.
+        literals: Patterns of texts and numbers.
+        names: The pattern of quoted names, which stay.
+        line_comment: The pattern of what begins a comment to the end of the line.
     """
-    return _replace(statement, _BACKSLASH_LITERAL if has_backslash_escapes else _STANDARD_LITERAL)
+    comment = rf"{_BLOCK_COMMENT}|(?:{line_comment})[^\r\n]*+"
+    others = "|".join(literals)
+    return re.compile(rf"(?P<name>{names})|{_KEY_BLOCK}|(?P<comment>{comment})|{others}", re.DOTALL)
+
+
+_STANDARD: Final = (
+    rf"(?<!\w)[eE]{_ESCAPED_TEXT}", _ORACLE_QUOTED, _TEXT, _DOLLAR_QUOTED, _NUMBER
+)  # fmt: skip
+_STANDARD_LITERAL: Final = _literals(*_STANDARD, names=_NAME)
+_BRACKET_LITERAL: Final = _literals(*_STANDARD, _CUT_BRACKETS, names=f"{_NAME}|{_BRACKETS}")
+# A name between double quotes that no column has is a text there.
+_SQLITE_LITERAL: Final = _literals(
+    *_STANDARD, _DOUBLE_QUOTED_TEXT, _CUT_BRACKETS, names=f"{_BACKTICKS}|{_BRACKETS}"
+)
+_BACKSLASH_LITERAL: Final = _literals(
+    _ESCAPED_TEXT, _DOUBLE_QUOTED_TEXT, _NUMBER, names=_BACKTICKS, line_comment="--|#"
+)
+_GOOGLE_LITERAL: Final = _literals(
+    _TRIPLE_QUOTED, _ESCAPED_TEXT, _DOUBLE_QUOTED_TEXT, _NUMBER, names=_BACKTICKS,
+    line_comment="--|#",
+)  # fmt: skip
+_DOCUMENT_LITERAL: Final = _literals(
+    _DOUBLE_QUOTED, _ESCAPED_TEXT, _NUMBER_IN_DOCUMENT,
+    names=rf"{_DOUBLE_QUOTED}\s*+:|{_BACKTICKS}", line_comment="--|//",
+)  # fmt: skip
+_LITERALS: Final = {
+    **dict.fromkeys(_BACKSLASH_SYSTEMS, _BACKSLASH_LITERAL),
+    **dict.fromkeys(_GOOGLE_SYSTEMS, _GOOGLE_LITERAL),
+    **dict.fromkeys(_BRACKET_SYSTEMS, _BRACKET_LITERAL),
+    **dict.fromkeys(DOCUMENT_SYSTEMS, _DOCUMENT_LITERAL),
+    "sqlite": _SQLITE_LITERAL,
+}
+_MAX_CACHED_CHARS: Final = 2048
 
 
 def without_values(statement: str, system: str) -> str:
@@ -65,18 +115,19 @@ def without_values(statement: str, system: str) -> str:
 
 
 def _without_values(statement: str, system: str) -> str:
+    system = system.lower()
     if system in KEY_VALUE_SYSTEMS:
         return _command_and_key(statement)
-    if system in DOCUMENT_SYSTEMS:
-        return _replace(statement, _DOCUMENT_LITERAL)
-    return without_literals(statement, system in _BACKSLASH_SYSTEMS)
+    return _LITERALS.get(system, _STANDARD_LITERAL).sub(_replacement, statement)
+
+
+def _replacement(found: re.Match[str]) -> str:
+    if comment := found["comment"]:
+        return "/*?*/" if comment.startswith("/*") else f"{comment[: 1 + (comment[0] != '#')]}?"
+    return found["name"] or "?"
 
 
 _known_statement = lru_cache(maxsize=512)(_without_values)
-
-
-def _replace(statement: str, literal: re.Pattern[str]) -> str:
-    return literal.sub(lambda match: match["name"] or "?", statement)
 
 
 def _command_and_key(statement: str) -> str:

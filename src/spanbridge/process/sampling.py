@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
@@ -153,16 +154,17 @@ class SamplingPolicy:
         # R >= threshold keeps the trace, as in OpenTelemetry's consistent probability sampling.
         self._thresholds = {name: threshold_of(rate) for name, rate in rates.items()}
         self._sentry = frozenset(sentry)
-        self._everybody = HeadDecision(frozenset(rates))
+        self._highest = max(rates.values(), default=0.0)
         self._follows_remote = follows_remote
         self._rates_of = rates_of
         self._ceilings = {name: ceilings[name] for name in ceilings if name in rates}
-        self._keeps_everything = (
-            rates_of is None
-            and not self._ceilings
-            and all(threshold == 0 for threshold in self._thresholds.values())
-        )
+        self._has_only_rates = bool(rates) and rates_of is None and not self._ceilings
+        self._keeps_everything = self._has_only_rates and not any(self._thresholds.values())
         self._taken = _Taken()
+        # Whoever a trace comes to first decides on it by its number alone, in one of a few ways.
+        by_threshold = sorted(rates, key=self._thresholds.__getitem__)
+        self._steps = [self._thresholds[name] for name in by_threshold]
+        self._usual = [self._by_rates(by_threshold[:n]) for n in range(len(by_threshold) + 1)]
 
     @property
     def rates(self) -> Mapping[str, float]:
@@ -190,8 +192,8 @@ class SamplingPolicy:
         """
         upstream = upstream_of(context, trace_id)
         state = parent.trace_state if parent is not None else _NO_STATE
-        if parent is None and upstream is None and self._keeps_everything and self._rates:
-            return self._everybody
+        if parent is None and upstream is None and self._has_only_rates:
+            return self._usual[bisect_right(self._steps, trace_id & _MASK)]
         is_forbidden = (
             self._follows_remote and parent is not None and not parent.trace_flags.sampled
         )
@@ -225,6 +227,12 @@ class SamplingPolicy:
         self._taken.trace_id = 0
         return self._taken.decision
 
+    def _by_rates(self, kept: Sequence[str]) -> HeadDecision:
+        """The decision on a trace that nobody decided on before, if the rates are all there is."""
+        keepers = frozenset(kept)
+        state = self._told(_NO_STATE, keepers, NO_RATES, None, None)
+        return HeadDecision(keepers, NO_RATES, state)
+
     def _special_rates(
         self,
         name: str,
@@ -245,14 +253,13 @@ class SamplingPolicy:
     def _kept(
         self, r: int, rates: Mapping[str, float], ceilings: Mapping[str, Ceiling]
     ) -> frozenset[str]:
-        thresholds = self._thresholds
+        kept = self._usual[bisect_right(self._steps, r)].keepers
         if rates:
-            special = {name: threshold_of(rate) for name, rate in rates.items()}
-            thresholds = {**thresholds, **special}
-        kept = [name for name, threshold in thresholds.items() if r >= threshold]
+            special = {name for name, rate in rates.items() if r >= threshold_of(rate)}
+            kept = kept.difference(rates) | special
         if ceilings:
-            kept = [name for name in kept if name not in ceilings or ceilings[name].admits()]
-        return frozenset(kept)
+            kept = frozenset(n for n in kept if n not in ceilings or ceilings[n].admits())
+        return kept
 
     def _told(
         self,
@@ -295,6 +302,8 @@ class SamplingPolicy:
             rates: What rules and ceilings made of the rates.
             decided: The caller that decided for the destinations of Sentry's, if one did.
         """
+        if decided is None and not rates:
+            return self._highest
         own = {name: rates.get(name, usual) for name, usual in self._rates.items()}
         if decided is None:
             return max(own.values())
@@ -324,7 +333,7 @@ class SamplingPolicy:
             trace_state: The caller's.
             upstream: What else the caller said.
         """
-        new = self._everybody.keepers - before._everybody.keepers
+        new = self._rates.keys() - before._rates.keys()
         if not keepers or not new:
             return keepers
         r = randomness(trace_id, trace_state, upstream)

@@ -30,8 +30,8 @@ class Sighting:
     """
 
     __slots__ = (
-        "annotations", "event_id", "locals_below", "locals_by_frame", "reported_s", "span_id",
-        "trace_id",
+        "annotations", "decided_s", "event_id", "is_dismissed", "locals_below", "locals_by_frame",
+        "span_id", "trace_id",
     )  # fmt: skip
 
     def __init__(self, trace_id: str, span_id: str) -> None:
@@ -41,8 +41,10 @@ class Sighting:
         """Id of the event of the issue it may become."""
         self.annotations: Annotations | None = None
         """What the application attached to it otherwise than by a span."""
-        self.reported_s: float | None = None
-        """When it became an issue, monotonic time. Only the worker sets it."""
+        self.decided_s: float | None = None
+        """When it became an issue or was dismissed, monotonic time. Only the worker sets it."""
+        self.is_dismissed = False
+        """Whether it was decided that it is no issue, by a rule or the settings."""
         self.locals_by_frame: LocalsByFrame = {}
         """Variables that were read when it left the span below :attr:`locals_below`."""
         self.locals_below = ""
@@ -66,17 +68,17 @@ class Sighting:
         """Whether what is seen now in another trace is a failure of its own.
 
         Pools and clients keep an exception and raise it again, or raise others from it, long after
-        it was reported.
+        it was decided.
 
         Args:
             trace_id: Where it is seen now.
-            after_s: How long after its issue it may still be the same failure there.
+            after_s: How long after its decision it may still be the same failure there.
         """
-        reported_s = self.reported_s
+        decided_s = self.decided_s
         return (
-            reported_s is not None
+            decided_s is not None
             and trace_id != self.trace_id
-            and monotonic() - reported_s > after_s
+            and monotonic() - decided_s > after_s
         )
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:

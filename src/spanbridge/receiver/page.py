@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from spanbridge.receiver.page_html import details, pairs, span, text, when
+from spanbridge.receiver.page_html import details, pairs, span, text, trace_anchor, when
 from spanbridge.receiver.page_issue import issue_body, issue_line
 from spanbridge.receiver.page_otlp import otlp_trace, spans_by_trace
 from spanbridge.receiver.page_style import STYLE
 from spanbridge.receiver.page_trace import (
     log_line,
-    trace_anchor,
     trace_body,
     trace_line,
     trace_moment,
@@ -21,7 +20,7 @@ from spanbridge.receiver.traces import Trace
 REFRESH_S = 5
 _ENDPOINTS = (
     ("/api/issues", "what Sentry would make issues of"),
-    ("/api/traces", "all that arrived of a trace, joined"),
+    ("/api/traces", "all that a project got of a trace, joined"),
     ("/api/transactions", "transactions"),
     ("/api/streamed_spans", "streamed spans"),
     ("/api/logs", "logs"),
@@ -58,7 +57,7 @@ def render_page(
         is_static: Whether it stays as it is, instead of loading itself anew every few seconds.
     """
     with_spans = [trace for trace in traces if trace.spans]
-    anchors = {trace_anchor(trace.trace_id) for trace in with_spans}
+    anchors = {trace_anchor(trace.trace_id, trace.project_id) for trace in with_spans}
     sections = [
         _section(
             "Issues",
@@ -137,12 +136,12 @@ def _entry(anchor: str, moment: str, line: str, body: str, *, is_open: bool = Fa
 def _issue(item: StoredItem, anchors: Collection[str], *, is_open: bool) -> str:
     moment = when(item.payload.get("timestamp") or item.received_at)
     line = issue_line(item.payload) + _breaches(item)
-    body = issue_body(item.payload, anchors)
+    body = issue_body(item, anchors)
     return _entry(f"issue-{item.id}", moment, line, body, is_open=is_open)
 
 
 def _trace(trace: Trace, anchors: Collection[str]) -> str:
-    anchor = trace_anchor(trace.trace_id)
+    anchor = trace_anchor(trace.trace_id, trace.project_id)
     return _entry(anchor, trace_moment(trace), trace_line(trace), trace_body(trace, anchors))
 
 

@@ -91,3 +91,8 @@ def at(holder: Json, *path: str) -> Json:
 def objects(value: Json) -> list[dict[str, Json]]:
     """The objects of a list; none if it is no list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def trace_anchor(trace_id: Json, project_id: str | None) -> str:
+    """Where on the page stands what a project got of a trace."""
+    return f"trace-{text(trace_id)}" + (f"-{text(project_id)}" if project_id else "")

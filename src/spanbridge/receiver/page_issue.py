@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
-from spanbridge.receiver.page_html import at, details, objects, pairs, span, text, titled, when
-from spanbridge.receiver.records import Json, JsonObject
+from spanbridge.receiver.page_html import (
+    at,
+    details,
+    objects,
+    pairs,
+    span,
+    text,
+    titled,
+    trace_anchor,
+    when,
+)
+from spanbridge.receiver.records import Json, JsonObject, StoredItem
 
 _CONTEXT_LINES = 3
 _MOST_FRAMES_SHOWN = 100
@@ -35,19 +45,20 @@ def issue_line(payload: JsonObject) -> str:
     )
 
 
-def issue_body(payload: JsonObject, trace_anchors: Collection[str]) -> str:
+def issue_body(item: StoredItem, trace_anchors: Collection[str]) -> str:
     """All of the issue as HTML.
 
     Args:
-        payload: The event.
+        item: The event.
         trace_anchors: The anchors of the traces that stand on the page.
     """
+    payload = item.payload
     exceptions = objects(at(payload, "exception", "values"))
     return "".join(
         [
             *(_exception(one, index) for index, one in enumerate(reversed(exceptions))),
             _message(payload),
-            _trace(payload, trace_anchors),
+            _trace(item, trace_anchors),
             titled("spans it crossed", _path(at(payload, "contexts", "span_path", "names"))),
             titled("tags", pairs(payload.get("tags"))),
             titled("breadcrumbs", _breadcrumbs(payload.get("breadcrumbs"))),
@@ -144,10 +155,10 @@ def _contexts(contexts: Json) -> Iterator[str]:
             yield titled(text(name), body)
 
 
-def _trace(payload: JsonObject, trace_anchors: Collection[str]) -> str:
-    trace = at(payload, "contexts", "trace")
+def _trace(item: StoredItem, trace_anchors: Collection[str]) -> str:
+    trace = at(item.payload, "contexts", "trace")
     trace_id = at(trace, "trace_id")
-    anchor = f"trace-{text(trace_id)}"
+    anchor = trace_anchor(trace_id, item.project_id)
     link = f" <a href='#{anchor}'>see its trace</a>" if anchor in trace_anchors else ""
     ids = f"trace <code>{text(trace_id)}</code> span <code>{text(at(trace, 'span_id'))}</code>"
     return titled("trace", f"<p>{ids}{link}</p>{pairs(at(trace, 'data'))}") if trace_id else ""

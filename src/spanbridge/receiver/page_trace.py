@@ -13,6 +13,7 @@ from spanbridge.receiver.page_html import (
     status,
     text,
     titled,
+    trace_anchor,
     when,
 )
 from spanbridge.receiver.page_issue import issue_title
@@ -24,15 +25,11 @@ _LONGEST_FACTS = 160
 _BAD_LEVELS = frozenset({"error", "fatal"})
 
 
-def trace_anchor(trace_id: str) -> str:
-    """Where on the page a trace stands."""
-    return f"trace-{text(trace_id)}"
-
-
 def trace_line(trace: Trace) -> str:
     """A trace in one line of HTML."""
     root = trace.spans[0]
-    facts = [_counted(len(trace.spans), "span")]
+    project = [] if trace.project_id is None else [f"project {text(trace.project_id)}"]
+    facts = [*project, _counted(len(trace.spans), "span")]
     if len(trace.segments) > 1:
         facts.append(f"{len(trace.segments)} segments")
     if trace.logs:
@@ -59,7 +56,7 @@ def trace_body(trace: Trace, anchors: Collection[str]) -> str:
         anchors: The anchors of the traces that stand on the page.
     """
     rows = [
-        *(_span_row(one, anchors) for one in trace.spans),
+        *(_span_row(one, trace, anchors) for one in trace.spans),
         *(_log_row(log, index) for index, log in enumerate(trace.logs)),
         *(_issue_row(item) for item in trace.issues),
     ]
@@ -68,7 +65,7 @@ def trace_body(trace: Trace, anchors: Collection[str]) -> str:
 
 def log_line(log: StoredLog, anchors: Collection[str]) -> str:
     """A log outside of its trace, as HTML that opens on a click."""
-    anchor = trace_anchor(log.trace_id)
+    anchor = trace_anchor(log.trace_id, log.project_id)
     link = f" <a href='#{anchor}'>see its trace</a>" if anchor in anchors else ""
     ids = f"trace <code>{text(log.trace_id)}</code> span <code>{text(log.span_id)}</code>"
     line = f"{span(_mark(log), text(log.level))} {text(log.body)} {span('quiet', _facts(log))}"
@@ -87,7 +84,8 @@ def measured(measurements: Json) -> str:
     return pairs({name: _measured(one) for name, one in measurements.items()})
 
 
-def _span_row(one: TraceSpan, anchors: Collection[str]) -> ShownSpan:
+def _span_row(one: TraceSpan, trace: Trace, anchors: Collection[str]) -> ShownSpan:
+    links = (_link(link, trace.project_id, anchors) for link in one.links)
     return ShownSpan(
         span_id=one.span_id,
         parent_span_id=one.parent_span_id,
@@ -101,7 +99,7 @@ def _span_row(one: TraceSpan, anchors: Collection[str]) -> ShownSpan:
             [
                 titled("tags", pairs(one.tags)),
                 titled("measurements", measured(one.measurements)),
-                titled("links", "".join(_link(link, anchors) for link in one.links)),
+                titled("links", "".join(links)),
                 f"<p class='quiet'>span <code>{text(one.span_id)}</code></p>",
             ]
         ),
@@ -140,8 +138,8 @@ def _issue_row(item: StoredItem) -> ShownSpan:
     )
 
 
-def _link(link: SentLink, anchors: Collection[str]) -> str:
-    anchor = trace_anchor(link.trace_id)
+def _link(link: SentLink, project_id: str | None, anchors: Collection[str]) -> str:
+    anchor = trace_anchor(link.trace_id, project_id)
     trace = f"<code>{text(link.trace_id)}</code>"
     place = f"<a href='#{anchor}'>{trace}</a>" if anchor in anchors else trace
     ids = f"<p>trace {place} span <code>{text(link.span_id)}</code></p>"

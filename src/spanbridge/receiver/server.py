@@ -146,7 +146,7 @@ class Receiver:
 
     @property
     def traces(self) -> list[Trace]:
-        """All that arrived of each trace on Sentry's endpoint, joined, whatever the wire.
+        """All that a project got of each trace on Sentry's endpoint, joined, whatever the wire.
 
         The trace that got something last stands at the end.
         """

@@ -206,7 +206,8 @@ class Store:
     def items_by_trace(self, limit: int = -1) -> list[tuple[str, list[StoredItem]]]:
         """Items by trace: the trace that got something last at the end.
 
-        An item of several traces stands with each of them.
+        A trace that was sent to several projects is there once for each of them, since each shows
+        it by itself. An item of several traces stands with each of those.
 
         Args:
             limit: At most so many traces, those that got something last; -1 means all.
@@ -215,24 +216,27 @@ class Store:
             rows = self._connection.execute(
                 "SELECT newest.trace_id, id, kind, header, body, envelope_header, auth_key,"
                 " project_id, content_encoding, violations, received_at FROM"
-                " (SELECT trace_id, max(item_id) AS last_id FROM item_trace GROUP BY trace_id"
+                " (SELECT trace_id, project_id AS project, max(item_id) AS last_id FROM item_trace"
+                "  JOIN item ON item.id = item_id GROUP BY trace_id, project_id"
                 "  ORDER BY last_id DESC LIMIT ?) AS newest"
                 " JOIN item_trace ON item_trace.trace_id = newest.trace_id"
-                " JOIN item ON item.id = item_id ORDER BY last_id, newest.trace_id, id",
+                " JOIN item ON item.id = item_id AND project_id IS project"
+                " ORDER BY last_id, newest.trace_id, id",
                 (limit,),
             ).fetchall()
-        traces: dict[str, list[StoredItem]] = {}
+        traces: dict[tuple[str, str | None], list[StoredItem]] = {}
         items: dict[int, StoredItem] = {}
         for trace_id, *row in rows:
             item = items.get(row[0]) or items.setdefault(row[0], _item_of(tuple(row)))
-            traces.setdefault(trace_id, []).append(item)
-        return list(traces.items())
+            traces.setdefault((trace_id, item.project_id), []).append(item)
+        return [(trace_id, members) for (trace_id, _), members in traces.items()]
 
     def count_traces(self) -> int:
-        """How many traces the items have to do with."""
+        """How many traces the items have to do with, one of several projects counted for each."""
         with self._changed:
             [count] = self._connection.execute(
-                "SELECT count(DISTINCT trace_id) FROM item_trace"
+                "SELECT count(*) FROM (SELECT DISTINCT trace_id, project_id FROM item_trace"
+                " JOIN item ON item.id = item_id)"
             ).fetchone()
         return int(count)
 

@@ -1,4 +1,4 @@
-"""All that arrived of one trace, joined: the same shape whatever the wire."""
+"""All that one project got of a trace, joined: the same shape whatever the wire."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class TraceSpan(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """What arrived of one trace, by whatever items."""
+    """What arrived of one trace at one project, by whatever items."""
 
     trace_id: str
+    project_id: str | None
     spans: tuple[TraceSpan, ...]
     """From the root down, each before its children, by start."""
     logs: tuple[StoredLog, ...]
@@ -93,11 +94,12 @@ def join_trace(trace_id: str, items: Sequence[StoredItem]) -> Trace:
 
     Args:
         trace_id: The trace.
-        items: Items of any kind that have to do with it, perhaps with others too.
+        items: Items of one project, of any kind, that have to do with it, perhaps with others too.
     """
     logs = [log for item in items if item.kind == "log" for log in logs_of(item)]
     return Trace(
         trace_id=trace_id,
+        project_id=items[0].project_id if items else None,
         spans=tuple(one for _, one in in_tree_order(list(_spans(trace_id, items)))),
         logs=tuple(
             sorted(

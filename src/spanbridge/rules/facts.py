@@ -145,8 +145,9 @@ class SpanFacts:
 
     @property
     def duration_s(self) -> Fact:
-        """How long it took, in seconds."""
-        return (self._span.end_ns - self._span.start_ns) / 1e9
+        """How long it took, in seconds; nobody knows while it is open."""
+        end_ns = self._span.end_ns
+        return (end_ns - self._span.start_ns) / 1e9 if end_ns else None
 
     @property
     def scope(self) -> Fact:

@@ -78,8 +78,8 @@ class Selection:
         return frozenset([at for at, event in events if self.drops_event(event, span)])
 
     def drops_event(self, event: SpanEvent, span: SpanRecord) -> bool:
-        """Whether an event is left out."""
-        if not (rules := self._event_drops(event.name)):
+        """Whether an event is left out; an exception never is, whatever a pattern fits."""
+        if event.name == _EXCEPTION or not (rules := self._event_drops(event.name)):
             return False
         last = _last(rules, EventFacts(event, event.name, span))
         return last is not None and bool(last.drop)

@@ -29,11 +29,13 @@ from spanbridge.settings.options import (
     DestinationOptions,
     Incomplete,
 )
+from spanbridge.settings.otel_sampler import check_sampler
 from spanbridge.settings.profiles import PROFILES, profile_name
 from spanbridge.settings.reading import PartlyUnusable, Unusable, did_you_mean
 from spanbridge.settings.release import detect_release
-from spanbridge.settings.settings_file import line_of_table, read_settings_file
+from spanbridge.settings.settings_file import read_settings_file
 from spanbridge.settings.sources import (
+    Found,
     Place,
     Sources,
     Table,
@@ -112,6 +114,7 @@ def look_ahead(
     reading.check_captured(values["capture_content"], chosen)
     reading.check_rules(values["rules"], chosen)
     check_names(sources, chosen, findings)
+    check_sampler(sources.environ, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
     values["destinations"] = _withhold_if_in_doubt(values.get("destinations", ()), findings)
@@ -160,7 +163,7 @@ class _Reading:
         self._profile = profile
         self._findings = findings
         self.sources_by_key: dict[str, str] = {}
-        self._settings_by_key: dict[str, str] = {}
+        self._found: dict[str, Found] = {}
 
     def top_level(self) -> dict[str, Any]:
         """The settings of the whole; an unusable one falls back to its default."""
@@ -188,25 +191,29 @@ class _Reading:
         except PartlyUnusable as partly:
             value = partly.usable
             for part in partly.parts:
-                line = line_of_table(found.origin, found.section, key, part.number)
-                self._findings.note(found.error_of_part(part, line))
+                self._findings.note(found.error_of_part(part))
         self.sources_by_key[key] = found.source
-        self._settings_by_key[key] = found.setting
+        self._found[key] = found
         return value
 
     def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
         """Note names in ``capture_content`` that no destination has."""
-        for problem in self._unknown("capture_content", captured, chosen):
+        for problem in self._unknown(captured, chosen, self._setting("capture_content")):
             self._findings.note(problem, is_privacy=True)
 
     def check_rules(self, rules: Collection[Rule], chosen: Collection[Chosen]) -> None:
         """Note names in the rules' ``to`` that no destination has."""
         for rule in rules:
-            for problem in self._unknown("rules", rule.to, chosen, f"to of {rule.place}, "):
+            setting = f"to of {rule.place}, {self._setting('rules', f'{rule.number}.to')}"
+            for problem in self._unknown(rule.to, chosen, setting):
                 self._findings.note(problem)
 
+    def _setting(self, key: str, part: str = "") -> str:
+        """Where the value of ``key`` was found, as the user wrote it; the key if nowhere."""
+        return self._found[key].setting_with(part) if key in self._found else key
+
     def _unknown(
-        self, setting: str, names: Collection[str], chosen: Collection[Chosen], place: str = ""
+        self, names: Collection[str], chosen: Collection[Chosen], setting: str
     ) -> Iterator[ConfigurationError]:
         known = dict.fromkeys(
             (*known_names(self._sources), *(one.name for one in chosen if is_name(one.name)))
@@ -214,7 +221,7 @@ class _Reading:
         for name in names:
             if name not in known:
                 yield ConfigurationError(
-                    f"{place}{self._settings_by_key[setting]}",
+                    setting,
                     show(name),
                     "there is no such destination",
                     f"{did_you_mean(name, known)}Use {', '.join(known)}.",
@@ -253,7 +260,8 @@ class _Reading:
             # Other products' variables are the usual way, so they are named where there are any.
             others = place.option.variables if name == kind else ()
             usual = (others or place.variables)[-1]
-            setting = self._settings_by_key.get(prefix + unusable.key, usual.label)
+            found = self._found.get(prefix + unusable.key)
+            setting = found.setting if found is not None else usual.label
             raise ConfigurationError(
                 setting, _seen(unusable), unusable.problem, unusable.fix
             ) from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from spanbridge.settings.address import is_loopback
 from spanbridge.settings.masking import Secret, plain
+from spanbridge.settings.reading import Reader, one_of
 
 Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+COMPRESSION: Final[Reader[Compression]] = one_of("none", "gzip", "deflate")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -190,17 +190,3 @@ def _exporters_in(text: str) -> set[str]:
 
 EXPORTER_ALIASES: Final = {"otlp_proto_http": "otlp", "otlp_proto_grpc": "otlp"}
 """Names under which OpenTelemetry's Python SDK knows what is ours by another name."""
-
-
-def _fixed_rate(text: str, _environ: Mapping[str, str]) -> object:
-    # A sampler of somebody else decides before any destination does, so it gives no rate here.
-    return {"always_on": 1.0, "always_off": 0.0}.get(text.removeprefix("parentbased_"))
-
-
-def _ratio(text: str, environ: Mapping[str, str]) -> object:
-    sampler = environ.get("OTEL_TRACES_SAMPLER", "").strip()
-    return text if sampler.removeprefix("parentbased_") == "traceidratio" else None
-
-
-SAMPLER: Final = Variable("OTEL_TRACES_SAMPLER", _fixed_rate)
-SAMPLER_ARGUMENT: Final = Variable("OTEL_TRACES_SAMPLER_ARG", _ratio)

@@ -41,17 +41,17 @@ class FaultyPart:
 
     Attributes:
         place: Where in the value, as its writer would name it.
+        path: The same as a path in a settings file: list positions, from 1, and keys, with dots.
         value: What stands there; ``None`` if nothing does.
         problem: What is wrong, as the end of a sentence that starts with the value.
         fix: What to do, as a sentence.
-        number: Position of the part, from 1.
     """
 
     place: str
+    path: str
     value: object
     problem: str
     fix: str
-    number: int
 
 
 class PartlyUnusable(ValueError):

@@ -263,4 +263,5 @@ def _faulty_part(number: int, table: object, fault: Fault) -> FaultyPart:
     name = table.get("name") if isinstance(table, Mapping) else None
     label = f"rule {number}" + (f" {show(name)}" if isinstance(name, str) else "")
     place = f"{fault.key} of {label}" if fault.key else label
-    return FaultyPart(place, fault.value, fault.unusable.problem, fault.unusable.fix, number)
+    path = f"{number}.{fault.key}"
+    return FaultyPart(place, path, fault.value, fault.unusable.problem, fault.unusable.fix)

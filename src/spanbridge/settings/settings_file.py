@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from spanbridge.settings.file_lines import Lines, lines_of_toml, lines_of_yaml
+from spanbridge.settings.file_lines import (
+    Lines,
+    lines_of_toml,
+    lines_of_yaml,
+    value_beside_tables,
+)
+from spanbridge.settings.masking import show
 from spanbridge.settings.reading import Unusable
 from spanbridge.settings.secret_file import read_regular_file
 
 LARGEST_FILE_BYTES: Final = 256 * 1024
+_DESTINATIONS: Final = "destinations"
 
 
 class SettingsFile(NamedTuple):
@@ -45,37 +51,28 @@ def read_settings_file(path: str) -> SettingsFile:
     return SettingsFile(table, lines)
 
 
-def line_of_table(path: str, section: str, key: str, number: int) -> int | None:
-    """The line where one of several tables of the same name starts, for an error message.
-
-    Args:
-        path: The settings file; empty for what stands in none.
-        section: The environment's table that holds the list, empty for the top level.
-        key: Name of the list.
-        number: Position in the list, from 1.
-
-    Returns:
-        ``None`` unless the file is TOML with ``[[key]]`` headers.
-    """
-    if not path.lower().endswith(".toml"):
-        return None
-    name = re.escape(f"{section}.{key}" if section else key)
-    try:
-        text = read_regular_file(path, LARGEST_FILE_BYTES).decode("utf-8")
-    except (Unusable, UnicodeDecodeError):
-        return None
-    header = re.compile(rf"^[ \t]*\[\[[ \t]*{name}[ \t]*\]\]", re.MULTILINE)
-    starts = [found.start() for found in header.finditer(text)]
-    return text.count("\n", 0, starts[number - 1]) + 1 if number <= len(starts) else None
-
-
 def _parse_toml(text: str) -> tuple[object, Lines]:
     import tomllib  # only for people who have a file
 
     try:
         return tomllib.loads(text), lines_of_toml(text)
     except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
-        raise Unusable(f"the file is not valid TOML ({error})", "Correct it there.") from None
+        raise _two_forms(text) or Unusable(
+            f"the file is not valid TOML ({error})", "Correct it there."
+        ) from None
+
+
+def _two_forms(text: str) -> Unusable | None:
+    """What is wrong if the destinations are listed and have tables: in TOML only one can be."""
+    found = value_beside_tables(text, _DESTINATIONS)
+    if found is None:
+        return None
+    key, line_of_list, line_of_table = found
+    return Unusable(
+        f"{show(key)} is a list in line {line_of_list} and has a table in line {line_of_table}, "
+        "which TOML does not allow together",
+        "Remove the list, and write enabled = true or false in the tables.",
+    )
 
 
 def _parse_yaml(text: str) -> tuple[object, Lines]:

@@ -25,16 +25,16 @@ class Found:
         setting: The setting as the user wrote it.
         reader: How this source writes the value, if not in the setting's own form.
         source: Who gave it, for logs.
-        origin: The settings file it stands in; empty elsewhere.
-        section: The environment's table it stands in; empty elsewhere.
+        table: The table it stands in, if it stands in one, and not in a variable.
+        path: Where in that table.
     """
 
     value: object
     setting: str
     reader: Reader[object] | None = None
     source: str = ""
-    origin: str = ""
-    section: str = ""
+    table: Table | None = None
+    path: Path = ()
 
     def read(self, option: Option) -> object:
         """The typed value. Raises ``ConfigurationError``, or ``PartlyUnusable`` for a list."""
@@ -48,12 +48,15 @@ class Found:
         shown = option.mask(self.value)
         return ConfigurationError(self.setting, shown, plain(unusable.problem), unusable.fix)
 
-    def error_of_part(self, part: FaultyPart, line: int | None) -> ConfigurationError:
+    def error_of_part(self, part: FaultyPart) -> ConfigurationError:
         """What is wrong with one part of the value, and in which line of a file."""
         shown = Shown("not set") if part.value is None else show(part.value)
-        where = self.setting if line is None else f"{self.setting} line {line}"
-        place = f"{plain(part.place)}, {where}"
+        place = f"{plain(part.place)}, {self.setting_with(part.path)}"
         return ConfigurationError(place, shown, plain(part.problem), plain(part.fix))
+
+    def setting_with(self, part: str) -> str:
+        """The setting as the user wrote it; in a file with the line of a part of the value."""
+        return self.setting if self.table is None else self.table.label_of_part(self.path, part)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Table:
             return None
         label = self.label(path)
         source = label if self.origin else "argument"
-        return Found(level, label, source=source, origin=self.origin, section=self.section)
+        return Found(level, label, source=source, table=self, path=path)
 
     def destination_names(self) -> tuple[str, ...]:
         """The destinations that have a table of their own in this one, even an empty one."""
@@ -94,14 +97,29 @@ class Table:
 
     def label(self, path: Path) -> str:
         """The key at ``path`` as its writer would name it."""
+        return self._label(path, self.lines.get(path))
+
+    def label_of_part(self, path: Path, part: str) -> str:
+        """The same with the line of a part of the value, or else of what that part stands in.
+
+        Args:
+            path: The key's.
+            part: List positions, from 1, and keys, with dots.
+        """
+        lines = {".".join(known): line for known, line in self.lines.items()}
+        within = ".".join((*path, part))
+        while within not in lines and within:
+            within = within.rpartition(".")[0]
+        return self._label(path, lines.get(within))
+
+    def _label(self, path: Path, line: int | None) -> str:
         if not self.origin:
             keys = "".join(f"[{key!r}]" for key in path[1:])
             return plain(f"configure({path[0]}=...){keys}")
         sections = (*((self.section,) if self.section else ()), ".".join(path[:-1]))
         section = ".".join(part for part in sections if part)
         where = f"[{section}] of {self.origin}" if section else self.origin
-        line = f" line {self.lines[path]}" if path in self.lines else ""
-        return plain(f"{path[-1]} in {where}{line}")
+        return plain(f"{path[-1]} in {where}" + (f" line {line}" if line is not None else ""))
 
     def environment(self, name: str) -> Table | None:
         """The table of the environment ``name``, if there is one."""

@@ -10,11 +10,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.elsewhere import TRACES_EXPORTER, Elsewhere
 from spanbridge.settings.loading import load
+from spanbridge.settings.otel_sampler import is_known, is_rate, sampler_named
 from spanbridge.telemetry import TELEMETRY
 from spanbridge.zero_code.concern import CONFIG_FILE
 from spanbridge.zero_code.exporter_names import LOGS_EXPORTER, METRICS_EXPORTER, ExporterNames
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
 logger = logging.getLogger("spanbridge")
-
-_SAMPLERS_BY_RATE: Final = ("", "always_on", "always_off", "traceidratio")
-"""Samplers that are a rate of each destination."""
 
 
 @harmless
@@ -70,8 +68,8 @@ def _set_up_others(names: ExporterNames, elsewhere: Elsewhere, version: str | No
         pass
     else:
         arguments["resource_attributes"] = resource_attributes(settings)
-        if settings.destinations and not names.traces:
-            arguments["sampler"] = _our_sampler()
+        if settings.destinations:
+            arguments["sampler"] = _sampler(names)
     variables = {
         TRACES_EXPORTER: names.traces,
         LOGS_EXPORTER: names.logs,
@@ -85,12 +83,15 @@ def _set_up_others(names: ExporterNames, elsewhere: Elsewhere, version: str | No
         tell_failed("of OpenTelemetry's SDK", error)
 
 
-def _our_sampler() -> Sampler | None:
-    """Ours, unless somebody else's is asked for."""
-    asked_for = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
-    if asked_for.removeprefix("parentbased_") not in _SAMPLERS_BY_RATE:
-        return None
-    return TELEMETRY.prepare().sampler
+def _sampler(names: ExporterNames) -> Sampler | None:
+    """Ours, unless exporters or sampler are somebody else's; ``None``: as the variables say."""
+    asked_for = sampler_named(os.environ)
+    is_nobodys = not is_known(asked_for)
+    if names.traces:
+        from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+
+        return DEFAULT_ON if is_nobodys else None  # or else OpenTelemetry would tell of it, too
+    return TELEMETRY.prepare().sampler if is_nobodys or is_rate(asked_for) else None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from spanbridge.model.redaction import REDACTED
 from spanbridge.privacy.failure import scrub_exception
 from spanbridge.privacy.fields import Fields
 from spanbridge.privacy.policy import DEFAULT_RULES, PrivacyPolicy
-from tests.unit.privacy.test_policy import assert_linear
+from tests.support.linear import assert_linear
 
 DEFAULT = PrivacyPolicy()
 

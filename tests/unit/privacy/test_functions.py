@@ -96,3 +96,17 @@ def test_an_object_without_a_hash_can_be_a_function(given: object) -> None:
     policy = PrivacyPolicy(rules=PrivacyRules(privacy_functions=functions_of(given)))
 
     assert policy.scrub_span(SPAN).name == "a"
+
+
+def test_a_function_cannot_take_back_that_content_stays() -> None:
+    def forgets(place: str, value: object) -> object:
+        return None if place.endswith("capture_content") else value
+
+    attributes = {"gen_ai.input.messages": "the prompt", "spanbridge.capture_content": False}
+    span = record(1, attributes=attributes)
+    policy = PrivacyPolicy(True, rules=PrivacyRules(privacy_functions=(forgets,)))
+
+    assert "the prompt" not in repr(policy.scrub_span(span))
+    assert "the prompt" not in repr(
+        policy.scrub_issue(msgspec.structs.replace(ISSUE, span=span, local_root=span))
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spanbridge.privacy.patterns import matcher
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.settings.privacy import PrivacyRules
-from tests.unit.privacy.test_policy import assert_linear
+from tests.support.linear import assert_linear
 
 PATTERNS = st.text("ab.*", min_size=1, max_size=6)
 TEXTS = st.text("abA.\n", max_size=10)

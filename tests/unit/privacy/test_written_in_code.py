@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spanbridge.model.redaction import REDACTED
 from spanbridge.privacy.policy import PrivacyPolicy
-from tests.unit.privacy.test_policy import assert_linear
+from tests.support.linear import assert_linear
 
 DEFAULT = PrivacyPolicy()
 

@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 
 from spanbridge.process.ceiling import Ceiling
 from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
+from spanbridge.process.tracestate import threshold_of
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
 
@@ -48,6 +49,22 @@ def test_a_higher_rate_keeps_all_that_a_lower_one_keeps(
     low, high = sorted((first, second))
     kept = SamplingPolicy({"low": low, "high": high}).decide(trace_id, None, EMPTY).keepers
     assert "low" not in kept or "high" in kept
+
+
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]), max_size=4), st.data())
+def test_what_is_decided_by_rates_alone_is_what_a_rule_that_says_nothing_leaves(
+    rates: list[float], data: st.DataObject
+) -> None:
+    by_name = {str(number): rate for number, rate in enumerate(rates)}
+    edges = [threshold_of(rate) + near for rate in rates for near in (-1, 0, 1)]
+    trace_id = data.draw(st.integers(1, 2**128 - 1) | st.sampled_from([1, *edges]))
+
+    by_rates = SamplingPolicy(by_name).decide(trace_id, None, EMPTY)
+    beside_a_rule = SamplingPolicy(by_name, rates_of=lambda *_: {})
+
+    assert by_rates == beside_a_rule.decide(trace_id, None, EMPTY)
+    r = trace_id % 2**56
+    assert by_rates.keepers == {n for n, rate in by_name.items() if r >= threshold_of(rate)}
 
 
 @given(st.integers(1, 2**128 - 1), st.floats(0, 1))

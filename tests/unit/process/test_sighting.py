@@ -103,14 +103,14 @@ def test_a_sighting_may_learn_a_better_span() -> None:
 def test_an_exception_that_is_kept_and_raised_again_later_is_a_new_failure() -> None:
     kept = caught(fail)
     first = mark(kept, "a" * 32, "1" * 16)
-    first.reported_s = time.monotonic() - ELSEWHERE_S - 0.1
+    first.decided_s = time.monotonic() - ELSEWHERE_S - 0.1
 
     again = mark(kept, "b" * 32, "2" * 16)
     assert again is not first
     assert again.event_id != first.event_id
     assert mark(kept, "b" * 32, "3" * 16) is again
 
-    again.reported_s = first.reported_s
+    again.decided_s = first.decided_s
 
     def wrap() -> None:
         raise RuntimeError("no connection") from kept
@@ -121,7 +121,7 @@ def test_an_exception_that_is_kept_and_raised_again_later_is_a_new_failure() -> 
 def test_in_its_own_trace_and_shortly_after_a_failure_stays_the_same() -> None:
     kept = caught(fail)
     first = mark(kept, "a" * 32, "1" * 16)
-    first.reported_s = time.monotonic() - ELSEWHERE_S - 0.1
+    first.decided_s = time.monotonic() - ELSEWHERE_S - 0.1
     assert mark(kept, "a" * 32, "2" * 16) is first
-    first.reported_s = time.monotonic()
+    first.decided_s = time.monotonic()
     assert mark(kept, "b" * 32, "2" * 16) is first

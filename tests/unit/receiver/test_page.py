@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 
 from spanbridge.model.span import Resource, Scope, SpanEvent
@@ -133,6 +134,21 @@ def test_an_issue_shows_where_it_was_raised_and_with_what() -> None:
     assert "<td>retry</td>" in page
     assert f"<a href='#trace-{TRACE_ID}'>see its trace</a>" in page
     assert "2025-11-22 08:30:05 UTC" in page
+
+
+def test_what_two_projects_got_of_a_trace_stands_apart_and_is_linked_apart() -> None:
+    def of(item: StoredItem, project: str) -> StoredItem:
+        return msgspec.structs.replace(item, project_id=project)
+
+    roots = [of(_item("transaction", transaction(MOMENT_S), int(it)), it) for it in ("1", "2")]
+    event = of(_item("event", error_event(MOMENT_S), 3), "2")
+    page = _page(issues=[event], traces=[join_trace(TRACE_ID, [root]) for root in roots])
+
+    assert [page.count(f"href='#trace-{TRACE_ID}-{it}'") for it in ("1", "2")] == [1, 2]
+    assert f"<a href='#trace-{TRACE_ID}-2'>see its trace</a>" in page
+    for project in ("1", "2"):
+        assert page.count(f"id='trace-{TRACE_ID}-{project}'") == 1
+        assert page.count(f"project {project}, 3 spans") == 1
 
 
 def test_an_issue_shows_what_it_has_to_do_with() -> None:

@@ -27,8 +27,8 @@ def store() -> Iterator[Store]:
     opened.close()
 
 
-def take(store: Store, body: bytes) -> StoredItem:
-    answer = Intake(store, ReceiverLimits()).take_envelope(Request(AUTH, {}, body, "1"))
+def take(store: Store, body: bytes, project: str = "1") -> StoredItem:
+    answer = Intake(store, ReceiverLimits()).take_envelope(Request(AUTH, {}, body, project))
     assert answer.status == 200
     return store.items()[-1]
 
@@ -163,6 +163,23 @@ def test_issues_and_broken_rules_stand_with_their_trace(store: Store) -> None:
     assert [one.id for one in trace.issues] == [event.id]
     assert trace.violations == 1
     assert [one.name for one in trace.segments] == ["POST /proposals"]
+
+
+def test_what_two_projects_got_of_a_trace_is_kept_apart(store: Store) -> None:
+    for project in ("1", "2"):
+        take(store, envelope_of("transaction"), project)
+    event = take(store, envelope_of("event"), "1")
+
+    second, first = traces(store)
+
+    assert (first.trace_id, second.trace_id) == (TRACE_ID, TRACE_ID)
+    assert (first.project_id, second.project_id) == ("1", "2")
+    assert first.outline == second.outline
+    assert len(first.outline) == 3
+    assert [one.id for one in first.issues] == [event.id]
+    assert second.issues == ()
+    assert store.count_traces() == 2
+    assert len(store.items_by_trace(1)) == 1
 
 
 def test_links_and_measurements_are_kept(store: Store) -> None:

@@ -33,8 +33,15 @@ destinations.sentry.sample_rate = 0.5
 [[rules]]
 on = "span"
 
+[[rules]]
+on = "log"
+[rules.match]
+"http.route" = "/"
+
 [environments.staging]
 issues = "none"
+[[environments.staging.rules]]
+on = "log"
 '''
 
 
@@ -47,9 +54,16 @@ def test_every_key_of_a_toml_file_has_its_line() -> None:
         ("destinations", "sentry", "sample_rate"): 9,
         ("destinations", "odd name"): 11,
         ("destinations", "odd name", "path"): 12,
-        ("rules", "[]", "on"): 15,
-        ("environments", "staging"): 17,
-        ("environments", "staging", "issues"): 18,
+        ("rules", "1"): 14,
+        ("rules", "1", "on"): 15,
+        ("rules", "2"): 17,
+        ("rules", "2", "on"): 18,
+        ("rules", "2", "match"): 19,
+        ("rules", "2", "match", "http.route"): 20,
+        ("environments", "staging"): 22,
+        ("environments", "staging", "issues"): 23,
+        ("environments", "staging", "rules", "1"): 24,
+        ("environments", "staging", "rules", "1", "on"): 25,
     }
 
 
@@ -60,6 +74,8 @@ destinations:
     sample_rate: 0.5
 rules:
   - "on": span
+    match:
+      http.route: /
 """
 
 
@@ -70,6 +86,10 @@ def test_every_key_of_a_yaml_file_has_its_line() -> None:
         ("destinations", "sentry"): 3,
         ("destinations", "sentry", "sample_rate"): 4,
         ("rules",): 5,
+        ("rules", "1"): 6,
+        ("rules", "1", "on"): 6,
+        ("rules", "1", "match"): 7,
+        ("rules", "1", "match", "http.route"): 8,
     }
 
 
@@ -113,6 +133,47 @@ def test_a_key_that_stands_twice_in_yaml_is_refused_as_in_toml(
         "SPANBRIDGE_CONFIG is 's.yaml': the key 'issues' stands twice, in lines 1 and 3. Keep one."
     )
     assert "Cannot overwrite" in refuse(environ=write_file('issues = "all"\nissues = "none"\n'))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            'destinations = ["file"]\n\n[destinations.file]\npath = "a"\n',
+            "'destinations' is a list in line 1 and has a table in line 3",
+        ),
+        (
+            "debug = true\ndestinations = 'file'\ndestinations.file.path = 'a'\n",
+            "'destinations' is a list in line 2 and has a table in line 3",
+        ),
+        (
+            '[environments.qa]\ndestinations = [\n"file",\n]\n'
+            '[environments.qa.destinations.file]\npath = "a"\n',
+            "'environments.qa.destinations' is a list in line 2 and has a table in line 5",
+        ),
+    ],
+)
+def test_a_list_of_destinations_beside_their_tables_is_refused_with_what_to_do(
+    refuse: Refuse, write_file: WriteFile, content: str, what: str
+) -> None:
+    assert refuse(environ=write_file(content)) == (
+        f"SPANBRIDGE_CONFIG is 'spanbridge.toml': {what}, which TOML does not allow together. "
+        "Remove the list, and write enabled = true or false in the tables."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "destinations = ['file']\nx =\n",
+        "[destinations.file]\npath = 'a'\npath = 'b'\n",
+        "destinations = {file = {}}\n[destinations.file]\n",
+    ],
+)
+def test_other_mistakes_of_toml_are_told_as_the_parser_tells_them(
+    refuse: Refuse, write_file: WriteFile, content: str
+) -> None:
+    assert "the file is not valid TOML (" in refuse(environ=write_file(content))
 
 
 def test_a_file_whose_parts_stand_for_each_other_without_end_is_refused(

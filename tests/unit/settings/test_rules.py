@@ -199,7 +199,7 @@ def test_an_error_names_the_line_of_the_file(refuse: Refuse, write_file: WriteFi
     )
 
     assert refuse(environ=environ) == (
-        "level of rule 2 'second', rules in spanbridge.toml line 5 is 'warn': it is not a "
+        "level of rule 2 'second', rules in spanbridge.toml line 8 is 'warn': it is not a "
         "known choice. Did you mean 'warning'? Use fatal, error, warning, info, debug."
     )
 
@@ -212,16 +212,83 @@ def test_an_error_in_an_environments_rules_names_its_line(
     )
 
     assert refuse({"environment": "staging"}, environ) == (
-        "issue of rule 1, rules in [environments.staging] of spanbridge.toml line 3 is 1: "
+        "issue of rule 1, rules in [environments.staging] of spanbridge.toml line 5 is 1: "
         "it is neither true nor false. Use true or false."
     )
+
+
+YAML = """\
+issues: all
+rules:
+  - on: exception
+    issue: none
+  - name: second
+    on: span
+    match:
+      kind: server
+      gen_ai.agent.name: x
+    tag: {team: ops}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "place"),
+    [
+        ("issue: none", "issue: maybe", "issue of rule 1, rules in s.yaml line 4 is 'maybe': "),
+        ("    issue: none\n", "", "rule 1, rules in s.yaml line 3 is 'on exception': "),
+        ("on: span", "when: span", "when of rule 2 'second', rules in s.yaml line 6 is 'span': "),
+        ("    on: span\n", "", "on of rule 2 'second', rules in s.yaml line 5 is not set: "),
+        (
+            "kind: server",
+            "kind: servant",
+            "match.kind of rule 2 'second', rules in s.yaml line 8 is 'servant': ",
+        ),
+        (
+            "name: x",
+            "name: []",
+            "match.gen_ai.agent.name of rule 2 'second', rules in s.yaml line 9 is []: ",
+        ),
+        (
+            "{team: ops}",
+            "{a b: x}",
+            "tag.a b of rule 2 'second', rules in s.yaml line 10 is 'x': ",
+        ),
+        (
+            "{team: ops}",
+            "{team: ops}\n    drop: true\n    to: nowhere",
+            "to of rule 2 'second', rules in s.yaml line 12 is 'nowhere': ",
+        ),
+        (
+            "on: exception\n    issue: none",
+            "no table",
+            "rule 1, rules in s.yaml line 3 is 'no tabl",
+        ),
+    ],
+)
+def test_an_error_names_the_line_in_yaml(
+    refuse: Refuse, write_file: WriteFile, written: str, instead: str, place: str
+) -> None:
+    assert load({}, write_file(YAML, "s.yaml")).problems == ()
+    line = refuse(environ=write_file(YAML.replace(written, instead), "s.yaml"))
+    assert line.startswith(place)
+
+
+def test_in_toml_an_unknown_destination_of_a_rule_is_named_with_its_line(
+    refuse: Refuse, write_file: WriteFile
+) -> None:
+    environ = write_file(
+        '[[rules]]\non = "span"\ndrop = true\nto = "nowhere"\n[rules.match]\nkind = "server"\n'
+    )
+
+    line = refuse(environ=environ)
+    assert line.startswith("to of rule 1, rules in spanbridge.toml line 4 is 'nowhere': ")
 
 
 def test_in_yaml_the_key_on_needs_no_quotes(refuse: Refuse, write_file: WriteFile) -> None:
     environ = write_file("rules:\n  - {on: exception, issue: maybe}\n", "spanbridge.yaml")
 
     assert refuse(environ=environ) == (
-        "issue of rule 1, rules in spanbridge.yaml line 1 is 'maybe': it is not a known choice. "
+        "issue of rule 1, rules in spanbridge.yaml line 2 is 'maybe': it is not a known choice. "
         "Use unhandled, all, none."
     )
 

@@ -29,7 +29,7 @@ def test_a_faulty_destination_is_left_out_and_listed(warn: Warn) -> None:
 def test_a_missing_exporter_is_told_with_the_address_that_chose_it(
     warn: Warn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spanbridge.settings.options._is_installed", lambda _module: False)
+    monkeypatch.setattr("spanbridge.settings.options.otlp.is_installed", lambda _module: False)
 
     endpoint = "https://me:secret@collector.example:4318"
     [problem] = warn(environ={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}).problems

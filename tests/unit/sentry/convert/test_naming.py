@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from spanbridge.model.span import SpanKind
-from spanbridge.privacy.sql import without_literals
 from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
 from spanbridge.sentry.convert.naming.http import bare_url
 from tests.support.spans import record
@@ -578,30 +577,6 @@ def test_the_origin_names_the_instrumentation_in_characters_relay_keeps(
     assert found.origin.startswith(origin)
     assert set(found.origin) <= set(
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
-    )
-
-
-@pytest.mark.parametrize(
-    ("statement", "parameterised"),
-    [
-        ("SELECT a1 FROM t2 WHERE x = $1 AND y = :1 AND z = %s AND w = %(w)s", None),
-        ("SELECT \"col 1\" FROM t WHERE a = 'it''s'", 'SELECT "col 1" FROM t WHERE a = ?'),
-        ("SELECT $$secret$$, E'a\\'b', -1.5e3", "SELECT ?, ?, ?"),
-        ("SELECT 'never closed", "SELECT ?"),
-        (r"SELECT 'C:\' WHERE x = 'secret'", "SELECT ? WHERE x = ?"),
-    ],
-)
-def test_literals_leave_no_trace_in_a_description(
-    statement: str, parameterised: str | None
-) -> None:
-    assert without_literals(statement) == (parameterised or statement)
-
-
-def test_literals_of_mysql_end_where_mysql_ends_them() -> None:
-    statement = r"""SELECT `a 1` FROM t WHERE x = 'it\'s' AND y = "secret" """
-
-    assert without_literals(statement, has_backslash_escapes=True) == (
-        "SELECT `a 1` FROM t WHERE x = ? AND y = ? "
     )
 
 

@@ -1,4 +1,4 @@
-"""The sampling policy that the settings and their rules ask for."""
+"""The rates that the settings and their rules ask for, as a sampling policy."""
 
 from __future__ import annotations
 

@@ -5,25 +5,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from spanbridge.model.metric_form import HistogramAggregation, MetricForm, TemporalityPreference
 from spanbridge.settings import otlp_variables as otel
 from spanbridge.settings.address import mask_url
 from spanbridge.settings.declaration import option
 from spanbridge.settings.masking import Secret, mask_whole
-from spanbridge.settings.otlp_target import Compression, OtlpTarget
-from spanbridge.settings.reading import BOOLEAN, DURATION_S, HEADERS, PATH, Reader, one_of
-
-_COMPRESSION: Final[Reader[Compression]] = one_of("none", "gzip", "deflate")
-METRICS_SENTENCE: Final = "Whether metrics go there too."
+from spanbridge.settings.options.common import metrics_option
+from spanbridge.settings.otlp_target import COMPRESSION, Compression, OtlpTarget
+from spanbridge.settings.reading import DURATION_S, HEADERS, PATH, one_of
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class OtlpMetricsOptions:
     """Options of metrics. What is not set is what it is for traces."""
 
-    metrics: bool = option(True, METRICS_SENTENCE, BOOLEAN, variables=otel.METRICS_VARIABLES)
+    metrics: bool = metrics_option(*otel.METRICS_VARIABLES)
     metrics_endpoint: str | None = option(
         None,
         "Where metrics are posted. Unset: beside the traces.",
@@ -54,7 +51,7 @@ class OtlpMetricsOptions:
     metrics_compression: Compression | None = option(
         None,
         "The compression of metrics, where it is another.",
-        _COMPRESSION,
+        COMPRESSION,
         variables=otel.metrics_variables("COMPRESSION"),
     )
     metrics_certificate_file: str | None = option(

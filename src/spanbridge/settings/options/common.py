@@ -1,0 +1,119 @@
+"""What every destination can be told, and what checking any of them takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from spanbridge.model.rule import Condition
+from spanbridge.settings.conditions import MATCH
+from spanbridge.settings.declaration import Variable, masked_repr, option
+from spanbridge.settings.otel_sampler import SAMPLER, SAMPLER_ARGUMENT
+from spanbridge.settings.privacy import PrivacyOverrides
+from spanbridge.settings.reading import BOOLEAN, COUNT, RATE, TRACES_PER_S, Unusable
+
+
+class Incomplete(Unusable):
+    """A problem that belongs to one field and shows only once the options are complete."""
+
+    def __init__(self, key: str, problem: str, fix: str, value: object = None) -> None:
+        super().__init__(problem, f"{fix}.")
+        self.key = key
+        self.value = value
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CommonOptions(PrivacyOverrides):
+    """What every destination has.
+
+    Attributes:
+        name: The destination's name, by default its kind.
+        sample_rate_source: Where the rate comes from, for logs and ``status()``.
+        capture_content: Whether prompts and answers may go here.
+    """
+
+    is_remote: ClassVar[bool] = False
+    """Whether data leaves the process over a network. A server on loopback may pass it on."""
+    takes_traces: ClassVar[bool] = True
+    """Whether spans go there, and thus whether it has a sample rate."""
+
+    name: str
+    sample_rate: float = option(
+        1.0,
+        "Share of traces sent here.",
+        RATE,
+        variables=(SAMPLER, SAMPLER_ARGUMENT),
+    )
+    sample_rate_source: str = field(default="default", compare=False)
+    capture_content: bool = False
+    queue_max_items: int = option(
+        65_536, "Spans and errors that may wait for this destination.", COUNT, unit="items"
+    )
+    queue_max_bytes: int = option(
+        64 * 1024 * 1024, "Memory they may take while they wait.", COUNT, unit="bytes"
+    )
+
+    match: tuple[Condition, ...] = option(
+        (),
+        "What a span has to be to go here. Others are left out, and what is below them moves up "
+        "to the nearest span that goes. Issues go by the span they arose in.",
+        MATCH,
+    )
+    max_traces_per_s: float | None = option(
+        None,
+        "The most traces a process sends here in a second; beyond it the share of traces is "
+        "lowered. Errors, and traces that a caller decided on, are not limited. Unset: no limit.",
+        TRACES_PER_S,
+        unit="per second",
+    )
+
+    __repr__ = masked_repr
+
+    @property
+    def place(self) -> str:
+        """Where it sends to, as a log line may show it; empty if there is nothing to say."""
+        return ""
+
+    @property
+    def manner(self) -> str:
+        """How it sends, where there is a choice, as a table may show it."""
+        return ""
+
+    @property
+    def share(self) -> str:
+        """How much of the traces goes there, as a log line says it; empty if none can."""
+        return f"{self.sample_rate * 100:g} %" if self.takes_traces else ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing it sends leaves this machine, as far as its address tells."""
+        return True
+
+    def verify(self) -> None:
+        """Check what only the whole can show. Raises ``Unusable``."""
+
+
+def metrics_option(*variables: Variable) -> bool:
+    """Declare whether metrics go there, of a destination that takes traces first of all."""
+    return option(True, "Whether metrics go there too.", BOOLEAN, variables=variables)
+
+
+def verify_readable(options: CommonOptions, *keys: str) -> None:
+    for key in keys:
+        path = getattr(options, key)
+        if path is not None and not os.access(path, os.R_OK):
+            raise Incomplete(
+                key,
+                "there is nothing that can be read",
+                "Correct the path or its permissions",
+                path,
+            )
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a parent package is missing, or a stub stands in for it
+        return False
