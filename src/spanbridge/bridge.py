@@ -81,9 +81,9 @@ class Bridge:
         if old is not None:
             old.retire(new)
         self._lead_to(new)
-        self.metrics.exchange(new.destinations if new is not None else (), settings)
+        has_metrics = self.metrics.exchange(new.destinations if new is not None else (), settings)
         if old is not None:
-            self._leaving.see_off(old)
+            self._leaving.see_off(old, has_metrics)
 
     def flush(self, timeout_s: float) -> bool:
         """Deliver everything that ended so far; false if the deadline passed first."""

@@ -11,6 +11,8 @@ from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.threads import start_daemon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spanbridge.pipeline import Pipeline
     from spanbridge.runtime.ledger import LedgerSnapshot
 
@@ -39,8 +41,15 @@ class Leaving:
         """Whether the last one has passed on what it had to."""
         self._passed_on.set()
 
-    def see_off(self, pipeline: Pipeline) -> None:
-        """Let a pipeline that is retired leave, and its heir begin to work once it may."""
+    def see_off(
+        self, pipeline: Pipeline, has_metrics: Callable[[float], bool] = lambda timeout_s: True
+    ) -> None:
+        """Let a pipeline that is retired leave, and its heir begin to work once it may.
+
+        Args:
+            pipeline: The one that is retired.
+            has_metrics: Waits, so many seconds at most, for the last metrics it is given.
+        """
         self._wait_for_room()
         before, self._passed_on = self._passed_on, threading.Event()
         passed_on = self._passed_on
@@ -53,8 +62,11 @@ class Leaving:
                 GUARD.caught("leaving.hand_over", error)
             finally:
                 passed_on.set()
+            timeout_s = pipeline.settings.shutdown_timeout_s
+            deadline = time.monotonic() + timeout_s
             try:
-                pipeline.close(pipeline.settings.shutdown_timeout_s)
+                has_metrics(timeout_s / 2)
+                pipeline.close(max(0.05, deadline - time.monotonic()))
             except Exception as error:
                 GUARD.caught("leaving.close", error)
             self._note(pipeline)

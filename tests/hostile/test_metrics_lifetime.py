@@ -231,6 +231,47 @@ def test_a_callback_that_does_not_return_holds_up_neither_spans_nor_the_end(
     assert one_line_per_cause(done), done.stderr
 
 
+def test_a_callback_that_does_not_return_holds_up_nobody_who_changes_the_settings(
+    tmp_path: Path,
+) -> None:
+    done = run_program(
+        """
+        import threading, time, spanbridge
+        from opentelemetry import metrics, trace
+
+        def configure(name):
+            began = time.monotonic()
+            spanbridge.configure(destinations={"file": {"path": f"{name}.jsonl"}})
+            print(time.monotonic() - began)
+
+        configure("a")
+        meter = metrics.get_meter("x")
+        meter.create_counter("orders").add(1)
+        goes_on = threading.Event()
+        meter.create_observable_gauge("stuck", [lambda options: goes_on.wait(60) and []])
+        for name in "bc":
+            configure(name)
+            trace.get_tracer("x").start_span(f"while {name} is new").end()
+        assert not spanbridge.flush(1)
+        goes_on.set()
+        assert spanbridge.flush(10)
+        assert spanbridge.shutdown()
+        tell_status()
+        """,
+        cwd=str(tmp_path),
+        SPANBRIDGE_SHUTDOWN_TIMEOUT_S="30",
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert all(float(took) < 2 for took in done.lines[1:3])
+    for name in "bc":
+        assert f"while {name} is new" in (tmp_path / f"{name}.jsonl").read_text()
+    assert [point["name"] for point in in_file(tmp_path / "a.jsonl")] == ["orders"]
+    assert {point["name"] for point in in_file(tmp_path / "c.jsonl")} == {"orders"}
+    assert done.status.destinations["file"].ledger.is_closed
+    assert done.status.former["file"].is_closed
+
+
 def test_a_callback_that_fails_costs_its_own_metric_alone(tmp_path: Path) -> None:
     done = run_program(
         """

@@ -117,6 +117,29 @@ tell_status()
     assert one_line_per_cause(done)
 
 
+def test_a_number_of_another_class_is_a_label_like_any_other() -> None:
+    done = run_program(
+        SHOP
+        + """
+class Fraction(float): pass
+spanbridge.configure(destinations={"prometheus": {"port": sys.argv[1]}})
+meter = metrics.get_meter("shop")
+meter.create_counter("fine").add(1)
+meter.create_counter("odd").add(1, {"k": Fraction(0.5)})
+print(read(sys.argv[1]).read().decode())
+tell_status()
+""",
+        str(free_port()),
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert "\nfine_total{" in done.stdout
+    assert '\nodd_total{k="0.5"' in done.stdout
+    ledger = done.status.destinations["prometheus"].ledger
+    assert ledger.outcomes["metric"] == {"delivered": 2}
+    assert ledger.is_closed
+
+
 def test_a_port_that_is_taken_is_said_once_and_used_once_it_is_free() -> None:
     port = free_port()
     done = run_program(

@@ -30,6 +30,8 @@ class GrpcPeer:
         """Of each request that came, also of those that failed."""
         self.refusal: grpc.StatusCode | None = None
         self.hangs = False
+        self.rejects = 0
+        """Items of each request that are rejected, though it is taken."""
         self._ends = threading.Event()
 
     @property
@@ -81,7 +83,11 @@ class _Traces(trace_grpc.TraceServiceServicer):
     ) -> trace_pb.ExportTraceServiceResponse:
         self._peer._meet(context)
         self._peer.traces.append(request)
-        return trace_pb.ExportTraceServiceResponse()
+        answer = trace_pb.ExportTraceServiceResponse()
+        if self._peer.rejects:
+            answer.partial_success.rejected_spans = self._peer.rejects
+            answer.partial_success.error_message = "no quota"
+        return answer
 
 
 class _Metrics(metrics_grpc.MetricsServiceServicer):
@@ -93,7 +99,11 @@ class _Metrics(metrics_grpc.MetricsServiceServicer):
     ) -> metrics_pb.ExportMetricsServiceResponse:
         self._peer._meet(context)
         self._peer.metrics.append(request)
-        return metrics_pb.ExportMetricsServiceResponse()
+        answer = metrics_pb.ExportMetricsServiceResponse()
+        if self._peer.rejects:
+            answer.partial_success.rejected_data_points = self._peer.rejects
+            answer.partial_success.error_message = "no quota"
+        return answer
 
 
 def _refuse(context: grpc.ServicerContext, code: grpc.StatusCode) -> NoReturn:

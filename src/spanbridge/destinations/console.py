@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 from spanbridge.assemble.assembler import Assembler
 from spanbridge.destinations.console_metrics import MetricNews, MetricTable
 from spanbridge.destinations.console_text import MAX_LINE, cut, plain, printable, short
+from spanbridge.destinations.outbox import Lost
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import ExceptionRecord, Issue
@@ -162,18 +163,16 @@ class ConsoleDestination(StreamDestination["Printable"]):
 
     def _send(self, items: Sequence[Printable]) -> None:
         stream = self._stream or sys.stdout
-        is_terminal = stream.isatty()
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        lost: Lost[Printable] = Lost()
         for item in items:
-            lines = _lines(item)
-            if is_terminal and _wants_colours():
-                lines = map(_coloured, lines)
-            if not (text := "".join(f"{line}\n" for line in lines)):
-                continue
-            if is_terminal and isinstance(item, Segment):
-                text = f"\n{text}"  # whatever else writes there may have left a line unfinished
-            encoding = getattr(stream, "encoding", None) or "utf-8"
-            stream.write(text.encode(encoding, "replace").decode(encoding))
+            try:
+                if text := _text(item, is_terminal=stream.isatty()):
+                    stream.write(text.encode(encoding, "replace").decode(encoding))
+            except Exception as error:
+                lost.add(item, error)
         stream.flush()
+        lost.tell()
 
     def _counts(self, items: Sequence[Printable]) -> dict[Signal, int]:
         issues = sum(isinstance(item, Issue) for item in items)
@@ -181,6 +180,15 @@ class ConsoleDestination(StreamDestination["Printable"]):
         points = sum(item.points for item in items if isinstance(item, MetricTable))
         counts = {Signal.SPAN: spans, Signal.ERROR: issues, Signal.METRIC: points}
         return {signal: count for signal, count in counts.items() if count}
+
+
+def _text(item: Printable, *, is_terminal: bool) -> str:
+    lines = _lines(item)
+    if is_terminal and _wants_colours():
+        lines = map(_coloured, lines)
+    text = "".join(f"{line}\n" for line in lines)
+    # Whatever else writes there may have left a line unfinished.
+    return f"\n{text}" if is_terminal and isinstance(item, Segment) else text
 
 
 def _lines(item: Printable) -> Iterator[str]:

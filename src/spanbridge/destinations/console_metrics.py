@@ -49,16 +49,26 @@ class MetricNews:
             self._known.clear()
         has_head = False
         for point in points:
+            if (line := self._line(point)) is None:
+                continue
+            if not has_head:
+                has_head = True
+                yield "metrics"
+            yield line
+
+    def _line(self, point: MetricPoint) -> str | None:
+        """The line of a point; none if it is known."""
+        try:
             # The scope tells two metrics of one name apart; it is not worth a column.
             series = f"{point.scope.name} {point.name} {point.attributes}"
             value = _value(point)
             if self._known.get(series) == value and point.temporality != "delta":
-                continue
-            self._known[series] = value
-            if not has_head:
-                has_head = True
-                yield "metrics"
-            yield _line(point, value)
+                return None
+            line = _line(point, value)
+        except Exception as error:  # a text that an attribute of the application's cannot make
+            return cut(f"  {plain(point.name)}  cannot be shown: {type(error).__name__}", MAX_LINE)
+        self._known[series] = value
+        return line
 
 
 def _line(point: MetricPoint, value: str) -> str:

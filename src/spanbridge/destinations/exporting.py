@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from spanbridge.destinations.outbox import NotDeliveredError
+from spanbridge.destinations.attempts import Attempts
+from spanbridge.destinations.outbox import NotDeliveredError, words
 from spanbridge.destinations.overheard import OVERHEARD
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+T = TypeVar("T")
 Data = TypeVar("Data", contravariant=True)
 
 
@@ -24,14 +26,15 @@ class Exporter(Protocol[Data]):
         """End what is under way."""
 
 
-class Exporting(Generic[Data]):
+class Exporting(Generic[T, Data]):
     """Sends batches by an exporter and says at once when it meets trouble.
 
     Args:
         name: Of the destination, for the log.
         address: Where it sends to, for the log.
-        make: Makes the exporter.
-        note: Takes the exporter's words when it meets trouble.
+        rebuild: Makes of our records what the exporter reads.
+        make: Makes the exporter, whose connection tells of its attempts.
+        note: Takes the words when it meets trouble.
         is_lazy: Whether to make it only when there is something to send.
     """
 
@@ -39,44 +42,86 @@ class Exporting(Generic[Data]):
         self,
         name: str,
         address: str,
-        make: Callable[[], Exporter[Data]],
+        rebuild: Callable[[Sequence[T]], Data],
+        make: Callable[[Attempts], Exporter[Data]],
         note: Callable[[str], None],
         *,
         is_lazy: bool,
     ) -> None:
         self._name = name
         self._address = address
+        self._rebuild = rebuild
         self._make = make
-        self._exporter: Exporter[Data] | None = None if is_lazy else make()
         self._note = note
-        self._words = "it gives no reason"
-        self.is_retrying = False
-        """Whether sending fails just now."""
+        self._attempts = Attempts(self._meet_trouble)
+        self._is_interrupted = False
+        self._exporter: Exporter[Data] | None = None if is_lazy else make(self._attempts)
 
-    def send(self, data: Data) -> None:
-        """Send one batch. Raises ``NotDeliveredError`` if it was not taken."""
+    @property
+    def is_retrying(self) -> bool:
+        """Whether sending fails just now."""
+        return self._attempts.is_failing
+
+    def send(self, items: Sequence[T]) -> None:
+        """Send one batch. Raises ``NotDeliveredError`` for what was not taken."""
+        try:
+            self._send(items)
+        except NotDeliveredError:
+            if not self._is_divisible(items):
+                raise
+            self._send_halves(items)
+
+    def _send_halves(self, items: Sequence[T]) -> None:
+        # One of them cannot be encoded, or all of them are too large for one request.
+        lost: list[T] = []
+        last: NotDeliveredError | None = None
+        middle = len(items) // 2
+        for half in (items[:middle], items[middle:]):
+            try:
+                self.send(half)
+            except NotDeliveredError as error:
+                last = error
+                lost += half if error.lost is None else error.lost
+        if last is not None:
+            raise NotDeliveredError(last.reason, last.detail, lost)
+
+    def _is_divisible(self, items: Sequence[T]) -> bool:
+        is_unsent = self._attempts.are_seen and not self._attempts.made
+        return is_unsent and not self._is_interrupted and len(items) > 1
+
+    def _send(self, items: Sequence[T]) -> None:
         if self._exporter is None:
-            self._exporter = self._make()
-        self.is_retrying = False
-        with OVERHEARD.by(self._hear):
-            result = self._exporter.export(data)
+            self._exporter = self._make(self._attempts)
+        attempts = self._attempts
+        attempts.begin()
+        try:
+            with OVERHEARD.by(attempts.heard):
+                result = self._exporter.export(self._rebuild(items))
+        except Exception as error:
+            raise NotDeliveredError(*words(error)) from error
+        finally:
+            # What failed is over, and says nothing of what is sent next.
+            attempts.is_failing = False
         if result.name != "SUCCESS":
-            raise NotDeliveredError("export failed", f"{self._address}: {self._words}")
-        self.is_retrying = False
+            is_unsent = attempts.are_seen and not attempts.made
+            said = attempts.words or ("not encoded" if is_unsent else "it gives no reason")
+            raise NotDeliveredError("export failed", f"{self._address}: {said}")
+        if attempts.refused:
+            detail = f"{self._address}: {attempts.words}"
+            raise NotDeliveredError("refused by the server", detail, items[: attempts.refused])
 
     def interrupt(self) -> None:
         """End a ``send`` that is still blocked."""
+        self._is_interrupted = True
         if self._exporter is not None:
             self._exporter.shutdown()
 
     def start_anew(self) -> None:
         """Take a fresh exporter in a forked child: the parent's connection is shared."""
         self._exporter = None
+        self._is_interrupted = False
+        self._attempts.begin()  # what the parent meets says nothing of the child
 
-    def _hear(self, words: str) -> None:
-        # The exporter tries again, for as long as one request may take: say so at once.
-        if not self.is_retrying:
-            self._words = words
-            self._note(words)
-            self.is_retrying = True
-            GUARD.report(f"{self._name}: export failed", f"{self._address}: {words}")
+    def _meet_trouble(self, said: str) -> None:
+        self._note(said)
+        GUARD.report(f"{self._name}: export failed", f"{self._address}: {said}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import msgspec
-
+from spanbridge.destinations.outbox import Lost
+from spanbridge.destinations.plain_json import encode_json
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import Issue
@@ -42,7 +44,6 @@ class FileDestination(StreamDestination["Line"]):
     def __init__(self, options: FileOptions, policy: PrivacyPolicy) -> None:
         super().__init__(options, policy)
         self._path = Path(options.path)
-        self._encoder = msgspec.json.Encoder()
         if options.metrics:
             self.metric_form = MetricForm()
 
@@ -67,26 +68,34 @@ class FileDestination(StreamDestination["Line"]):
         self._outbox.put(points)
 
     def _send(self, items: Sequence[Line]) -> None:
-        lines = b"".join(map(self._line, items))
-        with self._path.open("ab") as file:
-            file.write(lines)
-
-    def _line(self, item: Line) -> bytes:
-        try:
-            encoded = self._encoder.encode(item)
-        except UnicodeEncodeError:  # a lone surrogate, which strict JSON cannot hold
-            encoded = self._encoder.encode(_without_surrogates(msgspec.to_builtins(item)))
-        return b'{"type":"%s",%s\n' % (_TYPES[type(item)], encoded[1:])
+        lines: list[bytes] = []
+        lost: Lost[Line] = Lost()
+        for item in items:
+            try:
+                lines.append(_line(item))
+            except Exception as error:
+                lost.add(item, error)
+        with self._path.open("ab", buffering=0) as file:
+            _append(file, b"".join(lines))
+        lost.tell()
 
     def _counts(self, items: Sequence[Line]) -> dict[Signal, int]:
         return Counter(_SIGNALS[type(item)] for item in items)
 
 
-def _without_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(item) for item in value]
-    return value
+def _append(file: FileIO, lines: bytes) -> None:
+    """Append ``lines`` as a whole. On a full disk nothing of them stays, above all no half line."""
+    begin = file.tell() if file.seekable() else None
+    written = 0
+    try:
+        while written < len(lines):
+            written += file.write(lines[written:])
+    except OSError:
+        # Unless another process has appended since.
+        if begin is not None and file.seek(0, os.SEEK_END) == begin + written:
+            file.truncate(begin)
+        raise
+
+
+def _line(item: Line) -> bytes:
+    return b'{"type":"%s",%s\n' % (_TYPES[type(item)], encode_json(item)[1:])

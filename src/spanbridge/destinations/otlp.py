@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spanbridge.destinations.exporting import Exporting
 from spanbridge.destinations.otlp_metrics import rebuild_metrics
-from spanbridge.destinations.otlp_spans import rebuild_span
+from spanbridge.destinations.otlp_spans import rebuild_spans
 from spanbridge.destinations.otlp_weight import with_own_threshold
 from spanbridge.destinations.outbox import Outbox
 from spanbridge.destinations.shape import Finished
@@ -41,9 +41,10 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         super().__init__(options, policy)
         target = options.traces_target
         self._address = target.shown
-        self._spans: Exporting[Sequence[ReadableSpan]] = Exporting(
+        self._spans: Exporting[SpanRecord, Sequence[ReadableSpan]] = Exporting(
             self.name,
             target.shown,
+            rebuild_spans,
             partial(_exporters(target).make_span_exporter, target),
             self._note,
             is_lazy=target.is_grpc,
@@ -79,7 +80,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
             self._metrics.outbox.put(points)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until both queues are empty."""
+        """Wait until what is in both queues now is settled."""
         deadline = time.monotonic() + timeout_s
         has_sent = super().flush(timeout_s)
         if self._metrics is None:
@@ -108,7 +109,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         return super().queued + metrics
 
     def _send(self, items: Sequence[SpanRecord]) -> None:
-        self._spans.send([rebuild_span(record) for record in items])
+        self._spans.send(items)
 
     def _is_hopeless(self) -> bool:
         return self._spans.is_retrying
@@ -122,9 +123,11 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def _note(self, words: str) -> None:
         self._last_error = words
 
-    def _settle_metrics(self, points: Sequence[MetricPoint], outcome: Outcome, reason: str) -> None:
+    def _settle_metrics(
+        self, points: Sequence[MetricPoint], outcome: Outcome, reason: str, detail: str
+    ) -> None:
         if reason:
-            self._last_error = reason
+            self._last_error = f"{reason}: {detail}" if detail else reason
         self.ledger.settle(Signal.METRIC, outcome, len(points), reason)
 
 
@@ -136,19 +139,20 @@ class _OtlpMetrics:
         options: OtlpOptions,
         target: OtlpTarget,
         note: Callable[[str], None],
-        settle: Callable[[Sequence[MetricPoint], Outcome, str], None],
+        settle: Callable[[Sequence[MetricPoint], Outcome, str, str], None],
     ) -> None:
         name = f"{options.name}-metrics"
-        self.exporting: Exporting[MetricsData] = Exporting(
+        self.exporting: Exporting[MetricPoint, MetricsData] = Exporting(
             name,
             target.shown,
+            rebuild_metrics,
             partial(_exporters(target).make_metric_exporter, target),
             note,
             is_lazy=target.is_grpc,
         )
         self.outbox: Outbox[MetricPoint] = Outbox(
             name,
-            self._send,
+            self.exporting.send,
             settle,
             max_items=options.queue_max_items,
             max_bytes=options.queue_max_bytes,
@@ -159,9 +163,6 @@ class _OtlpMetrics:
         return self.outbox.close(
             timeout_s, self.exporting.interrupt, lambda: self.exporting.is_retrying
         )
-
-    def _send(self, items: Sequence[MetricPoint]) -> None:
-        self.exporting.send(rebuild_metrics(items))
 
 
 def _exporters(target: OtlpTarget) -> ModuleType:

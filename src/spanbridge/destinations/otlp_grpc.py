@@ -17,6 +17,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from spanbridge.destinations.overheard import OVERHEARD
 
 if TYPE_CHECKING:
+    from spanbridge.destinations.attempts import Attempts
     from spanbridge.settings import OtlpTarget
 
 OVERHEARD.listen_to(otlp_exporter.__name__)
@@ -28,14 +29,65 @@ _COMPRESSIONS: Final = {
 }
 
 
-def make_span_exporter(target: OtlpTarget) -> OTLPSpanExporter:
+def make_span_exporter(target: OtlpTarget, attempts: Attempts) -> OTLPSpanExporter:
     """An exporter of spans, with an open channel."""
-    return OTLPSpanExporter(**_arguments(target))
+    return _SpanExporter(target, attempts)
 
 
-def make_metric_exporter(target: OtlpTarget) -> OTLPMetricExporter:
+def make_metric_exporter(target: OtlpTarget, attempts: Attempts) -> OTLPMetricExporter:
     """An exporter of metrics, with an open channel."""
-    return OTLPMetricExporter(**_arguments(target))
+    return _MetricExporter(target, attempts)
+
+
+class _SeenStub:
+    """The generated client of a service, which tells what its calls meet."""
+
+    def __init__(self, stub: Any, attempts: Attempts) -> None:
+        self._stub = stub
+        self._attempts = attempts
+        attempts.are_seen = True
+
+    def Export(self, *arguments: Any, **named: Any) -> Any:
+        """Send one request."""
+        self._attempts.made += 1
+        try:
+            answer = self._stub.Export(*arguments, **named)
+        except grpc.RpcError as error:
+            self._attempts.failed(_words(error))
+            raise
+        self._attempts.answered(answer)
+        return answer
+
+
+def _words(error: Any) -> str:
+    # Whatever a call raises is a call too, though not by its type.
+    return f"{error.code().name}: {error.details()}" if hasattr(error, "code") else str(error)
+
+
+class _Seen:
+    """An exporter whose client tells what it meets.
+
+    The exporter makes that client in a method of its own, again after a failure. In a version
+    without this method all goes on, and what the exporter logs has to do.
+    """
+
+    _client: Any
+
+    def __init__(self, target: OtlpTarget, attempts: Attempts) -> None:
+        self._attempts = attempts
+        super().__init__(**_arguments(target))
+
+    def _initialize_channel_and_stub(self) -> None:
+        super()._initialize_channel_and_stub()  # type: ignore[misc]
+        self._client = _SeenStub(self._client, self._attempts)
+
+
+class _SpanExporter(_Seen, OTLPSpanExporter):
+    """That of spans."""
+
+
+class _MetricExporter(_Seen, OTLPMetricExporter):
+    """That of metrics."""
 
 
 def _arguments(target: OtlpTarget) -> dict[str, Any]:

@@ -117,16 +117,26 @@ def _point(
             negative=_buckets(value.negative),
             flags=0,
         )
-    return NumberDataPoint(**shared, value=value)
+    return NumberDataPoint(**shared, value=_number(value))
 
 
 def _measured(value: Distribution | ExponentialDistribution) -> dict[str, Any]:
     return {
         "count": value.count,
-        "sum": value.sum,
+        "sum": _number(value.sum),
         "min": math.inf if value.min is None else value.min,
         "max": -math.inf if value.max is None else value.max,
     }
+
+
+def _number(value: float) -> int | float:
+    """The number as the wire holds it. One beyond 64 bits makes the encoder lose the batch."""
+    if not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _buckets(buckets: Buckets) -> OtelBuckets:
@@ -136,7 +146,7 @@ def _buckets(buckets: Buckets) -> OtelBuckets:
 def _exemplar(exemplar: Exemplar) -> OtelExemplar:
     return OtelExemplar(
         exemplar.attributes,
-        exemplar.value,
+        _number(exemplar.value),
         exemplar.time_ns,
         int(exemplar.span_id, 16) if exemplar.span_id is not None else None,
         int(exemplar.trace_id, 16) if exemplar.trace_id is not None else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry.sdk.resources import Resource as OtelResource
@@ -23,9 +24,14 @@ _KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
 _STATUSES: Final = {code.name.lower(): code for code in StatusCode}
 
 
+def rebuild_spans(records: Sequence[SpanRecord]) -> list[ReadableSpan]:
+    """The records as the SDK's spans."""
+    return [rebuild_span(record) for record in records]
+
+
 def rebuild_span(record: SpanRecord) -> ReadableSpan:
     """The record as the SDK's span, for exporters that read nothing else."""
-    return ReadableSpan(
+    span = _Rebuilt(
         name=valid_utf8(record.name),
         context=_context(record.trace_id, record.span_id, record.is_sampled, record.trace_state),
         parent=_context(
@@ -51,6 +57,29 @@ def rebuild_span(record: SpanRecord) -> ReadableSpan:
         end_time=record.end_ns,
         instrumentation_scope=rebuild_scope(record.scope),
     )
+    span.record = record
+    return span
+
+
+class _Rebuilt(ReadableSpan):
+    """The SDK's span takes no word for what its limits dropped: it counts by itself."""
+
+    record: SpanRecord
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes were too many."""
+        return self.record.dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events were."""
+        return self.record.dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links were."""
+        return self.record.dropped_links
 
 
 def _context(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import (
@@ -38,17 +38,45 @@ MAX_BATCH: Final = 512
 
 
 class NotDeliveredError(Exception):
-    """The destination did not take a batch.
+    """The destination did not take a batch, or not all of it.
 
     Args:
         reason: Low-cardinality name of what went wrong.
         detail: More for the log line.
+        lost: Those items that were not taken; by default all.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", lost: Sequence[Any] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.lost = lost
+
+
+class Lost(Generic[T]):
+    """The items of a batch that failed by themselves: one must not cost its neighbours."""
+
+    def __init__(self) -> None:
+        self._items: list[T] = []
+        self._error: Exception | None = None
+
+    def add(self, item: T, error: Exception) -> None:
+        """Note that ``item`` cannot be sent."""
+        self._items.append(item)
+        self._error = error
+
+    def tell(self) -> None:
+        """Raise ``NotDeliveredError`` for them, if there are any."""
+        if self._error is not None:
+            raise NotDeliveredError(*words(self._error), self._items)
+
+
+def words(error: BaseException) -> tuple[str, str]:
+    """The name of an error and what it says. It may be the application's, and fail at that."""
+    try:
+        return type(error).__name__, str(error)
+    except Exception:
+        return type(error).__name__, ""
 
 
 class Outbox(Generic[T]):
@@ -59,8 +87,8 @@ class Outbox(Generic[T]):
 
     Args:
         name: Name of the destination, for the thread and the log.
-        send: Sends one batch; may block. It raises if the batch was not delivered.
-        settle: Notes the one fate of items, with a reason if they were lost.
+        send: Sends one batch; may block. It raises if not all of the batch was delivered.
+        settle: Notes the one fate of items, with a reason and more words if they were lost.
         max_items: Items that may wait; the newest are evicted beyond.
         max_bytes: Memory the waiting items may take, likewise.
     """
@@ -69,7 +97,7 @@ class Outbox(Generic[T]):
         self,
         name: str,
         send: Callable[[Sequence[T]], None],
-        settle: Callable[[Sequence[T], Outcome, str], None],
+        settle: Callable[[Sequence[T], Outcome, str, str], None],
         max_items: int,
         max_bytes: int,
     ) -> None:
@@ -85,6 +113,8 @@ class Outbox(Generic[T]):
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
         self._under_way: list[T] = []
+        self._taken_in = 0
+        """How many items were queued in all. They leave in the order in which they came."""
         self._size_bytes = 0
         self._is_closing = False
         self._thread: threading.Thread | None = None
@@ -109,14 +139,15 @@ class Outbox(Generic[T]):
         with self._changed:
             room = self._take_room(items)
             self._items.extend(items[:room])
+            self._taken_in += room
             if self._thread is None and room:
                 self._thread = start_daemon(self._name, self._run)
             self._changed.notify_all()
             is_closing = self._is_closing
         if is_closing:
-            self._settle(items, Outcome.FAILED, "closed")
+            self._settle(items, Outcome.FAILED, "closed", "")
         elif len(items) > room:
-            self._settle(items[room:], Outcome.EVICTED, "queue full")
+            self._settle(items[room:], Outcome.EVICTED, "queue full", "")
 
     def _take_room(self, items: Sequence[T]) -> int:
         """How many of ``items`` find a place, which is taken then."""
@@ -131,10 +162,18 @@ class Outbox(Generic[T]):
         return room
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all items are settled; false if the deadline passed first."""
+        """Wait until all items of now are settled; false if the deadline passed first.
+
+        What comes meanwhile is not waited for: under a steady load the queue is never empty.
+        """
         with self._changed:
             if self._thread is None:
                 return not len(self)  # nobody to wait for
+            mine = self._taken_in
+            return self._changed.wait_for(lambda: self._taken_in - len(self) >= mine, timeout_s)
+
+    def _empty(self, timeout_s: float) -> bool:
+        with self._changed:
             return self._changed.wait_for(lambda: not len(self), timeout_s)
 
     def close(
@@ -155,9 +194,14 @@ class Outbox(Generic[T]):
             Whether everything was settled in time.
         """
         deadline = time.monotonic() + timeout_s
-        in_time = False
-        while not in_time and time.monotonic() < deadline - 0.1 * timeout_s and not is_hopeless():
-            in_time = self.flush(min(HOPE_CHECK_S, timeout_s))
+        in_time = not len(self)
+        while (
+            not in_time
+            and self._thread is not None  # without one nobody sends
+            and time.monotonic() < deadline - 0.1 * timeout_s
+            and not is_hopeless()
+        ):
+            in_time = self._empty(min(HOPE_CHECK_S, timeout_s))
         with self._changed:
             self._is_closing = True
             left = list(self._items)
@@ -173,11 +217,9 @@ class Outbox(Generic[T]):
             left += self._under_way
             self._under_way = []
         if left:
-            self._settle(left, Outcome.FAILED, "shutdown deadline")
-            GUARD.report(
-                f"{self._name}: shutdown deadline",
-                f"{len(left)} items left after {timeout_s:.1f} s",
-            )
+            detail = f"{len(left)} items left after {timeout_s:.1f} s"
+            self._settle(left, Outcome.FAILED, "shutdown deadline", detail)
+            GUARD.report(f"{self._name}: shutdown deadline", detail)
         return in_time
 
     def _run(self) -> None:
@@ -190,22 +232,33 @@ class Outbox(Generic[T]):
             try:
                 self._send(batch)
             except NotDeliveredError as error:
-                self._lose(batch, error.reason, error.detail)
-            except Exception as error:
-                self._lose(batch, type(error).__name__, str(error))
+                lost = batch if error.lost is None else error.lost
+                self._lose(batch, lost, error.reason, error.detail)
+            except BaseException as error:
+                # The application's standard output may raise SystemExit, which would end the
+                # thread, and nothing else.
+                self._lose(batch, batch, *words(error))
             else:
-                self._conclude(batch, Outcome.DELIVERED, "")
+                self._conclude(batch)
 
-    def _lose(self, batch: list[T], reason: str, detail: str) -> None:
+    def _lose(self, batch: list[T], lost: Sequence[T], reason: str, detail: str) -> None:
         GUARD.report(f"{self._name}: {reason}", detail)
-        self._conclude(batch, Outcome.FAILED, reason)
+        self._conclude(batch, lost, reason, detail)
 
-    def _conclude(self, batch: list[T], outcome: Outcome, reason: str) -> None:
+    def _conclude(
+        self, batch: list[T], lost: Sequence[T] = (), reason: str = "", detail: str = ""
+    ) -> None:
         with self._changed:
-            if self._under_way is batch:
-                self._under_way = []
-                self._settle(batch, outcome, reason)
-                self._changed.notify_all()
+            if self._under_way is not batch:
+                return
+            self._under_way = []
+            if lost:
+                self._settle(lost, Outcome.FAILED, reason, detail)
+                names = set(map(id, lost))
+                batch = [item for item in batch if id(item) not in names]
+            if batch:
+                self._settle(batch, Outcome.DELIVERED, "", "")
+            self._changed.notify_all()
 
     def _next_batch(self) -> list[T] | None:
         with self._changed:

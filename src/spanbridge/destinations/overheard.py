@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class _Overheard(threading.local):
     """What an exporter logs on this thread while we call it.
 
-    It writes a line for every retry of every batch. We write one line per cause and minute, and
-    take its words as the detail. Other threads' use of the same exporter is not touched.
+    It writes a line for every retry of every batch. We write one line per cause and minute. Its
+    words are the detail of what its connection does not see, such as what cannot be encoded; the
+    application may have turned its log off. Other threads' use of it is not touched.
     """
 
     listener: Callable[[str], None] | None = None

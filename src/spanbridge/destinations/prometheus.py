@@ -72,17 +72,19 @@ class PrometheusDestination(PlainDestination):
             raise TimeoutError("nothing is collected yet")
         points = self._source()
         self.ledger.accept(Signal.METRIC, len(points))
-        families = Families(points)
-        left_out = families.left_out.total()
-        for reason, count in families.left_out.items():
-            self._leave_out(reason, count)
-        encode, content_type = choose_encoder(accept)
+        outcome, reason, shown = Outcome.FAILED, "encoding", len(points)
         try:
+            families = Families(points)
+            for why, count in families.left_out.items():
+                self._leave_out(Outcome.FILTERED, why, count)
+            for why, count in families.failed.items():
+                self._leave_out(Outcome.FAILED, why, count)
+            shown -= families.left_out.total() + families.failed.total()
+            encode, content_type = choose_encoder(accept)
             body = encode(families)
-        except Exception:
-            self.ledger.settle(Signal.METRIC, Outcome.FAILED, len(points) - left_out, "encoding")
-            raise
-        self.ledger.settle(Signal.METRIC, Outcome.DELIVERED, len(points) - left_out)
+            outcome, reason = Outcome.DELIVERED, ""
+        finally:
+            self.ledger.settle(Signal.METRIC, outcome, shown, reason)
         headers = [("Content-Type", content_type)]
         if gzip_accepted(accept_encoding):
             body = gzip.compress(body, compresslevel=1)
@@ -114,7 +116,7 @@ class PrometheusDestination(PlainDestination):
         for key in [key for key in _SERVERS if key[0] == self.name and key != but]:
             _SERVERS.pop(key).close()
 
-    def _leave_out(self, reason: str, count: int) -> None:
+    def _leave_out(self, outcome: Outcome, reason: str, count: int) -> None:
         self._last_error = reason
-        self.ledger.settle(Signal.METRIC, Outcome.FILTERED, count, reason)
+        self.ledger.settle(Signal.METRIC, outcome, count, reason)
         GUARD.report(f"{self.name}: {reason}", f"{count} values cannot be shown and are left out")

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from prometheus_client.core import Metric
 from prometheus_client.samples import Exemplar as PrometheusExemplar
+from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from spanbridge.destinations.plain_json import encode_json, plain_text
 from spanbridge.destinations.prometheus_names import label_name, metric_name, unit_name
-from spanbridge.model.metric import Distribution
+from spanbridge.model.metric import Distribution, ExponentialDistribution
 
 if TYPE_CHECKING:
     from spanbridge.model.metric import Exemplar, MetricKind, MetricPoint
@@ -30,9 +31,18 @@ _TYPES: Final[dict[MetricKind, str]] = {
     "histogram": "histogram",
 }
 _BUCKET_LABEL: Final = "le"
+# OpenMetrics, "Suffixes": what the samples of a family of a type are called besides. No other
+# family may have such a name.
+_SUFFIXES: Final = {
+    "counter": ("_total", "_created"),
+    "gauge": (),
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "info": ("_info",),
+}
 
 EXPONENTIAL: Final = "exponential histogram"
 OTHER_KIND: Final = "name of another kind"
+NAME_TAKEN: Final = "name of another metric's samples"
 TOLD_TWICE: Final = "series told twice"
 
 
@@ -41,17 +51,24 @@ class Families:
 
     Attributes:
         left_out: Points that cannot be shown, by the reason.
+        failed: Points on which something failed, by the name of the error.
     """
 
     def __init__(self, points: Iterable[MetricPoint]) -> None:
         self.left_out: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self._by_name: dict[str, Metric] = {}
+        self._taken: set[str] = set()
+        """Names of families and of their samples."""
         self._series: set[tuple[str, frozenset[tuple[str, str]]]] = set()
         self._scopes: dict[int, dict[str, str]] = {}
         for point in points:
             if not self._by_name:
-                self._by_name["target"] = _target(point.resource)
-            self._add(point)
+                self._show(_target(point.resource))
+            try:
+                self._add(point)
+            except Exception as error:  # a value of the application's costs its own point
+                self.failed[type(error).__name__] += 1
 
     def collect(self) -> Iterator[Metric]:
         """The families, as the Prometheus client asks for them."""
@@ -66,7 +83,10 @@ class Families:
         name = metric_name(point.name, unit, point.kind)
         family = self._by_name.get(name)
         if family is None:
-            family = self._by_name[name] = Metric(name, point.description or point.name, kind, unit)
+            family = Metric(name, plain_text(point.description or point.name), kind, unit)
+            if not self._taken.isdisjoint(_names(family)):
+                self.left_out[NAME_TAKEN] += 1
+                return
         if family.type != kind:
             self.left_out[OTHER_KIND] += 1
             return
@@ -75,8 +95,15 @@ class Families:
         if series in self._series:
             self.left_out[TOLD_TWICE] += 1
             return
+        # Whole or not at all.
+        samples = _samples(name, labels, point)
         self._series.add(series)
-        _add_samples(family, name, labels, point)
+        self._show(family)
+        family.samples += samples
+
+    def _show(self, family: Metric) -> None:
+        self._by_name[family.name] = family
+        self._taken.update(_names(family))
 
     def _of_scope(self, scope: Scope) -> dict[str, str]:
         known = self._scopes.get(id(scope))
@@ -94,7 +121,11 @@ class Families:
         return known
 
 
-def _add_samples(family: Metric, name: str, labels: dict[str, str], point: MetricPoint) -> None:
+def _names(family: Metric) -> list[str]:
+    return [family.name, *[f"{family.name}{suffix}" for suffix in _SUFFIXES[family.type]]]
+
+
+def _samples(name: str, labels: dict[str, str], point: MetricPoint) -> list[Sample]:
     value = point.value
     if isinstance(value, Distribution):
         own = {
@@ -103,22 +134,24 @@ def _add_samples(family: Metric, name: str, labels: dict[str, str], point: Metri
         }
         exemplars = _by_bucket(value, point.exemplars)
         bounds = [*map(floatToGoString, value.bounds), "+Inf"]
-        for index, below in enumerate(accumulate(value.counts)):
-            family.add_sample(
-                f"{name}_bucket",
-                {**own, _BUCKET_LABEL: bounds[index]},
-                below,
-                exemplar=exemplars.get(index),
-            )
-        family.add_sample(f"{name}_sum", own, value.sum)
-        family.add_sample(f"{name}_count", own, value.count)
-        return
-    assert isinstance(value, int | float)
+        return [
+            *[
+                Sample(
+                    f"{name}_bucket",
+                    {**own, _BUCKET_LABEL: bounds[index]},
+                    below,
+                    exemplar=exemplars.get(index),
+                )
+                for index, below in enumerate(accumulate(value.counts))
+            ],
+            Sample(f"{name}_sum", own, float(value.sum)),
+            Sample(f"{name}_count", own, value.count),
+        ]
+    assert not isinstance(value, ExponentialDistribution)
     if point.kind == "counter":
         exemplar = _exemplar(point.exemplars[-1]) if point.exemplars else None
-        family.add_sample(f"{name}_total", labels, value, exemplar=exemplar)
-    else:
-        family.add_sample(name, labels, value)
+        return [Sample(f"{name}_total", labels, float(value), exemplar=exemplar)]
+    return [Sample(name, labels, float(value))]
 
 
 def _by_bucket(value: Distribution, exemplars: Iterable[Exemplar]) -> dict[int, PrometheusExemplar]:
@@ -131,7 +164,7 @@ def _exemplar(exemplar: Exemplar) -> PrometheusExemplar:
     ids = {"trace_id": exemplar.trace_id, "span_id": exemplar.span_id}
     return PrometheusExemplar(
         {name: value for name, value in ids.items() if value},
-        exemplar.value,
+        float(exemplar.value),
         exemplar.time_ns / 1e9,
     )
 
@@ -152,9 +185,4 @@ def _labels(attributes: Attributes) -> dict[str, str]:
 
 
 def _text(value: AttributeValue) -> str:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    try:
-        return msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:
-        return str(value).encode("utf-8", "replace").decode()
+    return plain_text(value) if isinstance(value, str) else encode_json(value).decode()

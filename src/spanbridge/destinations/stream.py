@@ -54,7 +54,7 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
         self._outbox.start()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until the outbox is empty."""
+        """Wait until what is queued now is settled."""
         return self._outbox.flush(timeout_s)
 
     def close(self, timeout_s: float) -> bool:
@@ -73,8 +73,8 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
     def _interrupt(self) -> None:
         """End a send that is still blocked; nothing to end by default."""
 
-    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str) -> None:
+    def _settle(self, items: Sequence[T], outcome: Outcome, reason: str, detail: str) -> None:
         if reason:
-            self._last_error = reason
+            self._last_error = f"{reason}: {detail}" if detail else reason
         for signal, count in self._counts(items).items():
             self.ledger.settle(signal, outcome, count, reason)

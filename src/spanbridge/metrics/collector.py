@@ -56,6 +56,9 @@ class Collector:
             d.metric_form: None for d in destinations if d.metric_form is not None
         }
         self.names = tuple(destination.name for destination in destinations)
+        self.is_started = False
+        self.is_retired = False
+        """Whether another one takes its place, soon or already. In a forked child it has."""
         self.is_closed = False
         self._start_empty()
 
@@ -67,6 +70,9 @@ class Collector:
 
     def start(self) -> None:
         """Start the thread, now and in every forked child."""
+        self.is_started = True
+        if self.is_closed:
+            return
         for destination in self._destinations:
             if destination.asks_for_metrics:
                 destination.ask_for_metrics_at(partial(self._answer, destination))
@@ -74,7 +80,7 @@ class Collector:
         after_fork_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
-        if self.is_closed:
+        if self.is_closed or self.is_retired:
             return
         self._start_empty()
         self._thread = start_daemon("metrics", self._run)

@@ -113,6 +113,8 @@ class Readers:
         with self._held(timeout_s):
             if self._has_totals_of_parent:
                 self._start_from_zero()
+            # It may be missing: a collection that did not end held up the change.
+            self.add([form])
             reader = self._by_form.get(form)
             return reader.read(timeout_s) if reader is not None and self.is_attached else []
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.console import ConsoleDestination, tree_lines
 from spanbridge.destinations.console_text import MAX_LINE
 from spanbridge.destinations.shape import Finished
@@ -18,7 +19,10 @@ from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFr
 from spanbridge.model.span import SpanRecord
 from spanbridge.model.trace import Segment
 from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.runtime.guard import Guard
 from spanbridge.settings import ConsoleOptions
+from tests.support.odd_values import Fraction, Hopeless, Text
+from tests.support.points import point
 from tests.support.spans import TRACE_ID, exception_event, local_trace, record
 
 
@@ -241,3 +245,26 @@ def test_spans_that_wait_for_their_root_are_counted_as_queued() -> None:
     assert to.close(5)
     assert to.status().queued == 0
     assert to.ledger.snapshot().is_closed
+
+
+def test_what_cannot_be_shown_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "GUARD", Guard(reraise=False))
+    hopeless: Any = {"k": Hopeless()}
+    stream = io.StringIO()
+    to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
+    for number, attributes in enumerate([{"k": Text("a")}, hopeless, {"k": Fraction(0.5)}], 1):
+        local = local_trace(number)
+        to.accept_spans([Finished(local, record(number, attributes=attributes))], 0.0)
+    to.release(0.0)
+    to.accept_metrics([point(1, name="a"), point(1, name="b", attributes=hopeless)])
+    to.accept_metrics([point(Fraction(0.5), name="c", attributes={"k": Text("a")})])
+    assert to.close(5)
+
+    assert [line.split("  ")[0] for line in stream.getvalue().splitlines() if "span" in line] == [
+        "· span 1",
+        "· span 3",
+    ]
+    assert "  b  cannot be shown: ValueError" in stream.getvalue()
+    assert "  c  0.5  k=" in stream.getvalue()
+    snapshot = to.ledger.snapshot()
+    assert snapshot.outcomes == {"span": {"failed": 1, "delivered": 2}, "metric": {"delivered": 3}}

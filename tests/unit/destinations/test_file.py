@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.runtime.guard import Guard
 from spanbridge.settings import FileOptions
+from tests.support.odd_values import Fraction, Hopeless, Text, Whole
+from tests.support.points import point
+from tests.support.program import run_program
 from tests.support.spans import TRACE_ID, exception_event, local_trace, record
 
 
@@ -127,7 +131,7 @@ def test_a_folder_that_vanished_is_a_counted_loss(
     snapshot = to.ledger.snapshot()
     assert snapshot.outcomes == {"span": {"failed": 2}}
     assert snapshot.reasons == {"failed: FileNotFoundError": 2}
-    assert to.status().last_error == "FileNotFoundError"
+    assert "FileNotFoundError: " in (to.status().last_error or "")
     assert guard.counts == {"file: FileNotFoundError": 1}
 
 
@@ -140,3 +144,94 @@ def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     assert snapshot.outcomes == {"span": {"sampled_out": 5, "filtered": 1}}
     assert snapshot.reasons == {"filtered: match": 1}
     assert to.close(1)
+
+
+def test_subclasses_of_plain_values_are_what_they_are_below(tmp_path: Path) -> None:
+    to = destination(path := tmp_path / "told.jsonl")
+    odd: dict[str, Any] = {
+        "part": Fraction(0.5),
+        "whole": Whole(3),
+        "text": Text("a"),
+        "list": [Fraction(0.5), Text("b")],
+        "map": {"deep": Whole(4)},
+        "bad \udcff": 2**70,
+    }
+    accept(to, record(1), record(2, name=Text("odd"), attributes=odd), record(3))
+    to.accept_metrics([point(1), point(Fraction(0.5), attributes={"k": Text("a")})])
+    assert to.close(5)
+
+    first, second, third, one, other = lines(path)
+    assert (first["name"], second["name"], third["name"]) == ("span 1", "odd", "span 3")
+    assert second["attributes"] == {
+        "part": 0.5,
+        "whole": 3,
+        "text": "a",
+        "list": [0.5, "b"],
+        "map": {"deep": 4},
+        "bad ?": 2**70,
+    }
+    assert (one["value"], other["value"], other["attributes"]) == (1, 0.5, {"k": "a"})
+    assert to.ledger.snapshot().outcomes == {"span": {"delivered": 3}, "metric": {"delivered": 2}}
+
+
+def test_what_cannot_be_written_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "GUARD", Guard(reraise=False))
+    to = destination(path := tmp_path / "told.jsonl")
+    hopeless: Any = {"k": Hopeless()}
+    accept(to, record(1), record(2, attributes=hopeless), record(3))
+    assert to.close(5)
+
+    assert [line["name"] for line in lines(path)] == ["span 1", "span 3"]
+    snapshot = to.ledger.snapshot()
+    assert snapshot.outcomes == {"span": {"failed": 1, "delivered": 2}}
+    assert snapshot.reasons == {"failed: ValueError": 1}
+    assert to.status().last_error == "ValueError: this has no text"
+
+
+def test_a_full_disk_leaves_no_half_line_and_counts_what_is_not_there(tmp_path: Path) -> None:
+    done = run_program(
+        """
+        import resource, signal, spanbridge
+        from opentelemetry import trace
+
+        def limit(size):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        spanbridge.configure(destinations="file")
+        tracer = trace.get_tracer("x")
+        tracer.start_span("first").end()
+        spanbridge.flush()
+        limit(3000)
+        for _ in range(20):
+            tracer.start_span("too much").end()
+        spanbridge.flush()
+        limit(resource.RLIM_INFINITY)
+        tracer.start_span("last").end()
+        spanbridge.shutdown()
+        tell_status()
+        """,
+        cwd=str(tmp_path),
+    )
+
+    assert done.exit_code == 0, done.stderr
+    names = [line["name"] for line in lines(tmp_path / "telemetry.jsonl")]
+    outcomes = done.status.destinations["file"].ledger.outcomes["span"]
+    assert (names[0], names[-1]) == ("first", "last")
+    assert outcomes["delivered"] == len(names)
+    assert outcomes["delivered"] + outcomes["failed"] == 22
+
+
+def test_a_pipe_is_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        to = destination(path)
+        accept(to, record(1))
+        assert to.close(5)
+        assert json.loads(os.read(reading, 10_000))["name"] == "span 1"
+    finally:
+        os.close(reading)

@@ -59,6 +59,16 @@ def test_every_field_arrives() -> None:
     assert (link.trace_id.hex(), link.span_id.hex()) == ("1" * 32, "2" * 16)
 
 
+def test_what_the_sdks_limits_dropped_is_told() -> None:
+    [cut, whole] = on_the_wire(
+        record(1, dropped_attributes=7, dropped_events=3, dropped_links=2), record(2)
+    )
+
+    counts = (cut.dropped_attributes_count, cut.dropped_events_count, cut.dropped_links_count)
+    assert counts == (7, 3, 2)
+    assert whole.dropped_attributes_count == whole.dropped_events_count == 0
+
+
 @pytest.mark.parametrize(("is_local_root", "bits"), [(True, 0x300), (False, 0x100)])
 def test_whether_the_parent_is_remote_is_told(is_local_root: bool, bits: int) -> None:
     [span] = on_the_wire(record(2, 1, is_local_root=is_local_root))

@@ -48,7 +48,7 @@ class Peer:
         self.behaves()
         self.batches.append([item.number for item in items])
 
-    def settle(self, items: Sequence[Item], outcome: Outcome, reason: str) -> None:
+    def settle(self, items: Sequence[Item], outcome: Outcome, reason: str, _: str) -> None:
         self.fates[outcome, reason] += len(items)
         self.settled.update(item.number for item in items)
 
@@ -162,6 +162,25 @@ def test_a_bug_of_the_exporter_costs_its_batch_and_nothing_else(peer: Peer, guar
     assert guard.counts == {"tested: IndexError": 1}
 
 
+def test_who_asks_for_the_end_of_the_program_ends_neither_it_nor_the_thread(
+    peer: Peer, guard: Guard
+) -> None:
+    def leave() -> None:
+        raise SystemExit(1)
+
+    outbox = peer.outbox()
+    peer.behaves = leave
+    outbox.put(items(1, 2))
+    assert outbox.flush(5)
+    peer.behaves = lambda: None
+    outbox.put(items(3))
+
+    assert outbox.flush(5)
+    assert close(outbox)
+    assert peer.fates == {(Outcome.FAILED, "SystemExit"): 2, (Outcome.DELIVERED, ""): 1}
+    assert guard.counts == {"tested: SystemExit": 1}
+
+
 def test_a_flush_that_runs_out_of_time_says_so(peer: Peer) -> None:
     outbox = peer.outbox()
     peer.is_open.clear()
@@ -170,6 +189,34 @@ def test_a_flush_that_runs_out_of_time_says_so(peer: Peer) -> None:
     assert not outbox.flush(0.05)
     peer.is_open.set()
     assert close(outbox)
+
+
+def test_a_flush_under_a_load_that_never_ends_waits_for_what_came_before(peer: Peer) -> None:
+    outbox = peer.outbox()
+    peer.behaves = lambda: time.sleep(0.02)
+    is_over = threading.Event()
+
+    def load() -> None:
+        while not is_over.wait(0.001):
+            outbox.put(items(2))
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        time.sleep(0.1)
+        outbox.put(items(1))
+        began = time.monotonic()
+        assert outbox.flush(5)
+        took_s = time.monotonic() - began
+        settled = peer.settled[1]
+    finally:
+        is_over.set()
+        loading.join()
+
+    assert settled == 1
+    assert took_s < 2
+    assert close(outbox)
+    assert peer.fates.total() == peer.fates[Outcome.DELIVERED, ""]
 
 
 def test_a_send_that_hangs_is_given_up_at_the_deadline_and_settled_once(
@@ -244,7 +291,9 @@ def test_without_a_thread_to_be_had_items_wait_for_one_and_have_failed_at_the_en
     other = peer.outbox()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     other.put(items(4))
+    began = time.monotonic()
     assert not close(other)
+    assert time.monotonic() - began < 1
     assert peer.fates[Outcome.FAILED, "shutdown deadline"] == 1
     assert guard.counts["tested: no thread"] == 2
 

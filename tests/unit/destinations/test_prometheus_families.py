@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as openmetrics_families,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 from spanbridge.destinations.prometheus_families import (
     EXPONENTIAL,
+    NAME_TAKEN,
     OTHER_KIND,
     TOLD_TWICE,
     Families,
 )
 from spanbridge.model.metric import Exemplar
 from spanbridge.model.span import Scope
+from tests.support.odd_values import Fraction, Hopeless, Text
 from tests.support.points import point, powers, spread
 
 
@@ -102,3 +110,57 @@ def test_any_points_make_a_page_that_can_be_read(points: list[object]) -> None:
     assert read == shown
     encoded: bytes = generate_openmetrics(families)  # type: ignore[no-untyped-call]
     assert encoded.endswith(b"# EOF\n")
+
+
+def test_subclasses_of_plain_values_are_what_they_are_below() -> None:
+    odd: Any = {"part": Fraction(0.5), "text": Text("a"), "list": [Fraction(0.5)]}
+    [(_, labels, value)] = samples(
+        Families([point(Fraction(0.5), scope=Scope(""), attributes=odd)])
+    )
+
+    assert (labels, value) == ({"part": "0.5", "text": "a", "list": "[0.5]"}, 0.5)
+
+
+def test_a_value_that_cannot_be_shown_costs_its_own_point_alone() -> None:
+    hopeless: Any = {"k": Hopeless()}
+    families = Families(
+        [
+            point(1, attributes=hopeless),
+            point(10**400, name="too.much"),
+            point(2, description="bad \udcff"),
+        ]
+    )
+
+    assert [value for _, _, value in samples(families)] == [2]
+    assert families.failed == {"ValueError": 1, "OverflowError": 1}
+    assert b"bad ?" in generate_latest(families)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (point(1, name="jobs"), point(7, name="jobs.total", kind="sum")),
+        (point(7, name="jobs.total", kind="sum"), point(1, name="jobs")),
+        (point(1, name="jobs"), point(7, name="jobs.created", kind="gauge")),
+        (
+            point(spread(1, 0, 0), name="took", kind="histogram"),
+            point(9, name="took.count", kind="sum"),
+        ),
+        (
+            point(spread(1, 0, 0), name="took", kind="histogram"),
+            point(spread(1, 0, 0), name="took.bucket", kind="histogram"),
+        ),
+        (point(1, name="fine"), point(1, name="target.info", kind="gauge")),
+    ],
+    ids=lambda one: one.name,
+)
+def test_a_metric_whose_name_another_ones_samples_have_is_left_out(first: Any, second: Any) -> None:
+    families = Families([first, second, point(1, name="last")])
+
+    assert families.left_out == {NAME_TAKEN: 1}
+    page = generate_openmetrics(families).decode()  # type: ignore[no-untyped-call]
+    families_read = openmetrics_families(page)  # type: ignore[no-untyped-call]
+    names = [family.name for family in families_read]
+    assert names == ["target", next(iter(Families([first])._by_name.keys() - {"target"})), "last"]
+    told = [line.rpartition(" ")[0] for line in page.splitlines() if not line.startswith("#")]
+    assert len(set(told)) == len(told)

@@ -16,6 +16,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from spanbridge.destinations.otlp_metrics import rebuild_metrics
 from spanbridge.model.span import Scope
 from spanbridge.record.metric import read_points
+from tests.support.odd_values import Fraction, Text, Whole
 from tests.support.points import RESOURCE, point, powers, spread
 
 
@@ -95,3 +96,32 @@ def test_a_queue_knows_about_how_much_memory_points_take() -> None:
     assert point(spread(*range(100), bounds=tuple(map(float, range(99))))).size_bytes > small + 1500
     assert point(powers(1, 0, *range(100))).size_bytes > small + 750
     assert point(1, resource=RESOURCE).size_bytes == small
+
+
+@pytest.mark.parametrize(
+    ("value", "on_the_wire"),
+    [
+        (Fraction(0.5), 0.5),
+        (Whole(3), 3),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, float(2**63)),
+        (10**400, float("inf")),
+        (-(10**400), float("-inf")),
+    ],
+)
+def test_a_number_of_any_kind_or_size_costs_no_batch(value: Any, on_the_wire: float) -> None:
+    request = encode_metrics(
+        rebuild_metrics(
+            [
+                point(1, kind="gauge", name="a", attributes={"k": Text("a")}),
+                point(value, kind="gauge", name="b"),
+                point(spread(1, 0, 0, sum=value), kind="histogram", name="c"),
+            ]
+        )
+    )
+
+    gauge, odd, histogram = request.resource_metrics[0].scope_metrics[0].metrics
+    assert gauge.gauge.data_points[0].attributes[0].value.string_value == "a"
+    told = odd.gauge.data_points[0]
+    assert (told.as_int or told.as_double) == on_the_wire
+    assert histogram.histogram.data_points[0].sum == float(on_the_wire)
