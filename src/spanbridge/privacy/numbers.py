@@ -54,6 +54,9 @@ _ISSUERS: Final = re.compile(
     r"|220[0-4]\d{12}"  # Mir
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
 )
+_VALUES: Final = bytes(max(0, code - 0x30) for code in range(256))
+_DOUBLED: Final = bytes(sum(divmod(2 * value, 10)) for value in range(10)).ljust(256, b"\0")
+"""For ``bytes.translate``: the value of a digit, and of one that Luhn's check doubles."""
 
 _IBAN: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ \-\u00a0]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])"
@@ -151,9 +154,9 @@ def is_card_number(number: float) -> bool:
 def _is_card(digits: str) -> bool:
     if not _ISSUERS.fullmatch(digits):
         return False
-    total = sum(map(int, digits[-1::-2]))
-    total += sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return total % 10 == 0
+    # Of any alphabet's digits those of ours, each a byte of its value.
+    values = str(int(digits)).encode().translate(_VALUES)
+    return (sum(values[-1::-2]) + sum(values[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def _ibans(text: str, start: int, end: int) -> Iterator[Hit]:
@@ -182,14 +185,18 @@ def _has_valid_checksum(account: str) -> bool:
 
 def _phones(text: str, start: int, end: int) -> Iterator[Hit]:
     """International numbers, and national ones with their separators."""
-    for found in _INTERNATIONAL.finditer(text, start, end):
-        yield Hit(*found.span(), "phone")
-    for found in _NORTH_AMERICAN.finditer(text, start, end):
-        yield Hit(*found.span(), "phone")
-    for found in _NATIONAL.finditer(text, start, end):
-        digits = sum(map(str.isdigit, found.group()))
-        if 9 <= digits <= 12 and not _DATE.match(found.group()):
+    number = text[start:end]
+    if "+" in number or "00" in number:
+        for found in _INTERNATIONAL.finditer(text, start, end):
             yield Hit(*found.span(), "phone")
+    if "-" in number or "." in number or "(" in number:
+        for found in _NORTH_AMERICAN.finditer(text, start, end):
+            yield Hit(*found.span(), "phone")
+    if "0" in number:
+        for found in _NATIONAL.finditer(text, start, end):
+            digits = sum(map(str.isdigit, found.group()))
+            if 9 <= digits <= 12 and not _DATE.match(found.group()):
+                yield Hit(*found.span(), "phone")
 
 
 def addresses(text: str) -> Iterator[Hit]:

@@ -67,9 +67,10 @@ class Credentials:
         """
         if " " in text and _names_a_scheme(text):
             text = _AUTHORIZATION.sub(_REDACTED_SCHEME, text)
-        if "</" in text:
+        # A single character is found twenty times as fast as two.
+        if "<" in text and "</" in text:
             text = redact_elements(text, self._is_denied)
-        if "--" in text:
+        if "-" in text and "--" in text:
             text = redact_behind_flags(text, self._is_denied)
         if ":" in text:
             if "@" in text and "://" in text:

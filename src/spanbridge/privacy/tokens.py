@@ -43,13 +43,13 @@ _KEY_START: Final = re.compile(
 )
 """How a key may start, which is found out faster than whether it is one."""
 # Where what tells is not at the start: Azure's client secrets and storage keys, Slack's hooks,
-# Telegram's bots, Mailchimp.
+# Telegram's bots, Mailchimp. A single character is found ten times as fast as two or three.
 _KEYS_BY_THEIR_MIDDLE: Final = (
-    ("8Q~", re.compile(r"(?<![\w~.-])[\w~.-]{3}8Q~[\w~.-]{30,}+")),
-    ("==", re.compile(r"(?<![\w+/])[\w+/]{86}==(?!=)")),
-    ("hooks.slack.com/", re.compile(r"(?<=hooks\.slack\.com/)[\w/]{20,}+")),
-    (":AA", re.compile(r"(?<!\w)\d{8,10}:AA[\w-]{32,}+")),
-    ("-us", re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{32}-us\d{1,2}(?!\w)")),
+    ("~", "8Q~", re.compile(r"(?<![\w~.-])[\w~.-]{3}8Q~[\w~.-]{30,}+")),
+    ("=", "==", re.compile(r"(?<![\w+/])[\w+/]{86}==(?!=)")),
+    ("/", "hooks.slack.com/", re.compile(r"(?<=hooks\.slack\.com/)[\w/]{20,}+")),
+    (":", ":AA", re.compile(r"(?<!\w)\d{8,10}:AA[\w-]{32,}+")),
+    ("-", "-us", re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{32}-us\d{1,2}(?!\w)")),
 )  # fmt: skip
 
 # Of a token that was cut the header and a part of the claims are there.
@@ -93,8 +93,8 @@ def api_keys(text: str, classes: bytes) -> Iterator[Hit]:
             position = found.end() if key is None else key.end()
             if key is not None:
                 yield Hit(*key.span(), "api_key")
-    for literal, pattern in _KEYS_BY_THEIR_MIDDLE:
-        if literal in text:
+    for character, literal, pattern in _KEYS_BY_THEIR_MIDDLE:
+        if character in text and literal in text:
             for found in pattern.finditer(text):
                 yield Hit(*found.span(), "api_key")
 

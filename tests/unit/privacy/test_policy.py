@@ -574,7 +574,7 @@ def test_what_is_assigned_inside_a_text_of_the_source_is_a_secret_too(line: str,
     assert scrub_source_line(line) == left
 
 
-@pytest.mark.parametrize("unit", ["'", "\\", "'\\a", '"\'', "\\'", "'\\\n"])
+@pytest.mark.parametrize("unit", ["'", "\\", "'\\a", "\"'", "\\'", "'\\\n"])
 @pytest.mark.parametrize("start", ["a: ", "a: '"])
 def test_lines_of_source_are_scrubbed_in_linear_time(start: str, unit: str) -> None:
     assert_linear(lambda text: scrub_source_line.__wrapped__(start + text), unit)
