@@ -19,10 +19,11 @@ SHORTEST: Final = 9
 """Digits of the shortest number that is looked for."""
 
 _DIGITS_RUN: Final = b"0" * SHORTEST
-_GAPS: Final = b" .-_()/+\xa0"
+GAPS: Final = b" .-_()/+\xa0"
+"""What may stand between the digits of a number."""
 _DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
 _DIGITS_AND_GAPS: Final = bytes(
-    0x30 if 0x30 <= code <= 0x39 or code in _GAPS else 0x20 for code in range(256)
+    0x30 if 0x30 <= code <= 0x39 or code in GAPS else 0x20 for code in range(256)
 )
 # Times, measured values, Unix time.
 _ORDINARY: Final = re.compile(
@@ -103,7 +104,7 @@ def has_long_number(data: bytes) -> bool:
     Args:
         data: The text, a byte a character.
     """
-    return _DIGITS_RUN in data.translate(_DIGITS, _GAPS)
+    return _DIGITS_RUN in data.translate(_DIGITS, GAPS)
 
 
 def numbers(text: str, data: bytes, kinds: frozenset[Kind]) -> Iterator[Hit]:
@@ -122,8 +123,8 @@ def numbers(text: str, data: bytes, kinds: frozenset[Kind]) -> Iterator[Hit]:
             end = len(data)
         if _ORDINARY.fullmatch(text, start, end) is not None:
             continue
-        number = data[start:end].strip(_GAPS)
-        digits = len(number.translate(None, _GAPS))
+        number = data[start:end].strip(GAPS)
+        digits = len(number.translate(None, GAPS))
         if digits < SHORTEST:
             continue
         if digits >= _SHORTEST_CARD and "credit_card" in kinds:

@@ -57,14 +57,23 @@ _KEYS_BY_THE_MIDDLE_OF_A_RUN: Final = (
 
 # Of a token that was cut the header and a part of the claims are there.
 _JWT: Final = re.compile(r"(?<![A-Za-z0-9_-])eyJ[\w-]{8,}+\.[\w-]{6,}+(?:\.[\w-]*+){0,3}")
+BEGINNINGS: Final = (
+    *_VENDOR_KEYS,
+    *(re.escape(literal) for _, literal, _ in _KEYS_BY_THEIR_MIDDLE),
+    *(re.escape(literal) for literal, _ in _KEYS_BY_THE_MIDDLE_OF_A_RUN),
+    _JWT.pattern,
+)
+"""Patterns of which everything here but private keys has one."""
+
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _PRIVATE_KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
 _PRIVATE_KEY_BODY: Final = re.compile(r"(?:[\w+/=\s:,.\\|]|-(?!----))*+")
 _LONGEST_PRIVATE_KEY: Final = 20_000
 _ORDINARY: Final = re.compile(
     r"(?!AA)[0-9a-fA-F-]*+|[a-z]{1,14}+(?:[_-](?:[a-z]{1,14}+|\d{0,6}+))*+"
+    r"|(?:CREDIT_CARD|PRIVATE_KEY)_REDACTED"
 )
-"""A UUID, an id of a trace, a hash; or words in a row."""
+"""A UUID, an id of a trace, a hash; words in a row; or what stands for something found before."""
 
 SHORTEST: Final = 20
 """Characters of letters, digits, ``_`` and ``-`` in a row that every key has somewhere."""
