@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from spanbridge.model.redaction import KINDS
 from spanbridge.privacy import keys, numbers, tokens
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ _ASSERTION: Final = re.compile(r"\(\?(?:[=!]|<!)[^)]*\)")
 _LENGTH: Final = re.compile(r"\{(\d+)(?:,\d*)?\}")
 _LONGEST: Final = 8
 """Characters that are counted: RE2 remembers a state for each number of them."""
+_NAME: Final = r"[\w.%-]*"
 _BEHIND_A_NAME: Final = r"[ \t\\\"'\[\]0-9nrt]*[:=]"
 """What may stand between a name and its mark, also a line break in JSON."""
 _SIGNS: Final = (
@@ -32,24 +32,19 @@ _SIGNS: Final = (
 
 
 def quiet_texts(rules: PrivacyRules) -> Callable[[str], bool]:
-    """Whether nothing can be in a text. It says no without RE2, and if the rules name more names.
+    """Whether nothing can be in a text. It says no without RE2, and if addresses are looked for.
 
     Args:
         rules: The rules of a destination.
     """
-    names_more = (
-        rules.deny_keys
-        or rules.user_fields is not None
-        or "ip_address" in rules.detectors
-        or any(what not in KINDS for what, _ in rules.redaction)
-    )
-    expression = None if names_more else _compiled("|".join(_signs()))
+    asks_for_addresses = "ip_address" in rules.detectors
+    expression = None if asks_for_addresses else _compiled("|".join(_signs(rules)))
     if expression is None:
         return lambda _text: False
     search = expression.search
 
     def is_quiet(text: str) -> bool:
-        # Of these two, one alone is a code of its own, or none.
+        # Beside a percent sign all escapes are decoded, also those that are no sign.
         has_codes = "\\" in text and "%" in text
         return text.isascii() and not has_codes and search(text.encode()) is None
 
@@ -64,12 +59,12 @@ def _compiled(expression: str) -> Any:  # RE2 has no types
         options.encoding = re2.Options.Encoding.LATIN1
         options.never_capture = True
         options.log_errors = False
-        return re2.compile(expression.encode(), options)
-    except (ImportError, AttributeError):  # another package may have this name
+        return re2.compile(expression.encode("utf-8", "surrogatepass"), options)
+    except Exception:  # it is missing, another package has its name, or it has room for fewer names
         return None
 
 
-def _signs() -> Iterable[str]:
+def _signs(rules: PrivacyRules) -> Iterable[str]:
     yield from _SIGNS
     gaps = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))
     yield rf"(?:[0-9](?:[{gaps}]|\\[nrt])*){{{numbers.SHORTEST}}}"
@@ -77,8 +72,13 @@ def _signs() -> Iterable[str]:
     anywhere = "|".join([*keys.DENIED_ANYWHERE, *keys.DENIED_PARTS])
     runs = "|".join([f"{first}[_.%-]*{second}" for first, second in keys.DENIED_RUNS])
     at_the_end = "|".join(keys.DENIED_WORDS)
-    yield rf"(?i:{anywhere}|{runs})[\w.%-]*{_BEHIND_A_NAME}"
+    yield rf"(?i:{anywhere}|{runs}){_NAME}{_BEHIND_A_NAME}"
     yield rf"(?i:{at_the_end})[_.%0-9-]*{_BEHIND_A_NAME}"
+    for name in (*rules.deny_keys, *(what for what, _ in rules.redaction)):
+        pieces = map(re.escape, name.casefold().split("*"))
+        yield rf"(?i:{_NAME.join(pieces)}){_BEHIND_A_NAME}"
+    if rules.user_fields is not None:
+        yield rf"user\.{_NAME}{_BEHIND_A_NAME}"
 
 
 def _loosened(pattern: str) -> str:
