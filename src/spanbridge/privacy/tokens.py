@@ -71,7 +71,7 @@ _PRIVATE_KEY_BODY: Final = re.compile(r"(?:[\w+/=\s:,.\\|]|-(?!----))*+")
 _LONGEST_PRIVATE_KEY: Final = 20_000
 _ORDINARY: Final = re.compile(
     r"(?!AA)[0-9a-fA-F-]*+|[a-z]{1,14}+(?:[_-](?:[a-z]{1,14}+|\d{0,6}+))*+"
-    r"|(?:CREDIT_CARD|PRIVATE_KEY)_REDACTED"
+    r"|(?<=\[)(?:CREDIT_CARD|PRIVATE_KEY)_REDACTED"
 )
 """A UUID, an id of a trace, a hash; words in a row; or what stands for something found before."""
 
