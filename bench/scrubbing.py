@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from unittest import mock
 
 from bench import workload
 from bench.workload import SpanSpec
 from spanbridge.model.span import Resource, Scope, SpanRecord
-from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.privacy.names import Names
+from spanbridge.privacy.policy import DEFAULT_RULES, PrivacyPolicy
 from spanbridge.privacy.scan import Scanner
 from spanbridge.privacy.text import scrub_text
+from spanbridge.privacy.texts import Texts
 
 ROUNDS = 15
 TRACES = 64
@@ -26,7 +30,7 @@ _UNIQUE = ("url.path", "session.id", "gen_ai.conversation.id", "gen_ai.response.
 
 
 def texts() -> dict[str, str]:
-    """About a kilobyte each."""
+    """About a kilobyte each, but for the prompt."""
     clean = json.dumps(
         {
             "id": "prop_9f2c4b7d",
@@ -47,6 +51,30 @@ def texts() -> dict[str, str]:
         * 15,
         "prose, four secrets": "The worker wrote to nobody since a quorum was missing. " * 17
         + secrets,
+        "JSON, names like secrets": json.dumps(
+            [
+                {
+                    "input_tokens": n,
+                    "session_id": f"sess_{n:08x}",
+                    "author": "ann",
+                    "at": f"2026-11-29T16:05:{n:02d}Z",
+                    "url": "http://gateway.internal/chat",
+                }
+                for n in range(7)
+            ]
+        ),
+        "messages as JSON": json.dumps(
+            [
+                {"role": "user", "content": 'What does the "quorum" say?\nIt was missing.\n' * 5}
+                for _ in range(5)
+            ]
+        ),
+        "prompt of 20 KB": "\n".join(
+            [
+                f"Step {n}: see below. " + "The quorum was missing, the proposal waits. " * 4
+                for n in range(105)
+            ]
+        ),
         "ids": " ".join(
             f"{n * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}" for n in range(31)
         ),
@@ -56,22 +84,29 @@ def texts() -> dict[str, str]:
 def main() -> None:
     """Print the table."""
     scanner, policy = Scanner(), PrivacyPolicy()
-    print(f"{'µs per KB':24}{'detectors':>12}{'credentials':>12}{'all':>12}")
+    alone = _without_re2()
+    print(f"{'µs per KB':26}{'detectors':>12}{'credentials':>12}{'all':>12}{'with RE2':>12}")
     for name, text in texts().items():
         kilobytes = len(text) / 1024
         figures = [
             _least_us(lambda one=text, each=each: each(one)) / kilobytes  # type: ignore[misc]
-            for each in (scanner.find, scrub_text, policy.scrub_text)
+            for each in (scanner.find, scrub_text, alone, policy.scrub_text)
         ]
-        print(f"{name:24}" + "".join(f"{figure:12.1f}" for figure in figures))
+        print(f"{name:26}" + "".join(f"{figure:12.1f}" for figure in figures))
     print(f"\n{'µs per trace of 8 spans':24}")
     for name, is_unique in (("values that repeat", False), ("ids of its own", True)):
         print(f"{name:24}{_us_per_trace(policy, is_unique):12.1f}")
 
 
-def _least_us(call: Callable[[], object], calls: int = 200) -> float:
+def _without_re2() -> Callable[[str], str]:
+    with mock.patch.dict(sys.modules, re2=None):
+        texts = Texts(DEFAULT_RULES, Names(DEFAULT_RULES))
+    return lambda text: texts.text(text, [])
+
+
+def _least_us(call: Callable[[], object], calls: int = 10) -> float:
     least = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS * 20):
         started = time.perf_counter()
         for _ in range(calls):
             call()

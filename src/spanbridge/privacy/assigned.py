@@ -7,7 +7,7 @@ consumed is not looked at again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -25,7 +25,15 @@ _LONGEST_NAME: Final = 1024
 _ASSIGNMENT: Final = re.compile(
     r"([\w.%-]++)(\]?(?:\\*+[\"'])?)\]?(?:\[\d*+\])*+[ \t]*+(?::=|=>|==?|:(?!//))[ \t]*+"
 )
-_QUOTED_NAMES: Final = re.compile(r'"([^"\\:=]{0,64}+)":')
+_NAMES: Final = tuple(
+    (
+        sign,
+        re.compile(rf"{sign}[ \t\\\"'\]]*+(?:[0-9]*+\[[ \t\\\"'\]]*+)*+([a-zA-Z0-9_.%-]*+)"),
+    )
+    for sign in ":="
+)
+"""The names in front of the marks, in a text that is read backwards: from a character that is found
+at the speed of C."""
 _ESCAPED: Final = re.compile(r"(\\+[\"'])(?:(?!\1).)*+(?:\1)?", re.DOTALL)
 _QUOTED: Final = re.compile(r"[bruBRU]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)", re.DOTALL)
 _BRACKETS: Final = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[\[{(\]})]", re.DOTALL)
@@ -72,52 +80,46 @@ def redact_assigned(
     Args:
         text: Any text.
         is_denied: Whether something of this name must not leave.
-        innocent: Quoted names that are known to be none; JSON repeats them.
+        innocent: Names that are known to be none, written backwards; texts repeat them.
         in_code: It is a line of source, where only literals are values.
         in_literal: It is a literal in one, which may have places that are filled in later.
 
     Returns:
         ``text`` itself if there is nothing to cut out.
     """
-    if '":' in text and _is_innocent_json(text, is_denied, innocent):
+    if _has_innocent_names(text, is_denied, innocent):
         return text
-    return _redacted(text, is_denied, innocent, in_code=in_code, in_literal=in_literal)
+    return _redacted(text, is_denied, in_code=in_code, in_literal=in_literal)
 
 
-def _is_innocent_json(text: str, is_denied: IsDenied, innocent: set[str]) -> bool:
-    """Whether every quoted name is known to be innocent, and nothing is assigned otherwise.
+def _has_innocent_names(text: str, is_denied: IsDenied, innocent: set[str]) -> bool:
+    """Whether something is assigned to innocent names only, if to any.
 
-    At the speed of C for what is usual: JSON whose names were seen before.
+    At the speed of C for what is usual: texts whose names were seen before.
     """
-    between_and_names = _QUOTED_NAMES.split(text)
-    if not innocent.issuperset(between_and_names[1::2]):
-        return False
-    # A mark is read backwards to its name; the end of a line is part of neither.
-    between = "\n".join(between_and_names[::2])
-    return all(
-        _assignment(between, 0, mark, is_denied, innocent) is None
-        for sign in "=:"
-        for mark in _positions(between, sign)
-    )
+    backwards = text[::-1]
+    for sign, behind in _NAMES:
+        if sign not in text:
+            continue
+        names = behind.findall(backwards)
+        if innocent.issuperset(names):
+            continue
+        for name in set(names).difference(innocent):
+            # Of a long name not all is read.
+            if len(name) > _USUAL_NAME or _means_denied(name[::-1], is_denied):
+                return False
+            _remember(innocent, name)
+    return True
 
 
-def _positions(text: str, sign: str) -> Iterator[int]:
-    at = text.find(sign)
-    while at >= 0:
-        yield at
-        at = text.find(sign, at + 1)
-
-
-def _redacted(
-    text: str, is_denied: IsDenied, innocent: set[str], *, in_code: bool, in_literal: bool
-) -> str:
+def _redacted(text: str, is_denied: IsDenied, *, in_code: bool, in_literal: bool) -> str:
     parts: list[str] = []
     done = position = 0
     equals, colon = text.find("="), text.find(":")
     while equals >= 0 or colon >= 0:
         mark = equals if colon < 0 or 0 <= equals < colon else colon
         position = mark + 1
-        found = _assignment(text, done, mark, is_denied, innocent)
+        found = _assignment(text, done, mark, is_denied)
         if found is not None:
             position = start = found.end()
             is_value = not (
@@ -161,25 +163,15 @@ def redact_bound_values(text: str) -> str:
     return "".join([*parts, text[done:]]) if parts else text
 
 
-def _assignment(
-    text: str, done: int, mark: int, is_denied: IsDenied, innocent: set[str]
-) -> re.Match[str] | None:
+def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Match[str] | None:
     """The assignment whose mark is there, if it is to a denied name."""
-    quoted = ""
-    if text[mark - 1 : mark] == '"':
-        quote = text.rfind('"', max(done, mark - _USUAL_NAME), mark - 1)
-        quoted = text[quote + 1 : mark - 1] if quote >= 0 else ""
-        if quoted in innocent:
-            return None
     for length in (_USUAL_NAME, _LONGEST_NAME):
         before = _without_index(text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME))
         rest = before.rstrip(_NAME_CHARACTERS)
         if rest or mark - length <= done:
             break
     name = before[len(rest) :]
-    if not name or not is_denied(unquote(name) if "%" in name else name):
-        if quoted and name:
-            _remember(innocent, quoted)
+    if not _means_denied(name, is_denied):
         return None
     start = max(done, mark - length) + len(rest)
     found = _ASSIGNMENT.match(text, start)
@@ -187,6 +179,10 @@ def _assignment(
         return None
     is_ours = text[max(0, start - 1) : start] == "[" and _OUR_HASH.match(text, start - 1)
     return None if is_ours else found
+
+
+def _means_denied(name: str, is_denied: IsDenied) -> bool:
+    return name != "" and is_denied(unquote(name) if "%" in name else name)
 
 
 def _without_index(name: str) -> str:

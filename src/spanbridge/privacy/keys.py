@@ -46,6 +46,11 @@ DENIED_ANYWHERE: Final = frozenset({
 })  # fmt: skip
 """A name is denied if one of its words is one of these: ``password_hash``, ``secret.value``."""
 
+DENIED_PARTS: Final = ("passw", "secret", "secrets", "apikey")
+"""Written without a gap, as in ``dbpassword``, ``clientsecret``: the first of these anywhere in a
+word, the others at its end."""
+_ENDINGS: Final = DENIED_PARTS[1:]
+
 DENIED_WORDS: Final = frozenset({
     "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
     "emails", "otp", "session", "symfony", "phone", "telephone", "msisdn",
@@ -232,10 +237,7 @@ def is_denied(name: str) -> bool:
 
 
 def _is_unambiguous(word: str) -> bool:
-    # Written without a gap, as in dbpassword, clientsecret.
-    return (
-        word in DENIED_ANYWHERE or "passw" in word or word.endswith(("secret", "secrets", "apikey"))
-    )
+    return word in DENIED_ANYWHERE or "passw" in word or word.endswith(_ENDINGS)
 
 
 @_remembered

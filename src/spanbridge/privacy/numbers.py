@@ -19,10 +19,11 @@ SHORTEST: Final = 9
 """Digits of the shortest number that is looked for."""
 
 _DIGITS_RUN: Final = b"0" * SHORTEST
-_GAPS: Final = b" .-_()/+\xa0"
+GAPS: Final = b" .-_()/+\xa0"
+"""What may stand between the digits of a number."""
 _DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
 _DIGITS_AND_GAPS: Final = bytes(
-    0x30 if 0x30 <= code <= 0x39 or code in _GAPS else 0x20 for code in range(256)
+    0x30 if 0x30 <= code <= 0x39 or code in GAPS else 0x20 for code in range(256)
 )
 # Times, measured values, Unix time.
 _ORDINARY: Final = re.compile(
@@ -54,6 +55,9 @@ _ISSUERS: Final = re.compile(
     r"|220[0-4]\d{12}"  # Mir
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
 )
+_VALUES: Final = bytes(max(0, code - 0x30) for code in range(256))
+_DOUBLED: Final = bytes(sum(divmod(2 * value, 10)) for value in range(10)).ljust(256, b"\0")
+"""For ``bytes.translate``: the value of a digit, and of one that Luhn's check doubles."""
 
 _IBAN: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ \-\u00a0]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])"
@@ -100,7 +104,7 @@ def has_long_number(data: bytes) -> bool:
     Args:
         data: The text, a byte a character.
     """
-    return _DIGITS_RUN in data.translate(_DIGITS, _GAPS)
+    return _DIGITS_RUN in data.translate(_DIGITS, GAPS)
 
 
 def numbers(text: str, data: bytes, kinds: frozenset[Kind]) -> Iterator[Hit]:
@@ -119,8 +123,8 @@ def numbers(text: str, data: bytes, kinds: frozenset[Kind]) -> Iterator[Hit]:
             end = len(data)
         if _ORDINARY.fullmatch(text, start, end) is not None:
             continue
-        number = data[start:end].strip(_GAPS)
-        digits = len(number.translate(None, _GAPS))
+        number = data[start:end].strip(GAPS)
+        digits = len(number.translate(None, GAPS))
         if digits < SHORTEST:
             continue
         if digits >= _SHORTEST_CARD and "credit_card" in kinds:
@@ -151,9 +155,9 @@ def is_card_number(number: float) -> bool:
 def _is_card(digits: str) -> bool:
     if not _ISSUERS.fullmatch(digits):
         return False
-    total = sum(map(int, digits[-1::-2]))
-    total += sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return total % 10 == 0
+    # Of any alphabet's digits those of ours, each a byte of its value.
+    values = str(int(digits)).encode().translate(_VALUES)
+    return (sum(values[-1::-2]) + sum(values[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def _ibans(text: str, start: int, end: int) -> Iterator[Hit]:
@@ -182,14 +186,18 @@ def _has_valid_checksum(account: str) -> bool:
 
 def _phones(text: str, start: int, end: int) -> Iterator[Hit]:
     """International numbers, and national ones with their separators."""
-    for found in _INTERNATIONAL.finditer(text, start, end):
-        yield Hit(*found.span(), "phone")
-    for found in _NORTH_AMERICAN.finditer(text, start, end):
-        yield Hit(*found.span(), "phone")
-    for found in _NATIONAL.finditer(text, start, end):
-        digits = sum(map(str.isdigit, found.group()))
-        if 9 <= digits <= 12 and not _DATE.match(found.group()):
+    number = text[start:end]
+    if "+" in number or "00" in number:
+        for found in _INTERNATIONAL.finditer(text, start, end):
             yield Hit(*found.span(), "phone")
+    if "-" in number or "." in number or "(" in number:
+        for found in _NORTH_AMERICAN.finditer(text, start, end):
+            yield Hit(*found.span(), "phone")
+    if "0" in number:
+        for found in _NATIONAL.finditer(text, start, end):
+            digits = sum(map(str.isdigit, found.group()))
+            if 9 <= digits <= 12 and not _DATE.match(found.group()):
+                yield Hit(*found.span(), "phone")
 
 
 def addresses(text: str) -> Iterator[Hit]:

@@ -79,11 +79,11 @@ class Scanner:
 
     def _long_ones(self, text: str, data: bytes, hits: list[Hit] | None) -> list[Hit] | None:
         classes = data.translate(tokens.TOKEN_CLASSES)
-        if self._finds_api_keys and (tokens.TOKEN_RUN in classes or "==" in text):
+        if self._finds_api_keys and (tokens.TOKEN_RUN in classes or ("=" in text and "==" in text)):
             hits = [*(hits or ()), *tokens.api_keys(text, classes)]
-        if "eyJ" in text and self._finds_jwts:
+        if "J" in text and "eyJ" in text and self._finds_jwts:
             hits = [*(hits or ()), *tokens.jwts(text)]
-        if "-----BEGIN" in text and self._finds_private_keys:
+        if "-" in text and "-----BEGIN" in text and self._finds_private_keys:
             hits = [*(hits or ()), *tokens.private_keys(text)]
         return hits
 

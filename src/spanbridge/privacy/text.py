@@ -41,7 +41,8 @@ _AUTHORIZATION: Final = re.compile(
 )
 
 _REDACTED_SCHEME: Final = rf"\1\2{REDACTED}"
-_LITERAL: Final = re.compile(r"([\"'])((?:\\.|(?!\1).)*)\1")
+# What is not closed reaches to the end: so each character is consumed once.
+_LITERAL: Final = re.compile(r"([\"'])((?:\\.|(?!\1)[^\\])*+)(\1|\\?\Z)", re.DOTALL)
 
 
 class Credentials:
@@ -66,9 +67,10 @@ class Credentials:
         """
         if " " in text and _names_a_scheme(text):
             text = _AUTHORIZATION.sub(_REDACTED_SCHEME, text)
-        if "</" in text:
+        # A single character is found twenty times as fast as two.
+        if "<" in text and "</" in text:
             text = redact_elements(text, self._is_denied)
-        if "--" in text:
+        if "-" in text and "--" in text:
             text = redact_behind_flags(text, self._is_denied)
         if ":" in text:
             if "@" in text and "://" in text:
@@ -104,9 +106,9 @@ class Credentials:
 
     def _redact_inside(self, literal: re.Match[str]) -> str:
         """A text in source code without what is assigned in it: ``"host=db password=..."``."""
-        quote, text = literal.groups()
+        quote, text, end = literal.groups()
         scrubbed = redact_assigned(text, self._is_denied, self._innocent, in_literal=True)
-        return f"{quote}{scrubbed}{quote}"
+        return f"{quote}{scrubbed}{end}"
 
 
 def _names_a_scheme(text: str) -> bool:

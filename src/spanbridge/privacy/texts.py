@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spanbridge.model.redaction import REDACTED
 from spanbridge.privacy.encoded import Readable
 from spanbridge.privacy.numbers import is_card_number
+from spanbridge.privacy.quiet import quiet_texts
 from spanbridge.privacy.replacements import Replacements
 from spanbridge.privacy.scan import Scanner
 from spanbridge.privacy.text import Credentials
@@ -40,6 +41,7 @@ class Texts:
     def __init__(self, rules: PrivacyRules, names: Names) -> None:
         self._scanner = Scanner(rules.detectors)
         self._credentials = Credentials(names.is_denied)
+        self._is_quiet = quiet_texts(rules)
         self.replacements = Replacements(rules)
         self.clean: set[str] = set()
         """Texts that are known to hold nothing: names, routes and addresses repeat."""
@@ -102,6 +104,9 @@ class Texts:
         Something may begin only where something else was cut out.
         """
         for _ in range(MAX_ROUNDS):
+            # A short one is most often known, and costs no more without.
+            if len(text) > MAX_KNOWN_CHARS and self._is_quiet(text):
+                return text
             scrubbed = without(text) if _may_hold_credentials(text) else text
             readable = None
             if scrubbed == text and ("%" in text or "\\" in text):

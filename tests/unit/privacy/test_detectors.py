@@ -138,6 +138,8 @@ def test_a_detector_that_is_off_finds_nothing(kind: Kind) -> None:
         ("/q?c=4111+1111+1111+1111&d=1", "/q?c=[CREDIT_CARD_REDACTED]&d=1"),
         ("%41KIAC4N4RYC4N4RYC4N4", "[API_KEY_REDACTED]"),
         ("4111 1111 1111 1111 123", "[CREDIT_CARD_REDACTED]"),
+        ("dp.pt.CREDIT_CARD_REDACTED", "[API_KEY_REDACTED]"),
+        ("123456789:AA" + "a1b2c3d4" * 4, "[API_KEY_REDACTED]"),
         ("a@b.example,c@d.example", "[EMAIL_REDACTED],[EMAIL_REDACTED]"),
         ("https://ann@shop.example/x", "https://[REDACTED]@shop.example/x"),
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBF\n", "[PRIVATE_KEY_REDACTED]"),

@@ -564,9 +564,17 @@ def test_scrubbing_takes_linear_time_on_hostile_texts(unit: str) -> None:
             'connect("host=db password=[REDACTED] user=app")',
         ),
         ("raise Refused('wrong api_key: abc')", "raise Refused('wrong api_key: [REDACTED]')"),
+        ("'and password=hunter2", "'and password=[REDACTED]"),
+        (r"x = 'password=hunter2\'", r"x = 'password=[REDACTED]'"),
         ('text = f"password={password}"', 'text = f"password={password}"'),
         ("call(password=password, mode='a=b')", "call(password=password, mode='a=b')"),
     ],
 )
 def test_what_is_assigned_inside_a_text_of_the_source_is_a_secret_too(line: str, left: str) -> None:
     assert scrub_source_line(line) == left
+
+
+@pytest.mark.parametrize("unit", ["'", "\\", "'\\a", "\"'", "\\'", "'\\\n"])
+@pytest.mark.parametrize("start", ["a: ", "a: '"])
+def test_lines_of_source_are_scrubbed_in_linear_time(start: str, unit: str) -> None:
+    assert_linear(lambda text: scrub_source_line.__wrapped__(start + text), unit)
