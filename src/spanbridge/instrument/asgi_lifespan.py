@@ -89,9 +89,9 @@ class LifespanWatch:
     async def _flush(self) -> None:
         tracer_provider, logger_provider, meter_provider = self._providers
         providers = (
-            tracer_provider or get_tracer_provider(),
-            logger_provider or get_logger_provider(),
-            meter_provider or get_meter_provider(),
+            get_tracer_provider() if tracer_provider is None else tracer_provider,
+            get_logger_provider() if logger_provider is None else logger_provider,
+            get_meter_provider() if meter_provider is None else meter_provider,
         )
         # Only the SDK's providers have it; the API declares no such method.
         flushes = [flush for p in providers if (flush := getattr(p, "force_flush", None))]

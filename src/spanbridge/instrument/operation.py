@@ -152,7 +152,7 @@ class Operation(Generic[RunT]):
         try:
             return self._tracer.start_span(
                 self._span_name,
-                set_span_in_context(self._parent) if self._parent else None,
+                None if self._parent is None else set_span_in_context(self._parent),
                 attributes=self._attributes,
                 start_time=start_time_ns,
             )

@@ -88,8 +88,9 @@ class Run:
         _guarded(lambda: self.span.end(end_time_ns))
 
     def _conclude(self, error: BaseException | None, end_time_ns: int | None) -> None:
-        outcome = outcome_of(error) if error else (self._outcome or "ok")
-        violation = self._violation_attributes(error) if error else {}
+        # Never the truth of an exception: one with a ``__len__`` of 0 is a failure all the same.
+        outcome = (self._outcome or "ok") if error is None else outcome_of(error)
+        violation = {} if error is None else self._read_violation(error)
         attributes: dict[str, AttributeValue] = {
             **self._stream_attributes(),
             **self._outcome_attributes(outcome),
@@ -102,18 +103,28 @@ class Run:
         if outcome not in _FAILURES:
             self.span.set_attributes(attributes)
             return
-        attributes[ERROR_TYPE] = error_type_of(error) if error else self._error_type or "_OTHER"
+        attributes[ERROR_TYPE] = (
+            (self._error_type or "_OTHER") if error is None else error_type_of(error)
+        )
         self.span.set_attributes(attributes)
         if error is not None:
             # The SDK formats the traceback and the text, which can fail; the status must not.
             _guarded(lambda: self.span.record_exception(error, violation, end_time_ns))
-        self.span.set_status(Status(StatusCode.ERROR, description_of(error) if error else None))
+        description = None if error is None else description_of(error)
+        self.span.set_status(Status(StatusCode.ERROR, description))
 
     def _stream_attributes(self) -> Mapping[str, AttributeValue]:
         return self.stream.attributes() if self.stream is not None else {}
 
     def _outcome_attributes(self, outcome: MultiAgentTaskOutcome) -> Mapping[str, AttributeValue]:
         return {MULTI_AGENT_TASK_OUTCOME: outcome}
+
+    def _read_violation(self, error: BaseException) -> dict[str, AttributeValue]:
+        try:
+            return self._violation_attributes(error)
+        except Exception as failure:  # the application's class may be anything; it still failed
+            GUARD.report("instrument: a violation cannot be described", type(failure).__name__)
+            return {}
 
     def _violation_attributes(self, error: BaseException) -> dict[str, AttributeValue]:
         """Attributes of the violation that ``error`` is, if it is one."""

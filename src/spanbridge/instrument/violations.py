@@ -79,13 +79,14 @@ def violation_attributes(error: BaseException) -> dict[str, AttributeValue]:
     violation = _first_violation(error)
     if violation is None:
         return {}
+    # A subclass need not have called ours: then its name is the type, and the rest is left out.
     return describe_violation(
-        violation_type=violation.violation_type,
-        severity=violation.severity,
-        affected_services=violation.affected_services,
-        principle=violation.principle,
-        decision_id=violation.decision_id,
-        session_id=violation.session_id,
+        violation_type=getattr(violation, "violation_type", type(violation).__name__),
+        severity=getattr(violation, "severity", None),
+        affected_services=getattr(violation, "affected_services", ()),
+        principle=getattr(violation, "principle", None),
+        decision_id=getattr(violation, "decision_id", None),
+        session_id=getattr(violation, "session_id", None),
     )
 
 
@@ -101,7 +102,7 @@ def _first_violation(error: BaseException) -> ConstitutionalViolation | None:
 def describe_violation(
     *,
     violation_type: str,
-    severity: GovernanceViolationSeverity,
+    severity: GovernanceViolationSeverity | None,
     affected_services: Iterable[str] = (),
     principle: str | None = None,
     decision_id: str | None = None,
