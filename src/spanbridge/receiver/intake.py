@@ -47,6 +47,7 @@ from spanbridge.receiver.store import ItemRow, Store
 
 _REQUEST_KIND = "request"
 _NS_PER_S = 1_000_000_000
+_SHOWN_PATH_CHARS = 200
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -142,6 +143,20 @@ class Intake:
         )
         self._store_refusal(refusal, self._clock())
         return Answer(413, msgspec.json.encode({"detail": refusal.message}))
+
+    def refuse_path(self, status: int, method: str, path: str) -> Answer:
+        """Refuse what is sent to where nobody takes it.
+
+        Args:
+            status: 404, or 405 if the path is taken with another method.
+            method: The request's method.
+            path: The request's path.
+        """
+        refusal = RefusedError(
+            status, "http.path", f"nobody takes {method} {path[:_SHOWN_PATH_CHARS]}"
+        )
+        self._store_refusal(refusal, self._clock())
+        return Answer(status, msgspec.json.encode({"detail": refusal.message}))
 
     def _parse_envelope(self, request: Request) -> Envelope:
         body = self._plain_body(request)
