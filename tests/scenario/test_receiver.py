@@ -231,6 +231,17 @@ def test_the_api_tells_what_python_tells(receiver: Receiver, client: httpx.Clien
     assert client.get("/api/items").json() == []
 
 
+@pytest.mark.parametrize(
+    "limit",
+    ["0", "-1", "1.5", "ten", "10001", "0000000019" * 3, "000000001" + "0" * 5000],
+)
+def test_a_limit_that_is_no_number_within_bounds_is_refused(
+    client: httpx.Client, limit: str
+) -> None:
+    for path in ("items", "traces", "logs", "spans"):
+        assert client.get(f"/api/{path}", params={"limit": limit}).status_code == 400
+
+
 def test_the_api_does_not_answer_to_a_name_that_merely_resolves_here(
     receiver: Receiver, client: httpx.Client
 ) -> None:
