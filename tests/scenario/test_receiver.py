@@ -93,6 +93,38 @@ def test_a_path_prefix_and_a_missing_slash_are_fine(
     assert receiver.requests == {path: 1}
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/trace", 404),
+        ("/v1/traces/", 404),
+        ("/api/1/store/", 404),
+        ("/api/1/envelop/", 404),
+        ("/", 405),
+        ("/api/issues", 405),
+    ],
+)
+def test_what_is_sent_to_where_nobody_takes_it_is_a_violation(
+    receiver: Receiver, client: httpx.Client, path: str, status: int
+) -> None:
+    assert _post(client, b"{}", path) == status
+
+    assert receiver.requests == {path: 1}
+    [violation] = receiver.violations
+    assert (violation.kind, violation.rule) == ("request", "http.path")
+    assert violation.message == f"{status}: nobody takes POST {path}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/favicon.ico", "/api/counts/", "/api/1/envelope/", "/v1/traces", "/api/reset"]
+)
+def test_who_only_reads_is_no_sender(receiver: Receiver, client: httpx.Client, path: str) -> None:
+    for method in ("GET", "HEAD", "OPTIONS"):
+        client.request(method, path)
+
+    assert (receiver.requests, receiver.violations) == ({}, [])
+
+
 def test_the_official_sdk_gets_its_error_through(receiver: Receiver) -> None:
     client = sentry_sdk.Client(dsn=receiver.dsn, default_integrations=False, release="shop@1")
     client.capture_event({"logentry": {"message": "quorum lost"}, "level": "error"})
@@ -197,6 +229,17 @@ def test_the_api_tells_what_python_tells(receiver: Receiver, client: httpx.Clien
     assert "http-equiv" not in client.get("/?static").text
     assert client.post("/api/reset").status_code == 204
     assert client.get("/api/items").json() == []
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["0", "-1", "1.5", "ten", "10001", "0000000019" * 3, "000000001" + "0" * 5000],
+)
+def test_a_limit_that_is_no_number_within_bounds_is_refused(
+    client: httpx.Client, limit: str
+) -> None:
+    for path in ("items", "traces", "logs", "spans"):
+        assert client.get(f"/api/{path}", params={"limit": limit}).status_code == 400
 
 
 def test_the_api_does_not_answer_to_a_name_that_merely_resolves_here(

@@ -28,8 +28,9 @@ from spanbridge.conventions.upstream import (
     GEN_AI_USAGE_INPUT_TOKENS,
     GEN_AI_USAGE_OUTPUT_TOKENS,
 )
+from spanbridge.instrument.given import mapping_of, named_attributes, text_of
 from spanbridge.instrument.operation import Operation, record
-from spanbridge.instrument.run import Run, current_run, named_attributes
+from spanbridge.instrument.run import Run, current_run
 
 
 class AgentTaskValues(TypedDict, total=False):
@@ -73,7 +74,7 @@ class AgentTaskRun(Run):
 
     def set(self, **values: Unpack[AgentTaskValues]) -> None:
         """Say more about the work."""
-        self.set_attributes(named_attributes(AgentTaskRun, values))
+        self.set_attributes(named_attributes(AgentTaskRun.names, values, "AgentTaskRun"))
 
 
 def agent_task(
@@ -99,12 +100,12 @@ def agent_task(
     """
     return Operation(
         AgentTaskRun,
-        f"invoke_agent {agent}",
+        f"invoke_agent {text_of(agent)}",
         {
             GEN_AI_OPERATION_NAME: GEN_AI_OPERATION_INVOKE_AGENT,
             GEN_AI_AGENT_NAME: agent,
-            **named_attributes(AgentTaskRun, values),
-            **(attributes or {}),
+            **named_attributes(AgentTaskRun.names, values, "AgentTaskRun"),
+            **mapping_of(attributes),
         },
         tracer_provider,
     )

@@ -158,7 +158,8 @@ class FailureReports:
             scope[_KEY] = around
 
     def _record(self, failures: RequestFailures) -> None:
-        error = failures.in_flight() or failures.noticed
+        if (error := failures.in_flight()) is None:
+            error = failures.noticed
         if error is None or error is failures.recorded or not isinstance(error, Exception):
             return
         is_handled = not (error is failures.noticed and failures.is_raised_again)

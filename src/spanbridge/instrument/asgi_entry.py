@@ -111,15 +111,20 @@ class _Request:
     (``httpx.ASGITransport``), in the task of that request or in one it has started, maybe long ago:
     it goes on with the trace. The other is a leak: the server starts a task for the next request in
     the context of the former one. They differ in who is running: a server runs the same code at the
-    root of all its tasks, and a task of the application's runs the application's.
+    root of all its tasks, and a task of the application's runs the application's. Only the
+    outermost request is surely the server's: calls in this process may be tasks of one kind too,
+    as those of ``asyncio.gather`` are.
     """
 
-    __slots__ = ("_code", "_loop", "_outer", "_task")
+    __slots__ = ("_code", "_loop", "_outermost", "_task")
 
     def __init__(
         self, outer: _Request | None, task: asyncio.Task[Any] | None, code: CodeType | None
     ) -> None:
-        self._outer = outer
+        self._outermost: _Request | None = outer
+        """``None`` if it is this one."""
+        if outer is not None and outer._outermost is not None:
+            self._outermost = outer._outermost
         self._task = task
         self._code = code
         self._loop = None if task is None else task.get_loop()
@@ -129,22 +134,14 @@ class _Request:
         self._task = None  # which refers to its context, that is to this object
 
     def has_leaked_into(self, task: asyncio.Task[Any] | None, code: CodeType | None) -> bool:
-        """Whether ``task`` serves another request for the same server as this one or an outer one.
+        """Whether ``task`` serves another request for the server that the outermost one came to.
 
         Without asyncio's tasks there is no such leak.
         """
         if task is None or code is None:
             return False
-        request: _Request | None = self
-        while request is not None:
-            if (
-                request._code is code
-                and request._task is not task
-                and request._loop is task.get_loop()
-            ):
-                return True
-            request = request._outer
-        return False
+        first = self if self._outermost is None else self._outermost
+        return first._code is code and first._task is not task and first._loop is task.get_loop()
 
 
 # Not in OpenTelemetry's context: its propagators replace that by one with nothing else in it.

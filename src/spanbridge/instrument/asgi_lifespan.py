@@ -14,6 +14,7 @@ from opentelemetry._logs import LoggerProvider, get_logger_provider
 from opentelemetry.metrics import MeterProvider, get_meter_provider
 from opentelemetry.trace import TracerProvider, get_tracer_provider
 
+from spanbridge.instrument.given import amount_of
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ LoopHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], o
 _FAILED: Final = frozenset({"lifespan.startup.failed", "lifespan.shutdown.failed"})
 _LAST: Final = _FAILED | {"lifespan.shutdown.complete"}
 
+DEFAULT_FLUSH_TIMEOUT_S: Final = 5.0
 NOT_STARTED: Final = "The application failed while it started or stopped"
 IN_LOOP: Final = "An exception reached the event loop"
 
@@ -50,7 +52,8 @@ class LifespanWatch:
         self._log = log
         self._loop_log = loop_log
         self._providers = providers
-        self._flush_timeout_s = flush_timeout_s
+        usable_s = amount_of(flush_timeout_s, threading.TIMEOUT_MAX, "flush_timeout_s")
+        self._flush_timeout_s = DEFAULT_FLUSH_TIMEOUT_S if usable_s is None else usable_s
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the lifespan of ``app``."""
@@ -89,9 +92,9 @@ class LifespanWatch:
     async def _flush(self) -> None:
         tracer_provider, logger_provider, meter_provider = self._providers
         providers = (
-            tracer_provider or get_tracer_provider(),
-            logger_provider or get_logger_provider(),
-            meter_provider or get_meter_provider(),
+            get_tracer_provider() if tracer_provider is None else tracer_provider,
+            get_logger_provider() if logger_provider is None else logger_provider,
+            get_meter_provider() if meter_provider is None else meter_provider,
         )
         # Only the SDK's providers have it; the API declares no such method.
         flushes = [flush for p in providers if (flush := getattr(p, "force_flush", None))]

@@ -16,6 +16,7 @@ from spanbridge.conventions.upstream import (
     USER_ID,
 )
 from spanbridge.instrument.context_block import ContextBlock
+from spanbridge.instrument.given import mapping_of, named_attributes
 from spanbridge.instrument.values import AttributeValue, attribute_values
 from spanbridge.runtime.bound import KEY, NOTHING, RUNNING_SPANS, Block, Bound, block_of, put_on
 from spanbridge.runtime.guard import GUARD
@@ -137,11 +138,4 @@ def _as_on_span(value: object) -> object:
 
 
 def _named(attributes: Mapping[str, object] | None, ids: WellKnownIds) -> dict[str, AttributeValue]:
-    named = dict(attributes or {})
-    for keyword, value in ids.items():
-        name = _NAMES.get(keyword)
-        if name is None:
-            GUARD.report("instrument: unknown value", f"bound() has no {keyword!r}")
-        else:
-            named[name] = value
-    return attribute_values(named)
+    return attribute_values({**mapping_of(attributes), **named_attributes(_NAMES, ids, "bound()")})

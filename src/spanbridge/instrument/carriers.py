@@ -18,6 +18,7 @@ from opentelemetry.propagators.textmap import CarrierT, Getter, Setter
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from spanbridge.instrument.context_block import ContextBlock
+from spanbridge.runtime.guard import GUARD
 
 Headers: TypeAlias = (
     Mapping[str, object]
@@ -184,10 +185,14 @@ def environment_for_child(environ: Mapping[str, str] | None = None) -> dict[str,
     Returns:
         A new dictionary. What ``environ`` says of an earlier trace is left out.
     """
-    stale = _STALE.union(map(_variable, propagate.get_global_textmap().fields))
-    kept = {name: value for name, value in _read(environ).items() if name not in stale}
+    stale = _STALE
     told: dict[str, str] = {}
-    propagate.inject(told, setter=_SETTER)
+    try:
+        stale = stale.union(map(_variable, propagate.get_global_textmap().fields))
+        propagate.inject(told, setter=_SETTER)
+    except Exception as failure:  # of somebody's own propagator
+        GUARD.caught("instrument.inject", failure)
+    kept = {name: value for name, value in _read(environ).items() if name not in stale}
     if "SENTRY_TRACE" in told and (members := told.get("BAGGAGE")):
         told["SENTRY_BAGGAGE"] = members
     return {**kept, **told}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sized
+from collections.abc import Collection, Mapping
 from typing import ClassVar, TypedDict, Unpack
 
 from opentelemetry.context import create_key
@@ -30,8 +30,9 @@ from spanbridge.conventions import (
     MultiAgentOperationName,
     MultiAgentTaskOutcome,
 )
+from spanbridge.instrument.given import count_of, mapping_of, named_attributes, text_of
 from spanbridge.instrument.operation import Operation, record
-from spanbridge.instrument.run import Run, current_run, named_attributes
+from spanbridge.instrument.run import Run, current_run
 from spanbridge.instrument.values import AttributeValue
 
 _CONSENSUS: MultiAgentOperationName = "consensus"
@@ -113,7 +114,7 @@ class RoundRun(_VotingRun):
 
     def set(self, **values: Unpack[DecisionValues]) -> None:
         """Say what the round came to."""
-        self.set_attributes(named_attributes(RoundRun, values))
+        self.set_attributes(named_attributes(RoundRun.names, values, "RoundRun"))
 
 
 class ConsensusRun(_VotingRun):
@@ -173,7 +174,7 @@ class ConsensusRun(_VotingRun):
         return Operation(
             lambda span: RoundRun(span, next(self._round_numbers)),
             "consensus round",
-            {MULTI_AGENT_OPERATION_NAME: _ROUND, **(attributes or {})},
+            {MULTI_AGENT_OPERATION_NAME: _ROUND, **mapping_of(attributes)},
             self._tracer_provider,
             parent=None if self.span is INVALID_SPAN else self.span,
         )
@@ -186,10 +187,8 @@ class ConsensusRun(_VotingRun):
 
 
 def _consensus_attributes(values: Mapping[str, object]) -> dict[str, object]:
-    attributes = named_attributes(ConsensusRun, values)
-    participants = values.get("participants")
-    if isinstance(participants, Sized):
-        attributes[MULTI_AGENT_CONSENSUS_PARTICIPANT_COUNT] = len(participants)
+    attributes = named_attributes(ConsensusRun.names, values, "ConsensusRun")
+    attributes[MULTI_AGENT_CONSENSUS_PARTICIPANT_COUNT] = count_of(values.get("participants"))
     return attributes
 
 
@@ -219,12 +218,12 @@ def consensus(
     """
     return Operation(
         lambda span: ConsensusRun(span, tracer_provider),
-        f"consensus {algorithm}",
+        f"consensus {text_of(algorithm)}",
         {
             MULTI_AGENT_OPERATION_NAME: _CONSENSUS,
             MULTI_AGENT_CONSENSUS_ALGORITHM: algorithm,
             **_consensus_attributes(values),
-            **(attributes or {}),
+            **mapping_of(attributes),
         },
         tracer_provider,
     )

@@ -28,7 +28,7 @@ except ImportError as error:
 
 from spanbridge.instrument.asgi import FailureNotices, FailureReports
 from spanbridge.instrument.asgi_entry import RequestEntry
-from spanbridge.instrument.asgi_lifespan import LifespanWatch
+from spanbridge.instrument.asgi_lifespan import DEFAULT_FLUSH_TIMEOUT_S, LifespanWatch
 from spanbridge.instrument.exception_log import ExceptionLog
 from spanbridge.instrument.server_span import DoubleInstrumentation
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
-DEFAULT_FLUSH_TIMEOUT_S: Final = 5.0
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation."
 _NO_MESSAGES: Final = ["send", "receive"]

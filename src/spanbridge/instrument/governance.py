@@ -22,8 +22,9 @@ from spanbridge.conventions import (
     GovernanceViolationSeverity,
     MultiAgentTaskOutcome,
 )
+from spanbridge.instrument.given import mapping_of, named_attributes, text_of
 from spanbridge.instrument.operation import Operation, record
-from spanbridge.instrument.run import Run, current_run, named_attributes
+from spanbridge.instrument.run import Run, current_run
 from spanbridge.instrument.values import AttributeValue
 from spanbridge.instrument.violations import describe_violation, violation_attributes
 
@@ -62,7 +63,7 @@ class ValidationRun(Run):
 
     def set(self, **values: Unpack[ValidationValues]) -> None:
         """Say more about the check."""
-        self.set_attributes(named_attributes(ValidationRun, values))
+        self.set_attributes(named_attributes(ValidationRun.names, values, "ValidationRun"))
 
     def decide(self, verdict: GovernanceVerdict, compliance_score: float | None = None) -> None:
         """State the result.
@@ -103,7 +104,7 @@ class ViolationRun(ValidationRun):
         """
         self.add_event(
             EVENT_GOVERNANCE_VIOLATION,
-            {**self._description, GOVERNANCE_VIOLATION_MESSAGE: message, **(attributes or {})},
+            {**self._description, GOVERNANCE_VIOLATION_MESSAGE: message, **mapping_of(attributes)},
         )
         self.decide(_NON_COMPLIANT)
 
@@ -137,12 +138,12 @@ def validation(
     """
     return Operation(
         ValidationRun,
-        f"validate {validation_type}",
+        f"validate {text_of(validation_type)}",
         {
             GOVERNANCE_OPERATION_NAME: _VALIDATE,
             GOVERNANCE_VALIDATION_TYPE: validation_type,
-            **named_attributes(ValidationRun, values),
-            **(attributes or {}),
+            **named_attributes(ValidationRun.names, values, "ValidationRun"),
+            **mapping_of(attributes),
         },
         tracer_provider,
     )
@@ -211,12 +212,12 @@ def violation(
     )
     return Operation(
         lambda span: ViolationRun(span, description, exceptions),
-        f"validate {violation_type}",
+        f"validate {text_of(violation_type)}",
         {
             GOVERNANCE_OPERATION_NAME: _VALIDATE,
             GOVERNANCE_VALIDATION_TYPE: violation_type,
             GOVERNANCE_PRINCIPLE: context.get("principle"),
-            **(attributes or {}),
+            **mapping_of(attributes),
         },
         tracer_provider,
     )
@@ -254,7 +255,7 @@ def record_violation(
             **context,
         ),
         GOVERNANCE_VIOLATION_MESSAGE: message,
-        **(attributes or {}),
+        **mapping_of(attributes),
     }
     current = get_current_span()
     if current.is_recording():

@@ -13,6 +13,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, TracerProvider, set_span_in_
 from spanbridge.conventions import MultiAgentTaskOutcome
 from spanbridge.instrument.activation import Activation
 from spanbridge.instrument.entered import Entered
+from spanbridge.instrument.given import amount_of, moment_of, text_of
 from spanbridge.instrument.run import RunT
 from spanbridge.instrument.scope import tracer_of
 from spanbridge.instrument.stream_times import StreamTimes
@@ -103,7 +104,7 @@ class Operation(Generic[RunT]):
         parent: Span | None = None,
     ) -> None:
         self._make_run = make_run
-        self._span_name = span_name
+        self._span_name = text_of(span_name)
         self._attributes = attribute_values(attributes)
         self._tracer = tracer_of(tracer_provider)
         self._parent = parent
@@ -152,7 +153,7 @@ class Operation(Generic[RunT]):
         try:
             return self._tracer.start_span(
                 self._span_name,
-                set_span_in_context(self._parent) if self._parent else None,
+                None if self._parent is None else set_span_in_context(self._parent),
                 attributes=self._attributes,
                 start_time=start_time_ns,
             )
@@ -177,8 +178,10 @@ def record(
         outcome: How it ended; ``ok`` by default.
         error: What it failed with; decides the outcome.
     """
-    end_ns = time.time_ns() if end_time_ns is None else end_time_ns
-    use = operation.begin(end_ns - round(duration_s * _NS_PER_S))
-    if outcome is not None:
-        use.run.set_outcome(outcome)
+    end_ns = moment_of(end_time_ns)
+    if end_ns is None:
+        end_ns = time.time_ns()
+    took_s = amount_of(duration_s, end_ns / _NS_PER_S, "a duration")
+    use = operation.begin(max(0, end_ns - round((took_s or 0) * _NS_PER_S)))
+    use.run.set_outcome(outcome)
     use.run.finish(error, end_ns)

@@ -13,6 +13,8 @@ from typing import Any, Final, TypedDict
 
 from opentelemetry.trace import Span
 
+from spanbridge.runtime.guard import GUARD
+
 _HIT_IF_NOT_NONE: Final = frozenset({"GET", "GETEX", "GETDEL", "HGET"})
 _HIT_IF_ANY: Final = frozenset({"MGET", "HMGET"})
 _HIT_IF_TRUE: Final = frozenset({"GETRANGE", "HGETALL", "EXISTS", "STRLEN"})
@@ -59,22 +61,35 @@ def cache_hooks(*, with_keys: bool = False) -> CacheHooks:
     def request_hook(
         span: Span, _client: Any, command: Sequence[Any], _options: dict[str, Any]
     ) -> None:
-        if not command or not span.is_recording():
-            return
-        name = _text(command[0]).upper()
-        _asked.set((span.get_span_context().span_id, name))
-        place = _PLACE_OF_VALUE.get(name)
-        if place is not None and len(command) > place:
-            size = _size_of(command[place])
-            if size is not None:
-                span.set_attribute("cache.item_size", size)
-        if with_keys and (keys := _keys_of(name, command)):
-            span.set_attribute("cache.key", [_text(key) for key in keys])
+        try:
+            _tell_command(span, command, with_keys=with_keys)
+        except Exception as failure:  # of a value of the application's own class
+            GUARD.caught("instrument.redis", failure)
 
-    return {"request_hook": request_hook, "response_hook": _tell_answer}
+    def response_hook(span: Span, _client: Any, answer: Any) -> None:
+        try:
+            _tell_answer(span, answer)
+        except Exception as failure:  # clients may be given functions that read answers
+            GUARD.caught("instrument.redis", failure)
+
+    return {"request_hook": request_hook, "response_hook": response_hook}
 
 
-def _tell_answer(span: Span, _client: Any, answer: Any) -> None:
+def _tell_command(span: Span, command: Sequence[Any], *, with_keys: bool) -> None:
+    if not command or not span.is_recording():
+        return
+    name = _text(command[0]).upper()
+    _asked.set((span.get_span_context().span_id, name))
+    place = _PLACE_OF_VALUE.get(name)
+    if place is not None and len(command) > place:
+        size = _size_of(command[place])
+        if size is not None:
+            span.set_attribute("cache.item_size", size)
+    if with_keys and (keys := _keys_of(name, command)):
+        span.set_attribute("cache.key", [_text(key) for key in keys])
+
+
+def _tell_answer(span: Span, answer: Any) -> None:
     asked = _asked.get()
     if asked is None or asked[0] != span.get_span_context().span_id:
         return

@@ -14,6 +14,7 @@ from spanbridge.conventions import (
     MultiAgentTaskOutcome,
 )
 from spanbridge.conventions.upstream import ERROR_TYPE
+from spanbridge.instrument.given import exception_of, mapping_of, moment_of, text_of
 from spanbridge.instrument.outcome import description_of, ending_of, error_type_of, outcome_of
 from spanbridge.instrument.stream_times import StreamTimes
 from spanbridge.instrument.values import AttributeValue, attribute_values
@@ -49,24 +50,28 @@ class Run:
         self.has_ended = False
         self.stream: StreamTimes | None = None
         """When its items came, if it is the run of a generator."""
-        self._outcome: MultiAgentTaskOutcome | None = None
+        self._outcome: str | None = None
         self._error_type: str | None = None
 
     def set_attribute(self, name: str, value: object) -> None:
         """Set one attribute; see :func:`attribute_value` for what becomes of ``value``."""
-        self.set_attributes({name: value})
+        self.set_attributes({text_of(name): value})
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
         """Set several attributes; ``None`` leaves one as it is."""
         if self.span.is_recording():
-            _guarded(lambda: self.span.set_attributes(attribute_values(attributes)))
+            given = attribute_values(mapping_of(attributes))
+            _guarded(lambda: self.span.set_attributes(given))
 
     def add_event(self, name: str, attributes: Mapping[str, object] | None = None) -> None:
         """Add an event that happens now."""
         if self.span.is_recording():
-            _guarded(lambda: self.span.add_event(name, attribute_values(attributes or {})))
+            given = attribute_values(mapping_of(attributes))
+            _guarded(lambda: self.span.add_event(text_of(name), given))
 
-    def set_outcome(self, outcome: MultiAgentTaskOutcome, error_type: str | None = None) -> None:
+    def set_outcome(
+        self, outcome: MultiAgentTaskOutcome | None, error_type: str | None = None
+    ) -> None:
         """State how the work ended where no exception tells it.
 
         An exception that escapes afterwards overrules this.
@@ -75,21 +80,26 @@ class Run:
             outcome: ``error`` and ``timeout`` also give the span the status ERROR.
             error_type: A class of failures with few values.
         """
-        self._outcome = outcome
-        self._error_type = error_type
+        self._outcome = None if outcome is None else text_of(outcome)
+        self._error_type = None if error_type is None else text_of(error_type)
 
     def finish(self, error: BaseException | None = None, end_time_ns: int | None = None) -> None:
         """End the span, once. The helpers call this; call it while ``error`` is being handled."""
         if self.has_ended:
             return
         self.has_ended = True
+        end_ns = moment_of(end_time_ns)
+        failure = exception_of(error)
+        if failure is not error and self._outcome not in _FAILURES:
+            self._outcome = "error"  # that much was meant
         if self.span.is_recording():
-            _guarded(lambda: self._conclude(error, end_time_ns))
-        _guarded(lambda: self.span.end(end_time_ns))
+            _guarded(lambda: self._conclude(failure, end_ns))
+        _guarded(lambda: self.span.end(end_ns))
 
     def _conclude(self, error: BaseException | None, end_time_ns: int | None) -> None:
-        outcome = outcome_of(error) if error else (self._outcome or "ok")
-        violation = self._violation_attributes(error) if error else {}
+        # Never the truth of an exception: one with a ``__len__`` of 0 is a failure all the same.
+        outcome = (self._outcome or "ok") if error is None else outcome_of(error)
+        violation = {} if error is None else self._read_violation(error)
         attributes: dict[str, AttributeValue] = {
             **self._stream_attributes(),
             **self._outcome_attributes(outcome),
@@ -102,18 +112,28 @@ class Run:
         if outcome not in _FAILURES:
             self.span.set_attributes(attributes)
             return
-        attributes[ERROR_TYPE] = error_type_of(error) if error else self._error_type or "_OTHER"
+        attributes[ERROR_TYPE] = (
+            (self._error_type or "_OTHER") if error is None else error_type_of(error)
+        )
         self.span.set_attributes(attributes)
         if error is not None:
             # The SDK formats the traceback and the text, which can fail; the status must not.
             _guarded(lambda: self.span.record_exception(error, violation, end_time_ns))
-        self.span.set_status(Status(StatusCode.ERROR, description_of(error) if error else None))
+        description = None if error is None else description_of(error)
+        self.span.set_status(Status(StatusCode.ERROR, description))
 
     def _stream_attributes(self) -> Mapping[str, AttributeValue]:
         return self.stream.attributes() if self.stream is not None else {}
 
-    def _outcome_attributes(self, outcome: MultiAgentTaskOutcome) -> Mapping[str, AttributeValue]:
+    def _outcome_attributes(self, outcome: str) -> Mapping[str, AttributeValue]:
         return {MULTI_AGENT_TASK_OUTCOME: outcome}
+
+    def _read_violation(self, error: BaseException) -> dict[str, AttributeValue]:
+        try:
+            return self._violation_attributes(error)
+        except Exception as failure:  # the application's class may be anything; it still failed
+            GUARD.report("instrument: a violation cannot be described", type(failure).__name__)
+            return {}
 
     def _violation_attributes(self, error: BaseException) -> dict[str, AttributeValue]:
         """Attributes of the violation that ``error`` is, if it is one."""
@@ -122,18 +142,6 @@ class Run:
     def _closing_attributes(self, *, is_violation: bool) -> dict[str, AttributeValue]:
         """What is only known when the work has ended."""
         return {}
-
-
-def named_attributes(run_type: type[Run], values: Mapping[str, object]) -> dict[str, object]:
-    """Attributes from keywords. An unknown keyword is reported once, not raised."""
-    attributes: dict[str, object] = {}
-    for keyword, value in values.items():
-        name = run_type.names.get(keyword)
-        if name is None:
-            GUARD.report("instrument: unknown value", f"{run_type.__name__} has no {keyword!r}")
-        else:
-            attributes[name] = value
-    return attributes
 
 
 def current_run(run_type: type[RunT]) -> RunT:

@@ -17,11 +17,11 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from opentelemetry.trace import Span, TracerProvider
 
-from spanbridge.conventions import MultiAgentTaskOutcome
 from spanbridge.conventions.upstream import (
     GEN_AI_OPERATION_NAME,
     GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
 )
+from spanbridge.instrument.given import mapping_of, text_of
 from spanbridge.instrument.operation import Operation
 from spanbridge.instrument.run import Run
 from spanbridge.instrument.values import AttributeValue
@@ -50,7 +50,7 @@ class _StreamRun(Run):
             return {**attributes, GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: first_s}
         return attributes
 
-    def _outcome_attributes(self, outcome: MultiAgentTaskOutcome) -> Mapping[str, AttributeValue]:
+    def _outcome_attributes(self, outcome: str) -> Mapping[str, AttributeValue]:
         return {}  # not a task of an agent's
 
 
@@ -123,8 +123,8 @@ def stream(
         >>> list(stream("rows").over([1, 2]))
         [1, 2]
     """
-    given = dict(attributes or {})
-    is_inference = given.get(GEN_AI_OPERATION_NAME) in _INFERENCE
+    given = mapping_of(attributes)
+    is_inference = text_of(given.get(GEN_AI_OPERATION_NAME)) in _INFERENCE
     make_run = partial(_StreamRun, is_inference=is_inference)
     return Stream(Operation(make_run, name, given, tracer_provider))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from spanbridge.conventions import (
     GOVERNANCE_DECISION_ID,
@@ -14,7 +14,15 @@ from spanbridge.conventions import (
     GovernanceViolationSeverity,
 )
 from spanbridge.conventions.upstream import SESSION_ID
+from spanbridge.instrument.given import members_of, named_attributes
 from spanbridge.instrument.values import AttributeValue, attribute_values
+
+_CONTEXT: Final[Mapping[str, str]] = {
+    "principle": GOVERNANCE_PRINCIPLE,
+    "decision_id": GOVERNANCE_DECISION_ID,
+    "session_id": SESSION_ID,
+}
+"""Attribute by the keyword under which it is given."""
 
 
 class ConstitutionalViolation(Exception):
@@ -50,7 +58,7 @@ class ConstitutionalViolation(Exception):
         self.message = message
         self.violation_type = violation_type
         self.severity = severity
-        self.affected_services = tuple(affected_services)
+        self.affected_services = members_of(affected_services)
         self.principle = principle
         self.decision_id = decision_id
         self.session_id = session_id
@@ -79,13 +87,12 @@ def violation_attributes(error: BaseException) -> dict[str, AttributeValue]:
     violation = _first_violation(error)
     if violation is None:
         return {}
+    # A subclass need not have called ours: then its name is the type, and the rest is left out.
     return describe_violation(
-        violation_type=violation.violation_type,
-        severity=violation.severity,
-        affected_services=violation.affected_services,
-        principle=violation.principle,
-        decision_id=violation.decision_id,
-        session_id=violation.session_id,
+        violation_type=getattr(violation, "violation_type", type(violation).__name__),
+        severity=getattr(violation, "severity", None),
+        affected_services=getattr(violation, "affected_services", ()),
+        **{keyword: getattr(violation, keyword, None) for keyword in _CONTEXT},
     )
 
 
@@ -101,20 +108,16 @@ def _first_violation(error: BaseException) -> ConstitutionalViolation | None:
 def describe_violation(
     *,
     violation_type: str,
-    severity: GovernanceViolationSeverity,
+    severity: GovernanceViolationSeverity | None,
     affected_services: Iterable[str] = (),
-    principle: str | None = None,
-    decision_id: str | None = None,
-    session_id: str | None = None,
+    **context: object,
 ) -> dict[str, AttributeValue]:
     """The attributes that stand for a violation on spans, events and exception events."""
     return attribute_values(
         {
             GOVERNANCE_VIOLATION_TYPE: violation_type,
             GOVERNANCE_VIOLATION_SEVERITY: severity,
-            GOVERNANCE_VIOLATION_AFFECTED_SERVICES: tuple(affected_services) or None,
-            GOVERNANCE_PRINCIPLE: principle,
-            GOVERNANCE_DECISION_ID: decision_id,
-            SESSION_ID: session_id,
+            GOVERNANCE_VIOLATION_AFFECTED_SERVICES: members_of(affected_services) or None,
+            **named_attributes(_CONTEXT, context, "a violation"),
         }
     )

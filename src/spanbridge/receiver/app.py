@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -23,6 +24,8 @@ from spanbridge.receiver.store import Store
 _COMMIT_INTERVAL_S = 0.25
 # Smaller bodies are taken at once: handing them to a thread costs more than it saves.
 _THREAD_ABOVE_BYTES = 128 * 1024
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Take = Callable[[Request], Answer]
 
@@ -59,8 +62,11 @@ class ReceiverApp:
                 *self._otlp_routes(),
                 *api_routes(store, self.faults, accepts_foreign_hosts=accepts_foreign_hosts),
             ],
+            exception_handlers={404: self._refuse_path, 405: self._refuse_path},
             lifespan=self._lifespan,
         )
+        # Those who follow no redirect would lose what they send without a word.
+        self.asgi.router.redirect_slashes = False
 
     def stop_waiting(self) -> None:
         """End every hang and slow answer. Call it on the event loop."""
@@ -117,6 +123,15 @@ class ReceiverApp:
         if fault is None:
             return await self._answer(take, request, body)
         return await self._answer_with_fault(fault, take, request, body)
+
+    async def _refuse_path(self, request: HttpRequest, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        headers = dict(getattr(error, "headers", None) or {})
+        if request.method in _READING:  # a browser that looks for an icon sends nothing
+            return Response("", status, headers)
+        self._store.add_request(request.url.path)
+        answer = self._intake.refuse_path(status, request.method, request.url.path)
+        return Response(answer.body, status, {**headers, "content-type": answer.content_type})
 
     async def _answer_with_fault(
         self, fault: Fault, take: Take, request: HttpRequest, body: bytes | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from google.protobuf.message import Message
@@ -17,7 +17,7 @@ from spanbridge.receiver.checks import (
     trace_ids_of_item,
 )
 from spanbridge.receiver.checks.otlp import check_otlp_span
-from spanbridge.receiver.checks.repetition import check_repeats, sent_spans
+from spanbridge.receiver.checks.repetition import SentSpan, check_repeats, sent_spans
 from spanbridge.receiver.decompress import (
     BodyTooLargeError,
     DamagedBodyError,
@@ -26,7 +26,6 @@ from spanbridge.receiver.decompress import (
 )
 from spanbridge.receiver.envelope import (
     Envelope,
-    EnvelopeItem,
     MalformedEnvelopeError,
     parse_envelope,
 )
@@ -43,10 +42,11 @@ from spanbridge.receiver.otlp import (
     success_body,
 )
 from spanbridge.receiver.records import ReceiverLimits, Violation
-from spanbridge.receiver.store import ItemRow, Store
+from spanbridge.receiver.store import SPAN_KIND, ItemRow, Store
 
 _REQUEST_KIND = "request"
 _NS_PER_S = 1_000_000_000
+_SHOWN_PATH_CHARS = 200
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -143,6 +143,20 @@ class Intake:
         self._store_refusal(refusal, self._clock())
         return Answer(413, msgspec.json.encode({"detail": refusal.message}))
 
+    def refuse_path(self, status: int, method: str, path: str) -> Answer:
+        """Refuse what is sent to where nobody takes it.
+
+        Args:
+            status: 404, or 405 if the path is taken with another method.
+            method: The request's method.
+            path: The request's path.
+        """
+        refusal = RefusedError(
+            status, "http.path", f"nobody takes {method} {path[:_SHOWN_PATH_CHARS]}"
+        )
+        self._store_refusal(refusal, self._clock())
+        return Answer(status, msgspec.json.encode({"detail": refusal.message}))
+
     def _parse_envelope(self, request: Request) -> Envelope:
         body = self._plain_body(request)
         if not body:
@@ -168,7 +182,6 @@ class Intake:
         self, envelope: Envelope, auth_key: str, project_id: str, request: Request, now: float
     ) -> None:
         of_envelope = check_envelope(envelope)
-        remembered_for = project_id if request.is_acknowledged else None
         rows = [
             ItemRow(
                 kind=item.kind,
@@ -180,7 +193,7 @@ class Intake:
                 content_encoding=request.content_encoding,
                 violations=(of_envelope if index == 0 else ())
                 + check_item(item, envelope.header, now)
-                + self._check_repeats(item, remembered_for),
+                + self._check_repeats(item.kind, sent_spans(item), project_id, request),
                 received_at=now,
                 trace_ids=trace_ids_of_item(item),
             )
@@ -191,11 +204,12 @@ class Intake:
                 self._store.add_violation("envelope", violation, now)
         self._store.add_items(rows)
 
-    def _check_repeats(self, item: EnvelopeItem, project_id: str | None) -> tuple[Violation, ...]:
-        if project_id is None or not (spans := sent_spans(item)):
+    def _check_repeats(
+        self, kind: str, spans: Sequence[SentSpan], project_id: str, request: Request
+    ) -> tuple[Violation, ...]:
+        if not request.is_acknowledged or not spans:
             return ()
-        repeats = self._store.remember_sent(project_id, item.kind, spans)
-        return tuple(check_repeats(item.kind, repeats))
+        return tuple(check_repeats(kind, self._store.remember_sent(project_id, kind, spans)))
 
     def _otlp_key(self, request: Request) -> str | None:
         key = key_of_request(request.headers, request.query)
@@ -218,7 +232,7 @@ class Intake:
         except DamagedOtlpError as error:
             raise RefusedError(400, "otlp.body", str(error)) from error
         if signal == "traces":
-            self._store.add_spans(_span_groups(message, now), auth_key)
+            self._store.add_spans(self._span_groups(message, request, now), auth_key)
             return
         row = ItemRow(
             kind=f"otlp_{signal}",
@@ -233,31 +247,32 @@ class Intake:
         )
         self._store.add_items([row])
 
+    def _span_groups(self, message: Message, request: Request, now: float) -> list[SpanGroup]:
+        seen: set[SentSpan] = set()
+        return [
+            SpanGroup(context, tuple(self._span_row(span, seen, request, now) for span in spans))
+            for context, spans in scope_contexts(message)
+        ]
+
+    def _span_row(self, span: Span, seen: set[SentSpan], request: Request, now: float) -> SpanRow:
+        violations = check_otlp_span(span, int(now * _NS_PER_S))
+        sent = SentSpan(span.trace_id.hex(), span.span_id.hex(), "span_id")
+        if sent in seen:
+            violations += (
+                Violation("otlp_span.duplicate", "span_id", f"{sent.span_id} is sent twice"),
+            )
+        elif sent.trace_id and sent.span_id:
+            # A backend without projects is one for all.
+            violations += self._check_repeats(SPAN_KIND, [sent], request.project_id or "", request)
+        seen.add(sent)
+        return SpanRow(
+            body=span.SerializeToString(),
+            trace_id=sent.trace_id,
+            span_id=sent.span_id,
+            violations=violations,
+            received_at=now,
+        )
+
     def _store_refusal(self, refusal: RefusedError, now: float) -> None:
         violation = Violation(refusal.rule, "request", f"{refusal.status}: {refusal.message}")
         self._store.add_violation(_REQUEST_KIND, violation, now)
-
-
-def _span_groups(message: Message, now: float) -> list[SpanGroup]:
-    seen: set[tuple[bytes, bytes]] = set()
-    return [
-        SpanGroup(context, tuple(_span_row(span, seen, now) for span in spans))
-        for context, spans in scope_contexts(message)
-    ]
-
-
-def _span_row(span: Span, seen: set[tuple[bytes, bytes]], now: float) -> SpanRow:
-    violations = check_otlp_span(span, int(now * _NS_PER_S))
-    ids = (span.trace_id, span.span_id)
-    if ids in seen:
-        violations += (
-            Violation("otlp_span.duplicate", "span_id", f"{span.span_id.hex()} is sent twice"),
-        )
-    seen.add(ids)
-    return SpanRow(
-        body=span.SerializeToString(),
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        violations=violations,
-        received_at=now,
-    )

@@ -366,6 +366,32 @@ def test_an_exception_without_text_is_still_an_error(recorder: Recorder) -> None
     assert str(attributes_of(span)["error.type"]).endswith("Mute")
 
 
+class Empty(Exception):
+    def __len__(self) -> int:
+        return 0
+
+
+class Untrue(TimeoutError):
+    def __bool__(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(Empty(), "error"), (Untrue(), "timeout")])
+def test_an_exception_that_calls_itself_false_is_still_an_error(
+    recorder: Recorder, error: Exception, outcome: str
+) -> None:
+    with pytest.raises(type(error)), agent_task("a", tracer_provider=recorder.provider):
+        raise error
+    record_agent_task("a", duration_s=1, error=error, tracer_provider=recorder.provider)
+
+    for span in recorder.spans:
+        assert span.status.status_code is StatusCode.ERROR
+        assert attributes_of(span)["multi_agent.task.outcome"] == outcome
+        assert attributes_of(span)["error.type"] == f"{__name__}.{type(error).__name__}"
+        assert [event.name for event in span.events] == ["exception"]
+    assert len(recorder.spans) == 2
+
+
 def test_an_unknown_value_is_reported_and_harms_nothing(recorder: Recorder) -> None:
     with agent_task("a", tracer_provider=recorder.provider) as task:
         task.set(colour="red")  # type: ignore[call-arg]

@@ -80,6 +80,57 @@ def test_a_call_in_this_process_goes_on_with_what_is_current_where_it_is_made(
     assert GUARD.counts.get(TWICE, 0) == before, "the same path is no second instrumentation"
 
 
+def test_calls_in_this_process_stay_in_the_trace_however_deep_and_many(
+    recorder: Recorder,
+) -> None:
+    depth = 0
+
+    async def view() -> None:
+        nonlocal depth
+        depth += 1
+        if depth <= 3:
+            await asyncio.gather(get(app, "/orders"))
+
+    app = service(recorder, view)
+
+    async def main() -> None:
+        await get(app, "/orders")
+
+    asyncio.run(main())
+
+    inner_first = [span.get_span_context() for span in recorder.spans]
+    assert [span.parent for span in recorder.spans] == [*inner_first[1:], None]
+    assert len(inner_first) == 4
+
+
+def test_a_request_that_begins_in_the_context_of_another_of_its_server_is_not_part_of_it(
+    recorder: Recorder,
+) -> None:
+    later: list[asyncio.Task[None]] = []
+
+    async def serve(path: str) -> None:
+        await get(app, path)
+
+    async def inner() -> None:
+        # As a server does that goes on reading its connection while it serves a request.
+        if not later:
+            later.append(asyncio.create_task(serve("/orders")))
+
+    async def view() -> None:
+        await asyncio.gather(get(behind, "/orders"))
+
+    behind, app = service(recorder, inner), service(recorder, view)
+
+    async def main() -> None:
+        await asyncio.create_task(serve("/orders"))
+        await later[0]
+
+    asyncio.run(main())
+
+    roots = [span for span in recorder.spans if span.parent is None]
+    assert (len(roots), len(recorder.spans)) == (2, 4)
+
+
 def test_requests_after_each_other_in_one_task_are_what_the_task_makes_them(
     recorder: Recorder,
 ) -> None:

@@ -243,3 +243,17 @@ def test_the_members_of_all_variables_are_read_and_the_heads_context_of_one() ->
         upstream = upstream_of(None, int(TRACE, 16))
     assert upstream is not None
     assert "release" not in upstream.dsc
+
+
+def test_a_propagator_that_fails_keeps_no_child_from_starting(
+    current: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(BridgePropagator):
+        def inject(self, *_args: Any, **_kwargs: Any) -> None:
+            raise RuntimeError("no")
+
+    monkeypatch.setattr(GUARD, "_reraise", False)
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(Failing(lambda _: Outgoing(True, {}), before))
+
+    assert environment_for_child({"PATH": "/bin", "TRACEPARENT": "old"}) == {"PATH": "/bin"}

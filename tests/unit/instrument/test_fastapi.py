@@ -172,6 +172,17 @@ def test_a_failing_flush_does_not_disturb_the_shutdown(
     assert journal == ["start", "stop"]
 
 
+@pytest.mark.parametrize("timeout_s", [float("nan"), float("inf"), -1, "long"])
+def test_a_timeout_that_is_none_does_not_disturb_the_shutdown(
+    app: fastapi.FastAPI, journal: list[str], timeout_s: Any
+) -> None:
+    instrument_app(app, tracer_provider=TracerProvider(), flush_timeout_s=timeout_s)
+
+    serve(app)
+
+    assert journal == ["start", "stop"]
+
+
 def test_without_a_provider_the_application_starts_and_stops_as_before(
     app: fastapi.FastAPI, journal: list[str]
 ) -> None:

@@ -17,6 +17,7 @@ from spanbridge.instrument import (
     validation,
     violation,
 )
+from spanbridge.runtime.guard import GUARD
 from tests.unit.instrument.conftest import Recorder
 
 DESCRIPTION = {
@@ -205,6 +206,57 @@ def test_a_violation_raised_under_a_guard_brings_its_own_description(recorder: R
         list(decide())
 
     assert attributes_of(recorder.only())["governance.violation.type"] == "transparency"
+
+
+class Curfew(ConstitutionalViolation):
+    severity = "low"
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "It is late.")
+
+
+def test_a_subclass_that_keeps_its_values_to_itself_is_a_violation_of_its_name(
+    recorder: Recorder,
+) -> None:
+    with pytest.raises(Curfew), agent_task("a", tracer_provider=recorder.provider):
+        raise Curfew
+    with pytest.raises(Curfew), validation("rest", tracer_provider=recorder.provider):
+        raise Curfew
+
+    told = {"governance.violation.type": "Curfew", "governance.violation.severity": "low"}
+    for span in recorder.spans:
+        assert span.status.status_code is StatusCode.ERROR
+        assert [event.name for event in span.events] == ["exception"]
+        assert attributes_of(span).items() >= told.items()
+    assert attributes_of(recorder.spans[1])["governance.verdict"] == "non_compliant"
+    assert Curfew().telemetry_attributes == told
+
+
+class Sealed(ConstitutionalViolation):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "severity":
+            raise RuntimeError("sealed")
+        return super().__getattribute__(name)
+
+
+def test_a_violation_that_cannot_be_described_is_still_an_error(recorder: Recorder) -> None:
+    cause = "instrument: a violation cannot be described"
+    before = GUARD.counts.get(cause, 0)
+    not_classes: Any = "PermissionError"
+    rule = violation(
+        "rest", severity="low", exceptions=not_classes, tracer_provider=recorder.provider
+    )
+
+    with pytest.raises(PermissionError), rule:
+        raise PermissionError("late")
+    with pytest.raises(Sealed), agent_task("a", tracer_provider=recorder.provider):
+        raise Sealed("late", violation_type="rest", severity="low")
+
+    for span in recorder.spans:
+        assert span.status.status_code is StatusCode.ERROR
+        assert attributes_of(span)["multi_agent.task.outcome"] == "error"
+        assert [event.name for event in span.events] == ["exception"]
+    assert GUARD.counts[cause] == before + 2
 
 
 def test_what_a_guard_notices_is_an_event_and_no_error(recorder: Recorder) -> None:

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, Tracer
 
 from spanbridge.instrument.redis import cache_hooks
+from spanbridge.runtime.guard import GUARD
 
 
 @pytest.fixture
@@ -79,3 +80,19 @@ def test_the_answer_to_a_pipeline_is_not_that_to_the_command_before(tracer: Trac
         hooks["response_hook"](pipeline, None, [b"abc"])
 
     assert told(pipeline) == {}
+
+
+def test_answers_that_cannot_be_read_stop_nobody(
+    tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        def __bool__(self) -> bool:
+            raise RuntimeError("no")
+
+        __str__ = __bool__  # type: ignore[assignment]
+
+    monkeypatch.setattr(GUARD, "_reraise", False)
+
+    assert asked(tracer, "EXISTS", "k", answer=Refusing()) == {}
+    assert asked(tracer, "MGET", "k", answer=Refusing()) == {}
+    assert asked(tracer, Refusing(), answer=None) == {}

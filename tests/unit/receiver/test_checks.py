@@ -182,6 +182,9 @@ def test_a_broken_transaction_is_found(change: Change, rule: str) -> None:
         (_set("contexts", "browser", to={"name": 3}), "event.context_field"),
         (_set("contexts", "replay", to={"replay_id": "nope"}), "event.context_field"),
         (_set("contexts", "order", to={"type": "os", "rooted": "x"}), "event.context_field"),
+        (_set("server_name", to=5), "event.server_name"),
+        (_set("user", to={"id": "x" * 129}), "event.user"),
+        (_set("user", to={"email": f"{'x' * 70}@a.example"}), "event.user"),
     ],
 )
 def test_a_broken_error_event_is_found(change: Change, rule: str) -> None:

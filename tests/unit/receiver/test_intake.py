@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from spanbridge.receiver.intake import Answer, Intake, Request
 from spanbridge.receiver.records import ReceiverLimits
@@ -255,6 +257,47 @@ def test_what_was_taken_without_a_word_may_be_sent_again(intake: Intake, store: 
 
     _take(intake, body)
     assert len(_repeats(store)) == 2
+
+
+def _export(intake: Intake, *, is_acknowledged: bool = True, project_id: str | None = None) -> None:
+    """An OTLP export of one span, which a transaction of ``envelope_of`` holds too."""
+    now_ns = time.time_ns()
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add(
+        trace_id=bytes.fromhex(TRACE_ID),
+        span_id=bytes.fromhex(ROOT_ID),
+        name="work",
+        start_time_unix_nano=now_ns,
+        end_time_unix_nano=now_ns,
+    )
+    headers = {**AUTH, "content-type": "application/x-protobuf"}
+    body = request.SerializeToString()
+    taken = Request(headers, {}, body, project_id, is_acknowledged)
+    assert intake.take_otlp("traces", taken).status == 200
+
+
+def test_an_otlp_span_that_is_sent_twice_is_found(intake: Intake, store: Store) -> None:
+    _export(intake, is_acknowledged=False)
+    _export(intake)
+    assert store.violations() == []
+
+    _export(intake)
+    [message] = _repeats(store)
+    assert message.endswith("is in an OTLP request, and came before in an OTLP request")
+    assert [one.rule for one in store.spans()[2].violations] == ["span.sent_twice"]
+
+
+def test_a_span_may_go_to_sentry_and_to_an_otlp_backend_but_not_twice_to_a_project(
+    intake: Intake, store: Store
+) -> None:
+    _take(intake, envelope_of("transaction"))
+    _export(intake)
+    _export(intake, project_id="43")
+    assert _repeats(store) == []
+
+    _export(intake, project_id="42")
+    [message] = _repeats(store)
+    assert message.endswith("is in an OTLP request, and came before in a transaction")
 
 
 def test_what_is_forgotten_is_forgotten_wholly(intake: Intake, store: Store) -> None:

@@ -21,6 +21,7 @@ from spanbridge.receiver.checks.fields import (
     is_number,
     read_time,
 )
+from spanbridge.receiver.checks.interfaces import check_interfaces
 from spanbridge.receiver.envelope import is_event_id
 from spanbridge.receiver.records import Json, JsonObject, Violation
 
@@ -116,6 +117,7 @@ def check_event_fields(payload: JsonObject, header: JsonObject) -> Iterator[Viol
     yield from _check_release(payload.get("release"), payload.get("environment"))
     if payload.get("tags") is not None:
         yield from check_tags(payload["tags"], "tags")
+    yield from check_interfaces(payload)
     yield from _check_sdk(payload.get("sdk"))
     yield from _check_context_sizes(payload.get("contexts", {}))
     yield from _check_typed_contexts(payload.get("contexts", {}))

@@ -1,4 +1,4 @@
-"""Each span is sent once: neither in two transactions, nor in two containers, nor in both.
+"""Each span is sent once: by whichever wire to a project, and once to an OTLP backend.
 
 Source: our own rule. Sentry shows and counts a span as often as it arrives in envelopes of its own.
 """
@@ -6,10 +6,16 @@ Source: our own rule. Sentry shows and counts a span as often as it arrives in e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spanbridge.receiver.envelope import EnvelopeItem
 from spanbridge.receiver.records import Json, JsonObject, Violation
+
+_NAMES: Final = {
+    "transaction": "a transaction",
+    "span": "a container of streamed spans",
+    "otlp_span": "an OTLP request",
+}
 
 
 class SentSpan(NamedTuple):
@@ -26,7 +32,7 @@ class Repeat(NamedTuple):
 
     span: SentSpan
     earlier_kind: str
-    """What it came in: ``"transaction"`` or ``"span"``."""
+    """What it came in: ``"transaction"``, ``"span"`` or ``"otlp_span"``."""
 
 
 def sent_spans(item: EnvelopeItem) -> list[SentSpan]:
@@ -49,13 +55,12 @@ def check_repeats(kind: str, repeats: Iterable[Repeat]) -> Iterator[Violation]:
         kind: The kind of the item that holds them.
         repeats: Its spans that did.
     """
-    names = {"transaction": "a transaction", "span": "a container of streamed spans"}
     for span, earlier_kind in repeats:
         yield Violation(
             "span.sent_twice",
             span.where,
-            f"{span.span_id} of trace {span.trace_id} is in {names[kind]},"
-            f" and came before in {names[earlier_kind]}",
+            f"{span.span_id} of trace {span.trace_id} is in {_NAMES[kind]},"
+            f" and came before in {_NAMES[earlier_kind]}",
         )
 
 
