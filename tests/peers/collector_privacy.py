@@ -47,7 +47,7 @@ def key_patterns() -> list[str]:
         rf"(?i:token){_GAP}$",
         rf"^(?:{_either(keys.OMITTED_NAMES | keys.HEADER_NAMES | keys.PARAMETER_NAMES)})$",
         rf"^(?:{_either(keys.CONTENT_NAMES)})$",
-        rf"^(?:{_either(keys.CONTENT_PREFIXES)})",
+        rf"^(?:{_either((*keys.CONTENT_PREFIXES, *keys.OMITTED_PREFIXES))})",
         rf"^(?:{_either(keys.CONTENT_RESULTS)}).*\.content$",
         rf"^(?:{_either(keys.DIALECT_ROOTS)})(?:.*[^A-Za-z])?"
         rf"(?:{'|'.join(content)}){_GAP}$",
@@ -65,7 +65,8 @@ def value_patterns() -> list[str]:
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[^-]*-----[^-]*(?:-----END [A-Z0-9 ]{0,60}-----)?",
         r"://[^/\s:@]*:[^/\s@]+@",
         rf"\b(?:{'|'.join(map(_without_look_around, tokens._VENDOR_KEYS))})",
-        *(_without_look_around(one.pattern) for _, one in tokens._KEYS_BY_THEIR_MIDDLE),
+        *(_without_look_around(one.pattern) for *_, one in tokens._KEYS_BY_THEIR_MIDDLE),
+        *(_without_look_around(one.pattern) for *_, one in tokens._KEYS_BY_THE_MIDDLE_OF_A_RUN),
         _without_look_around(tokens._JWT.pattern),
         r"""[\w.!#%&'*+/=?^{|}~-]+@[A-Za-z][\w-]*(?:\.[\w-]+)*\.[A-Za-z]{2,}""",
         rf"\b(?:{countries})\d{{2}}(?:[ -]?[A-Z0-9]{{4}}){{2,7}}(?:[ -]?[A-Z0-9]{{1,4}})?\b",
