@@ -16,6 +16,7 @@ from spanbridge.model.redaction import REDACTED
 IsDenied: TypeAlias = Callable[[str], bool]
 
 _NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.%-"
+_NAME: Final = re.compile(r"[\w.%-]*+")
 _BEHIND_A_NAME: Final = " \t\\\"']"
 """What may stand between a name and its mark."""
 _MAX_INNOCENT: Final = 4096
@@ -28,7 +29,7 @@ _ASSIGNMENT: Final = re.compile(
 _NAMES: Final = tuple(
     (
         sign,
-        re.compile(rf"{sign}[ \t\\\"'\]]*+(?:[0-9]*+\[[ \t\\\"'\]]*+)*+([a-zA-Z0-9_.%-]*+)"),
+        re.compile(rf"{sign}[ \t\\\"'\]]*+(?:[0-9]*+\[[ \t\\\"'\]]*+)*+([\w.%-]*+)"),
     )
     for sign in ":="
 )
@@ -167,13 +168,12 @@ def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Matc
     """The assignment whose mark is there, if it is to a denied name."""
     for length in (_USUAL_NAME, _LONGEST_NAME):
         before = _without_index(text[max(done, mark - length) : mark].rstrip(_BEHIND_A_NAME))
-        rest = before.rstrip(_NAME_CHARACTERS)
-        if rest or mark - length <= done:
+        name = _name_at_the_end_of(before)
+        if len(name) < len(before) or mark - length <= done:
             break
-    name = before[len(rest) :]
     if not _means_denied(name, is_denied):
         return None
-    start = max(done, mark - length) + len(rest)
+    start = max(done, mark - length) + len(before) - len(name)
     found = _ASSIGNMENT.match(text, start)
     if found is None or found.end() <= mark:
         return None
@@ -181,8 +181,18 @@ def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Matc
     return None if is_ours else found
 
 
+def _name_at_the_end_of(text: str) -> str:
+    found = _NAME.match(text[::-1])
+    return found.group()[::-1] if found else ""
+
+
 def _means_denied(name: str, is_denied: IsDenied) -> bool:
-    return name != "" and is_denied(unquote(name) if "%" in name else name)
+    if name == "":
+        return False
+    if is_denied(unquote(name) if "%" in name else name):
+        return True
+    # In languages that put no spaces between words, the name may follow one of theirs.
+    return not name.isascii() and is_denied(name[len(name.rstrip(_NAME_CHARACTERS)) :])
 
 
 def _without_index(name: str) -> str:

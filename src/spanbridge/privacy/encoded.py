@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 MAX_LAYERS: Final = 4
 """JSON in JSON in a URL. What is written in a code within more layers stays unread."""
 
-_CODE: Final = re.compile(r"\\++(?:u([0-9a-fA-F]{4})|([\"/bfnrt]))|%(0[9AaDd]|[2-7][0-9A-Fa-f])")
+_CODE: Final = re.compile(
+    r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|([\"/bfnrt]))|%(0[9AaDd]|[2-7][0-9A-Fa-f])"
+)
 _SHORT: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _LINE_BREAKS: Final = ("\\n", "\\r", "\\t")
 

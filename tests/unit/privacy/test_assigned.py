@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from spanbridge.privacy.assigned import redact_assigned
 from spanbridge.privacy.keys import is_denied
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.settings.privacy import PrivacyRules
 
 PIECES = [
     '"', "'", ":", "=", "\\", "\n", " ", ",", "{", "}", "[", "]", "a", "password", "api_key",
@@ -58,3 +60,20 @@ def test_json_with_innocent_names_is_the_very_same_object(name: str) -> None:
     redact_assigned(text, is_denied, SEEN)
 
     assert redact_assigned(text, is_denied, SEEN) is text
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("prénom=Jean x", "prénom=[REDACTED] x"),
+        ('{"prénom": "Jean", "a": 1}', '{"prénom": "[REDACTED]", "a": 1}'),
+        ("größe: 7", "größe: [REDACTED]"),
+        ("他说pin=1234", "他说pin=[REDACTED]"),
+        ("他说password=1234", "他说password=[REDACTED]"),
+        ("prénomination=Jean", "prénomination=Jean"),
+    ],
+)
+def test_names_of_any_alphabet_are_told(text: str, scrubbed: str) -> None:
+    rules = PrivacyRules(deny_keys=("prénom", "größe", "pin"))
+
+    assert PrivacyPolicy(rules=rules).scrub_text(text) == scrubbed

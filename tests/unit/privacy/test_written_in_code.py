@@ -93,3 +93,8 @@ def test_an_assignment_is_seen_through_layers_of_codes(codes: list[object]) -> N
 )  # fmt: skip
 def test_codes_and_markup_take_linear_time(unit: str) -> None:
     assert_linear(PrivacyPolicy().scrub_text, unit)
+
+
+@pytest.mark.parametrize("ending", ["%", " \\/", "%41", "\\u0041"])
+def test_backslashes_in_a_row_take_linear_time(ending: str) -> None:
+    assert_linear(lambda text: PrivacyPolicy().scrub_text(text + ending), "\\")
