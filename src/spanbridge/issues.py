@@ -214,14 +214,19 @@ class Issues:
     ) -> IssueMode:
         if not self._rules.has_modes:
             return self._settings.issues
-        if root is None and (reference := local.root) is not None:
-            live = reference()
-            root = read_open_span(live, local) if live is not None else None
+        if root is None:
+            root = self._root_so_far(local)
         around = msgspec.structs.replace(failure.circumstances, root=root)
         names = exception_names(failure.captured) or (failure.type,)
         message = failure.captured[0].message if failure.captured else failure.message
         facts = ExceptionFacts(around, names, message, is_handled)
         return self._rules.issue_mode(facts) or self._settings.issues
+
+    @staticmethod
+    def _root_so_far(local: LocalTrace) -> SpanRecord | None:
+        if (reference := local.root) is not None and (live := reference()) is not None:
+            return read_open_span(live, local)
+        return read_span(local.ended_root) if local.ended_root is not None else None
 
     def _take_noticed(
         self, noticed: Noticed, local: LocalTrace, live_span: ReadableSpan | None = None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spanbridge.destinations.shape import Destination
     from spanbridge.model.failure import Issue
     from spanbridge.model.log import LogRecord
-    from spanbridge.model.span import SpanRecord
+    from spanbridge.model.span import Attributes, SpanRecord
     from spanbridge.model.trace import Segment
     from spanbridge.process.local_trace import LocalTrace
     from spanbridge.runtime.status import DestinationStatus
@@ -42,10 +42,15 @@ MAX_GONE: Final = 10_000
 """Left-out spans of one local trace that are remembered for what is below them; then the oldest are
 forgotten, and what is below them keeps its true parent."""
 _WHY: Final = ""
-"""Under this name a span that waits says why it does not go there. OpenTelemetry's SDK refuses an
-attribute without a name, so nobody else has one."""
+"""Under this name a span that waits says why it does not go there."""
 _MAX_STEPS: Final = 10_000
 """Left-out spans in a row above one that goes; only a faulty generator of ids makes more."""
+
+
+class _Why(str):
+    """Why a span does not go there. By its class it is told from anything an application says."""
+
+    __slots__ = ()
 
 
 class _Gone(NamedTuple):
@@ -137,7 +142,8 @@ class Lane:
                 del known[next(iter(known))]
             known[raw.span_id] = _Gone(raw.parent_span_id, raw.is_local_root)
             # It only marks the place until the trace is put together.
-            return msgspec.structs.replace(scrubbed, attributes={_WHY: why}, events=(), links=())
+            marked: Attributes = {_WHY: _Why(why)}
+            return msgspec.structs.replace(scrubbed, attributes=marked, events=(), links=())
         return self.without_dropped_events(scrubbed, raw) if selection.drops_events else scrubbed
 
     def note_log(self, local: LocalTrace, log: LogRecord) -> None:
@@ -316,7 +322,7 @@ class Lane:
 
 
 def _goes(span: SpanRecord) -> bool:
-    return _WHY not in span.attributes
+    return type(span.attributes.get(_WHY)) is not _Why
 
 
 def _named(finished: Finished, event_ids: Mapping[str, str]) -> Finished:

@@ -88,6 +88,7 @@ class Pipeline:
         self._is_stopping = False
         self._is_due = False
         """Whether it was asked to work, which takes a thread."""
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self, *, works: bool = True) -> None:
@@ -109,9 +110,9 @@ class Pipeline:
     def work(self) -> None:
         """Begin to take what has ended."""
         self._is_due = True
-        if self.is_working:
-            return
-        self._thread = start_daemon("worker", self._run)
+        with self._starting:  # several threads may flush where no thread was to be had so far
+            if not self.is_working:
+                self._thread = start_daemon("worker", self._run)
 
     @property
     def is_working(self) -> bool:
@@ -285,6 +286,8 @@ class Pipeline:
         now_s: float,
     ) -> None:
         bound = take_bound(span, local) if local.bound else None
+        if span is local.ended_root:
+            local.ended_root = None
         readers = local.keepers
         if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
             readers = readers | self._judges

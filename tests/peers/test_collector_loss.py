@@ -70,7 +70,7 @@ def stream(agent: Collector, folder: Path) -> Iterator[Stream]:
         text=True,
         env=clean_environment(
             OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{agent.http}",
-            OTEL_EXPORTER_OTLP_TIMEOUT="30000",
+            OTEL_EXPORTER_OTLP_TIMEOUT="90000",
             SPANBRIDGE_DESTINATIONS="otlp,file",
             SPANBRIDGE_FILE_PATH=str(file),
         ),

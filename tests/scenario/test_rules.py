@@ -83,6 +83,39 @@ def test_what_a_rule_dismissed_is_no_issue_outside_of_its_spans_either(
         assert "merged" not in told.errors
 
 
+def test_what_was_dismissed_in_one_request_is_judged_anew_in_another(path: Path) -> None:
+    rules = [{"on": "exception", "match": {"root": "GET /health"}, "issue": "none"}]
+    shared = ConnectionError("no connection")
+    with telling(path, rules=rules) as told:
+        for name in ("GET /health", "GET /order", "GET /health"):
+            fail(told, name, shared)
+            told.under_test.flush()
+
+        [issue] = told.issues
+        assert issue["root_name"] == "GET /order"
+
+
+@pytest.mark.parametrize(
+    ("issues", "wanted", "match", "values"),
+    [
+        ("all", "none", {"http.route": "/quiet"}, []),
+        ("all", "none", {"root": "order"}, []),
+        ("unhandled", "all", {"tenant.id": "acme"}, ["recovered"]),
+        ("unhandled", "all", {"root": "order"}, ["recovered"]),
+    ],
+)
+def test_the_root_tells_of_what_it_recovered_from_as_soon_as_it_has_ended(
+    path: Path, issues: str, wanted: str, match: dict[str, str], values: list[str]
+) -> None:
+    rules = [{"on": "exception", "match": match, "issue": wanted}]
+    attributes = {"http.route": "/quiet", "tenant.id": "acme"}
+    with telling(path, rules=rules, issues=issues) as told:
+        with told.tracer.start_as_current_span("order", attributes=attributes):
+            fail(told, "step", ValueError("recovered"))
+
+        assert [issue["exceptions"][0]["value"] for issue in told.issues] == values
+
+
 def test_a_rule_lets_single_errors_through_where_nothing_else_is_an_issue(path: Path) -> None:
     rules = [{"on": "exception", "match": {"type": "Value*"}, "issue": "unhandled"}]
     with telling(path, rules=rules, issues="none") as told:

@@ -139,14 +139,19 @@ class Failure:
         )
 
     @property
-    def is_dismissed(self) -> bool:
-        """Whether it was decided already that it is no issue, perhaps through another one."""
-        return any(sighting.is_dismissed for sighting in self.identities)
+    def is_told_of_as_dismissed(self) -> bool:
+        """Whether it is told of outside of spans only, after it was dismissed for what they say.
+
+        A server logs what failed in a request. In spans of its own a failure is judged anew.
+        """
+        is_outside = self.span is None and self.live_span is None
+        return is_outside and any(sighting.is_dismissed for sighting in self.identities)
 
     def is_decided(self, *, is_dismissed: bool) -> None:
         """Note the decision where it is seen through other local traces, now or in a moment."""
         for sighting in self.identities:
-            sighting.decided_s = monotonic()
+            if sighting.decided_s is None or not is_dismissed:
+                sighting.decided_s = monotonic()
             sighting.is_dismissed = is_dismissed
 
     def is_seen_as(self, sighting: Sighting) -> bool:

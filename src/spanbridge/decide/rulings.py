@@ -97,7 +97,9 @@ class Rulings:
             self._let_go(failure)
             self._verdicts.merged += failure.sightings
             return
-        is_dismissed = failure.is_dismissed or self.mode(trace, failure, is_handled) == "none"
+        is_dismissed = (
+            failure.is_told_of_as_dismissed or self.mode(trace, failure, is_handled) == "none"
+        )
         failure.is_decided(is_dismissed=is_dismissed)
         if is_dismissed:
             self._let_go(failure)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+from spanbridge.settings.masking import mask_credentials
+
+LONGEST_WORDS: Final = 1_000
 
 
 class Attempts:
@@ -41,7 +45,8 @@ class Attempts:
         """
         if self.is_failing:
             return
-        self.words = words
+        # An address in them may hold a key.
+        self.words = words = mask_credentials(words[:LONGEST_WORDS])
         if is_certain:
             self.is_failing = True
             self._on_trouble(words)

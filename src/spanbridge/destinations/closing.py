@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 AT_LEAST_S: Final = 0.05
 """What each has to stop its thread, also after the deadline."""
+COUNTING_S: Final = 1.0
+"""How long after the deadline is waited for those that are counting what they did not deliver."""
 
 
 def close_all(destinations: Sequence[Destination], deadline_s: float) -> bool:
@@ -30,15 +32,21 @@ def close_all(destinations: Sequence[Destination], deadline_s: float) -> bool:
 
     Returns:
         Whether nothing was left anywhere.
+
+    Raises:
+        BaseException: The first that is no ``Exception``, once all are closed.
     """
     is_clean: dict[str, bool] = {}
+    interrupts: list[BaseException] = []
 
     def close(destination: Destination, share: int) -> None:
         left_s = (deadline_s - time.monotonic()) / share
         try:
             is_clean[destination.name] = destination.close(max(AT_LEAST_S, left_s))
-        except BaseException as error:  # the others are closed all the same
+        except Exception as error:  # the others are closed all the same
             GUARD.caught("pipeline.close", error)
+        except BaseException as interrupt:  # of a signal, on the thread of whoever closes
+            interrupts.append(interrupt)
 
     closing = []
     for more, destination in zip(reversed(range(len(destinations))), destinations, strict=True):
@@ -49,5 +57,7 @@ def close_all(destinations: Sequence[Destination], deadline_s: float) -> bool:
         else:
             close(destination, 1 + more)
     for thread in closing:
-        thread.join(max(0.0, deadline_s - time.monotonic()) + AT_LEAST_S)
+        thread.join(max(0.0, deadline_s - time.monotonic()) + COUNTING_S)
+    if interrupts:
+        raise interrupts[0]
     return all(is_clean.get(destination.name, False) for destination in destinations)

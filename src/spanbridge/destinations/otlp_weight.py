@@ -34,10 +34,10 @@ def with_own_threshold(
         destination: The destination's name.
         sample_rate: Its rate, where no rule gave the trace another.
     """
-    if destination in local.kept_by_rule:
-        return _told(span, 0)  # every trace like it is kept, so each counts once
     if local.before is None:
         return span
+    if destination in local.kept_by_rule:
+        return _told(span, 0)  # every trace like it is kept, so each counts once
     said = _threshold(span.trace_state) or 0
     own = threshold_of(local.rates.get(destination, sample_rate))
     if (lasting := max(own, local.before, said)) == said:

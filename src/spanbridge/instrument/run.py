@@ -13,7 +13,7 @@ from spanbridge.conventions import (
     SPANBRIDGE_OUTCOME,
     MultiAgentTaskOutcome,
 )
-from spanbridge.conventions.upstream import ERROR_TYPE
+from spanbridge.conventions.upstream import ERROR_TYPE, EXCEPTION_TYPE
 from spanbridge.instrument.given import exception_of, mapping_of, moment_of, text_of
 from spanbridge.instrument.outcome import description_of, ending_of, error_type_of, outcome_of
 from spanbridge.instrument.stream_times import StreamTimes
@@ -117,10 +117,21 @@ class Run:
         )
         self.span.set_attributes(attributes)
         if error is not None:
-            # The SDK formats the traceback and the text, which can fail; the status must not.
-            _guarded(lambda: self.span.record_exception(error, violation, end_time_ns))
+            self._record(error, violation, end_time_ns)
         description = None if error is None else description_of(error)
         self.span.set_status(Status(StatusCode.ERROR, description))
+
+    def _record(
+        self, error: BaseException, violation: Mapping[str, AttributeValue], end_time_ns: int | None
+    ) -> None:
+        # The SDK formats the traceback and the text, and asks for the truth of what caused it: all
+        # that may fail with an exception of the application's, and the failure must stay.
+        try:
+            self.span.record_exception(error, violation, end_time_ns)
+        except Exception as failure:
+            GUARD.report("instrument: an exception cannot be recorded", type(failure).__name__)
+            said = {**violation, EXCEPTION_TYPE: error_type_of(error)}
+            _guarded(lambda: self.span.add_event("exception", said, end_time_ns))
 
     def _stream_attributes(self) -> Mapping[str, AttributeValue]:
         return self.stream.attributes() if self.stream is not None else {}

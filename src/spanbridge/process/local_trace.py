@@ -11,7 +11,7 @@ from spanbridge.process.sampling import NO_RATES, NOBODY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.sdk.trace import Span
+    from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import SpanContext, TraceState
 
     from spanbridge.model.trace import DynamicSamplingContext, SegmentName
@@ -36,6 +36,7 @@ class LocalTrace:
         "before",
         "bound",
         "dsc",
+        "ended_root",
         "is_by_rate",
         "keepers",
         "kept_by_rule",
@@ -77,6 +78,8 @@ class LocalTrace:
         self.open: dict[int, SpanReference] = {}
         """Spans that started and have not ended, by span id."""
         self.root: SpanReference | None = None
+        self.ended_root: ReadableSpan | None = None
+        """The root that has ended, until the worker has read it."""
         self.bound: dict[int, Bound] = {}
         """By span id: what was bound where the span started, and to it later, until its end was
         read."""

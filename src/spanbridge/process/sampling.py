@@ -272,8 +272,11 @@ class SamplingPolicy:
         if parent is None or not self._follows_remote:
             return 0
         told = threshold(parent.trace_state)
-        # Who speaks Sentry's protocol too tells a threshold where there is one.
-        return 0 if told is None and upstream is not None else told
+        if told is not None or upstream is None:
+            return told
+        # Of those that speak Sentry's protocol too, we tell a threshold where there is one.
+        is_rated = upstream.sample_rate is not None and upstream.sample_rate < 1
+        return None if is_rated else 0
 
     def _told(
         self,

@@ -112,6 +112,8 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             span_id = context.span_id
             local = self._traces.end(context.trace_id, span_id)
             if local is not None and span_id == local.root_id:
+                if self.intake is not None:
+                    local.ended_root = span
                 self._traces.close(local)
             if (intake := self.intake) is None:
                 return

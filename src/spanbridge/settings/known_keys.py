@@ -89,6 +89,8 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
                 findings.note(misplaced, is_privacy=known[key].is_privacy)
         elif not (is_whole_file and key == _ENVIRONMENTS):
             meant = _meant_by_key(str(key), known, is_top_level=True)
+            if is_whole_file and closest(str(key), (*known, _ENVIRONMENTS)) == _ENVIRONMENTS:
+                meant = _Meant(None, _did_you_mean(_ENVIRONMENTS))
             _note(label, value, meant, findings)
     destinations = table.content.get(DESTINATIONS.key)
     if isinstance(destinations, Mapping):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 MASK: Final = "***"
 LONGEST_SHOWN: Final = 80
 """Characters of a value that an error message repeats."""
+
+_LONGEST_READ: Final = 1_000
 
 # Greedy on purpose: a password may hold anything, and masking too much does no harm.
 _USER_INFO = re.compile(r"(?<=//).*(?=@)", re.DOTALL)
@@ -15,10 +18,12 @@ _USER_INFO = re.compile(r"(?<=//).*(?=@)", re.DOTALL)
 _QUOTED_USER_INFO = re.compile(r"(?<=//)[^@'\"]*(?=@)")
 _USER_INFO_ALONE = re.compile(r"[^\s'\",:/@]+:(?!//)[^\s'\"]*(?=@)")
 """``user:password`` where nobody wrote a scheme."""
+_SECRET_WORDS: Final = "key|token|secret|passw|auth|sig|cred"
 _SECRET_IN_QUERY = re.compile(
-    r"(?<=[?&;])([^=&;\s'\"]*(?:key|token|secret|passw|auth|sig|cred)[^=&;\s'\"]*=)[^&;\s'\"]+",
+    rf"(?<=[?&;])([^=&;\s'\"]*(?:{_SECRET_WORDS})[^=&;\s'\"]*=)[^&;\s'\"]+",
     re.IGNORECASE,
 )
+_SECRET_NAME = re.compile(rf"{_SECRET_WORDS}|header|dsn", re.IGNORECASE)
 
 
 class Secret:
@@ -86,12 +91,32 @@ def mask_whole(_value: object) -> Shown:
 
 
 def show(value: object) -> Shown:
-    """``value`` as an error message may repeat it: one short line without credentials."""
+    """``value`` as an error message may repeat it: one short line without credentials.
+
+    Of a table, which may hold anything, only what is on its surface and not named like a secret.
+    """
     try:
-        text = mask_credentials(repr(value))
+        text = repr(_surface(value))
+        if len(text) > _LONGEST_READ:  # masking takes more than linear time
+            text = MASK if "@" in text else text[:_LONGEST_READ]
+        text = mask_credentials(text)
     except Exception:  # the repr of a caller's object may do anything
         text = f"<{type(value).__name__}>"
     return Shown(plain(_short(text)))
+
+
+def _surface(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _member(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_surface(one) if isinstance(one, Mapping) else one for one in value]
+    return value
+
+
+def _member(name: str, value: object) -> object:
+    if _SECRET_NAME.search(name):
+        return mask_whole(value)
+    return Shown("…") if isinstance(value, Mapping | list | tuple) else value
 
 
 def show_names(value: object) -> Shown:

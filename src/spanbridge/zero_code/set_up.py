@@ -65,7 +65,8 @@ def _set_up_others(names: ExporterNames, elsewhere: Elsewhere, version: str | No
     from spanbridge.installation import resource_attributes
 
     arguments: dict[str, Any] = {}
-    if ours.stopped_by is None:  # which is told of when we start; theirs need not suffer
+    # Told of when we start. What would have been ours is sent by nobody else then, unscrubbed.
+    if ours.stopped_by is None:
         arguments["resource_attributes"] = resource_attributes(ours.settings)
         if ours.settings.destinations:
             arguments["sampler"] = _sampler(names)

@@ -54,14 +54,19 @@ def test_each_has_a_fair_share_where_no_thread_is_to_be_had(
     assert all(one.given_s == pytest.approx(0.2, abs=0.05) for one in hanging)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3)])
-def test_one_that_fails_keeps_no_other_from_closing(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
+def test_one_that_fails_keeps_no_other_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spanbridge.runtime.guard.GUARD._reraise", False)
     others = [Hangs("a"), Hangs("c")]
 
-    assert not close(others[0], Hangs("b", error), others[1], within_s=0.1)
+    assert not close(others[0], Hangs("b", RuntimeError("broken")), others[1], within_s=0.1)
+    assert all(one.given_s for one in others)
+
+
+def test_an_interrupt_goes_on_once_all_are_closed() -> None:
+    others = [Hangs("a"), Hangs("b")]
+
+    with pytest.raises(SystemExit):
+        close(*others, Hangs("c", SystemExit(143)), within_s=0.1)
     assert all(one.given_s for one in others)
 
 

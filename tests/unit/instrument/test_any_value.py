@@ -261,3 +261,16 @@ def test_affected_services_are_names_or_one_name(
 
     [event] = recorder.only().events
     assert (event.attributes or {}).get("governance.violation.affected_services") == told
+
+
+@pytest.mark.parametrize("record", [record_agent_task, record_validation])
+def test_an_exception_that_refuses_to_be_looked_at_is_a_failure_all_the_same(
+    recorder: Recorder, record: Callable[..., Any]
+) -> None:
+    record("a", duration_s=1.0, error=Untrue(), tracer_provider=recorder.provider)
+
+    [span] = recorder.spans
+    assert span.status.status_code.name == "ERROR"
+    [event] = span.events
+    assert event.name == "exception"
+    assert str((event.attributes or {}).get("exception.type")).endswith("Untrue")

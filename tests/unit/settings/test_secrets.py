@@ -11,7 +11,7 @@ from spanbridge.settings.options import OtlpOptions
 from spanbridge.settings.resolved import resolved
 
 if TYPE_CHECKING:
-    from tests.unit.settings.conftest import WriteFile
+    from tests.unit.settings.conftest import Refuse, WriteFile
 
 DSN = "https://key@sentry.example/1"
 KEY = "0123456789abcdef0123456789abcdef"
@@ -140,3 +140,15 @@ def test_options_can_be_made_by_hand() -> None:
 
     assert isinstance(options.dsn, SentryDsn)
     assert (options.name, options.kind, options.place) == ("sentry", "sentry", "h.example")
+
+
+def test_of_a_table_in_the_wrong_place_no_secret_is_shown(refuse: Refuse) -> None:
+    inside = {"hash_key": "hunter2-hunter2-hunter2", "headers": "api-key=hunter2", "n": 1}
+
+    for value in (inside, {"production": inside}, [inside]):
+        line = refuse({"service_name": value})
+        assert "hunter2" not in line
+    assert refuse({"service_name": inside}) == (
+        "configure(service_name=...) is {'hash_key': ***, 'headers': ***, 'n': 1}: "
+        "it is a table, not text. Give a text."
+    )
