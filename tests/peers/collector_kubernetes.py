@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 
 from tests.peers.collector import CONFIG, Tier
+from tests.peers.collector_deployed import Start, started
 from tests.peers.environments import go_program, peer_environment
 
 Environment: TypeAlias = Literal["staging", "production"]
@@ -157,11 +158,10 @@ class Pod:
             for name, text in maps.get(mount["name"], {}).items()
         }
 
-    def configurations(self) -> list[str]:
-        """The texts of its configurations, in the order in which they are laid over each other."""
-        files = self.files()
-        told = [one.removeprefix("--config=") for one in self.container["args"]]
-        return [files[path] for path in told if path.startswith("/")]
+    @property
+    def start(self) -> Start:
+        """How it starts the Collector."""
+        return started(self.container["args"], self.files(), self.variables())
 
     def arguments(self, root: Path) -> list[str]:
         """Its arguments, if its files lay below another root; they are written there."""

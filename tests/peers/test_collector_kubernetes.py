@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +11,13 @@ import httpx
 import pytest
 import yaml
 
-from tests.peers.collector import CONFIG, Tier, collector_program, launch
+from tests.peers.collector import CONFIG, Tier, collector_program
+from tests.peers.collector_deployed import (
+    assert_same_start,
+    assert_told_all_it_reads,
+    launched,
+    ports,
+)
 from tests.peers.collector_kubernetes import (
     Cluster,
     Environment,
@@ -28,11 +32,6 @@ from tests.support.program import REPOSITORY, free_port, wait_until
 TIERS: tuple[Tier, ...] = get_args(Tier)
 OLDEST, NEWEST = "1.26.0", "1.37.0"
 """Before 1.26 `internalTrafficPolicy` is no promise."""
-
-SAYS_HOW_IT_WAS_STARTED = f"""#!{sys.executable}
-import json, os, sys
-print(json.dumps([sys.argv[1:], dict(os.environ)]))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,39 +102,13 @@ def test_a_wrong_field_is_found(
 def test_a_pod_starts_as_the_launcher_does(
     pod: Pod, tier: Tier, environment: Environment, tmp_path: Path
 ) -> None:
-    recorder = tmp_path / "otelcol"
-    recorder.write_text(SAYS_HOW_IT_WAS_STARTED)
-    recorder.chmod(0o755)
-    command, basis = launch(tier, environment)
-    said = subprocess.run(
-        command, capture_output=True, text=True, check=True,
-        env={**basis, "COLLECTOR": str(recorder), "COLLECTOR_HOST_NAME": "node-1"},
-    )  # fmt: skip
-    arguments, variables = json.loads(said.stdout)
-    files = [Path(one) for one in arguments if one.startswith("/")]
-    others = [one for one in arguments if one != "--config" and not one.startswith("/")]
+    wanted = launched(tier, environment, tmp_path, COLLECTOR_HOST_NAME="node-1")
 
-    assert pod.configurations() == [file.read_text() for file in files]
-    flags = [one for one in pod.container["args"] if not one.startswith("--config=")]
-    assert " ".join(flags).replace("=", " ").split() == others
-    given = pod.variables()
-    shared = given.keys() & variables.keys()
-    assert {name: given[name] for name in shared} == {name: variables[name] for name in shared}
-
-
-def read_variables(pod: Pod) -> dict[str, bool]:
-    """The variables that the configurations read, and whether they can do without."""
-    found: dict[str, bool] = {}
-    for name, default in re.findall(r"\$\{env:(\w+)(:-)?", "\n".join(pod.configurations())):
-        found[name] = found.get(name, True) and bool(default)
-    return found
+    assert_same_start(pod.start, wanted)
 
 
 def test_every_variable_that_must_be_told_is_told_and_no_other(pod: Pod) -> None:
-    read, given = read_variables(pod), pod.variables()
-
-    assert {name for name, has_default in read.items() if not has_default} <= given.keys()
-    assert {name for name in given if name.startswith("COLLECTOR_")} <= read.keys()
+    assert_told_all_it_reads(pod.start)
 
 
 def test_the_collector_accepts_what_a_pod_gives_it(pod: Pod, tmp_path: Path) -> None:
@@ -150,9 +123,8 @@ def test_the_collector_accepts_what_a_pod_gives_it(pod: Pod, tmp_path: Path) -> 
 def test_what_a_pod_starts_answers_its_probes(tier: Tier, tmp_path: Path) -> None:
     # Production has certificates, and is else the same.
     pod = Cluster("staging").pod(tier)
-    names = [name for name in read_variables(pod) if name.endswith("_PORT")]
-    ports = {name: str(free_port()) for name in names}
-    here = {
+    listens = {name: str(free_port()) for name in ports(pod.start)}
+    here = listens | {
         "COLLECTOR_LISTEN": "127.0.0.1",
         "COLLECTOR_STORAGE": str(tmp_path / "queue"),
         "COLLECTOR_GATEWAY_HOST": "127.0.0.1",
@@ -160,12 +132,12 @@ def test_what_a_pod_starts_answers_its_probes(tier: Tier, tmp_path: Path) -> Non
     process = subprocess.Popen(
         [collector_program(), *pod.arguments(tmp_path)],
         stderr=subprocess.DEVNULL,
-        env=pod.variables() | here | ports,
+        env=pod.variables() | here,
     )
 
     def answers(probe: dict[str, Any]) -> bool:
-        assert pod.ports[probe["httpGet"]["port"]] == int(default_ports(pod)["HEALTH"])
-        url = f"http://127.0.0.1:{ports['COLLECTOR_HEALTH_PORT']}{probe['httpGet']['path']}"
+        assert pod.ports[probe["httpGet"]["port"]] == ports(pod.start)["COLLECTOR_HEALTH_PORT"]
+        url = f"http://127.0.0.1:{listens['COLLECTOR_HEALTH_PORT']}{probe['httpGet']['path']}"
         try:
             return httpx.get(url, timeout=2).status_code == 200
         except httpx.TransportError:
@@ -180,18 +152,9 @@ def test_what_a_pod_starts_answers_its_probes(tier: Tier, tmp_path: Path) -> Non
         process.wait(pod.spec.get("terminationGracePeriodSeconds", 30))
 
 
-def default_ports(pod: Pod) -> dict[str, str]:
-    """The ports that the configurations listen on."""
-    text = "\n".join(pod.configurations())
-    found = dict(re.findall(r"\$\{env:COLLECTOR_(\w+)_PORT:-(\d+)\}", text))
-    found.pop("GATEWAY", None)
-    return found
-
-
 def test_every_port_is_one_that_the_collector_listens_on(cluster: Cluster, tier: Tier) -> None:
     pod = cluster.pod(tier)
-    listens = sorted(map(int, default_ports(pod).values()))
-    assert sorted(pod.ports.values()) == listens
+    assert sorted(pod.ports.values()) == sorted(ports(pod.start).values())
 
     service = cluster.one("Service", tier)["spec"]
     assert {one["targetPort"] for one in service["ports"]} <= pod.ports.keys()
@@ -206,7 +169,7 @@ def test_agents_find_all_gateways_by_the_name_of_the_headless_service(cluster: C
     assert service["spec"]["clusterIP"] == "None"
     agent = cluster.pod("agent")
     assert agent.variables()["COLLECTOR_GATEWAY_HOST"] == f"{name}.{namespace}.svc"
-    wanted = re.search(r"COLLECTOR_GATEWAY_PORT:-(\d+)", "\n".join(agent.configurations()))
+    wanted = re.search(r"COLLECTOR_GATEWAY_PORT:-(\d+)", "\n".join(agent.start.configurations))
     assert wanted is not None
     assert [one["port"] for one in service["spec"]["ports"]] == [int(wanted[1])]
     assert cluster.one("Service", "agent")["spec"]["internalTrafficPolicy"] == "Local"
@@ -280,7 +243,7 @@ def test_no_container_can_do_more_than_it_needs(pod: Pod, cluster: Cluster) -> N
 def test_the_collector_refuses_before_the_pod_is_out_of_memory(pod: Pod) -> None:
     limits = [
         told["processors"]["memory_limiter"]["limit_mib"]
-        for told in map(yaml.safe_load, pod.configurations())
+        for told in map(yaml.safe_load, pod.start.configurations)
         if "memory_limiter" in told.get("processors", {})
     ]
     number, unit = re.fullmatch(
