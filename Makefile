@@ -45,6 +45,8 @@ lock: $(READY) ## renew the pinned versions
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate tests/peers/instrumentations.in -o tests/peers/instrumentations.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate tests/peers/kubernetes.in -o tests/peers/kubernetes.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate tests/peers/sentry_cli.in -o tests/peers/sentry_cli.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate tests/peers/zero_code.in -o tests/peers/zero_code.lock

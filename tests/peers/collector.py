@@ -81,7 +81,7 @@ class Collector:
     ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self.grpc, self.http, self.prometheus = free_port(), free_port(), free_port()
-        self._health, self._own = free_port(), free_port()
+        self._health, self.metrics = free_port(), free_port()
         self.log = folder / "log"
         arguments = [part for one in extra for part in ("--config", one)]
         self._command, basis = launch(tier, environment, *arguments)
@@ -89,7 +89,7 @@ class Collector:
             "COLLECTOR_GRPC_PORT": str(self.grpc),
             "COLLECTOR_HTTP_PORT": str(self.http),
             "COLLECTOR_HEALTH_PORT": str(self._health),
-            "COLLECTOR_METRICS_PORT": str(self._own),
+            "COLLECTOR_METRICS_PORT": str(self.metrics),
             "COLLECTOR_PROMETHEUS_PORT": str(self.prometheus),
             "COLLECTOR_STORAGE": str(folder / "storage"),
             **variables,
@@ -119,7 +119,7 @@ class Collector:
 
     def own_metric(self, name: str, **labels: str) -> float:
         """The sum of one of its own metrics over all series that have these labels."""
-        page = httpx.get(f"http://127.0.0.1:{self._own}/metrics", timeout=10).text
+        page = httpx.get(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10).text
         return total(page, name, **labels)
 
     def page(self) -> str:

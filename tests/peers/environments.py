@@ -125,6 +125,35 @@ def npm_environment(name: str, source: Path, *, peers: Path = PEERS) -> Path:
     return _built_once(name, "\n".join(file.read_text() for file in description), build, peers)
 
 
+def go_program(name: str, source: Path, *, peers: Path = PEERS) -> Path:
+    """A program made of Go modules.
+
+    Args:
+        name: What it is called.
+        source: The folder of its ``go.mod``, which names it as its only tool, and its ``go.sum``.
+        peers: Where the folders lie.
+
+    Raises:
+        PeerUnavailable: Go is not installed, or the modules cannot be had.
+    """
+    # Go's own archive puts it where it need not be on the path.
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        raise PeerUnavailable("Go is not installed")
+    description = [source / file for file in ("go.mod", "go.sum")]
+
+    def build(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        for file in description:
+            shutil.copy(file, folder)
+        # It lies in a checkout, but is not made of it.
+        _run([go, "build", "-buildvcs=false", "-o", name, "tool"], cwd=folder)
+
+    return (
+        _built_once(name, "\n".join(file.read_text() for file in description), build, peers) / name
+    )
+
+
 def _built_once(name: str, content: str, build: Callable[[Path], None], peers: Path) -> Path:
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = peers / f"{name}-{digest}"

@@ -9,12 +9,14 @@ import pytest
 
 from tests.peers.environments import (
     PeerUnavailable,
+    go_program,
     npm_environment,
     peer_environment,
     skip_or_fail,
 )
 
 SPOTLIGHT = Path(__file__).with_name("spotlight")
+KUSTOMIZE = Path(__file__).with_name("kustomize")
 
 
 def test_an_environment_is_built_once_and_used_again(tmp_path: Path) -> None:
@@ -74,6 +76,15 @@ def test_without_a_registry_a_program_for_node_is_unavailable(
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
     with pytest.raises(PeerUnavailable, match=r"127\.0\.0\.1:1"):
         npm_environment("spotlight", SPOTLIGHT, peers=tmp_path / "peers")
+
+
+def test_without_a_proxy_a_program_in_go_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOPROXY", "off")
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "cache"))
+    with pytest.raises(PeerUnavailable, match=r"GOPROXY=off|Go is not installed"):
+        go_program("kustomize", KUSTOMIZE, peers=tmp_path / "peers")
 
 
 @pytest.mark.parametrize(
