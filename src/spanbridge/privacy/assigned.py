@@ -47,6 +47,12 @@ _ELEMENT: Final = re.compile(r"<([\w.:-]++)(?:\s[^<>]*+)?>(?:\s*+<!\[CDATA\[)?([
 _MEMBER: Final = re.compile(r"[^\s,}\])]++")
 _PARAMETER: Final = re.compile(r"[^&;#\s\"'<>]++")
 _BARE: Final = re.compile(r"[^&;\s\"'<>]++")
+_CHAINED: Final = re.compile(
+    r"(?:[ \t]*+=(?![=>])[ \t]*+"
+    r"(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[^&;\s\"'<>]++))++",
+    re.DOTALL,
+)
+"""What else is assigned at once: ``password = token = "…"``."""
 _TO_END_OF_LINE: Final = re.compile(r"[^\r\n]++")
 _CREDENTIALS: Final = re.compile(
     r"(?:((?i:apikey|aws4-hmac-sha256|basic|bearer|digest|dpop|gnap|hawk|hoba|jwt|key|mac|mutual"
@@ -133,6 +139,7 @@ def _redacted(text: str, is_denied: IsDenied, *, in_code: bool, in_literal: bool
                     start = _end_of(_SPACE, text, start)
                 redacted, end = _value(text, found, start)
                 if end > start:
+                    end = _end_of(_CHAINED, text, end)
                     parts += (text[done:start], redacted)
                     done = position = end
         if 0 <= equals < position:

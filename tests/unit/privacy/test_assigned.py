@@ -77,3 +77,17 @@ def test_names_of_any_alphabet_are_told(text: str, scrubbed: str) -> None:
     rules = PrivacyRules(deny_keys=("prénom", "größe", "pin"))
 
     assert PrivacyPolicy(rules=rules).scrub_text(text) == scrubbed
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ('password = token = "hunter2" x', "password = [REDACTED] x"),
+        ("password = a = b = hunter2, x", "password = [REDACTED] x"),
+        ("don't: password = token = 'hunter2'", "don't: password = [REDACTED]"),
+        ("password = hunter2 == x", "password = [REDACTED] == x"),
+        ("password=a&user = b", "password=[REDACTED]&user = b"),
+    ],
+)
+def test_what_is_assigned_at_once_is_cut_out_whole(text: str, scrubbed: str) -> None:
+    assert PrivacyPolicy().scrub_text(text) == scrubbed

@@ -89,6 +89,7 @@ def test_an_assignment_is_seen_through_layers_of_codes(codes: list[object]) -> N
         "%25", "%3D", "\\u0022", "\\/", "password[0]", "password[", "[0]=", "[", "password:\n  ",
         "password: |\n", "\n  ", "password:\n a\n\n",
         '"password":\n', "<password>", "</", "<password a", "<a>b</a>",
+        "password = a = ", "password = \"= ",
     ],
 )  # fmt: skip
 def test_codes_and_markup_take_linear_time(unit: str) -> None:
