@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,8 @@ import pytest
 from spanbridge.receiver import Receiver
 from tests.hostile.test_configure_twice import names
 from tests.hostile.test_shutdown import one_line_per_cause
-from tests.support.program import TELL_STATUS, free_port, run_program, running
+from tests.support.bridged import bridged
+from tests.support.program import TELL_STATUS, free_port, run_program, running, wait_until
 from tests.support.service import MINIMAL, serving
 
 SLOWER_AT_MOST = 4.0
@@ -150,3 +152,20 @@ def test_what_waits_arrives_when_the_server_is_back(receiver: Receiver) -> None:
     assert names(receiver.transactions) == {"patient": 20}
     assert done.status.destinations["sentry"].ledger.outcomes == {"span": {"delivered": 20}}
     assert one_line_per_cause(done), done.stderr
+
+
+def test_a_server_that_is_back_at_the_end_gets_what_waits_for_the_next_attempt() -> None:
+    port = free_port()
+    otlp = {"endpoint": f"http://127.0.0.1:{port}", "metrics": False}
+    with bridged(destinations={"otlp": otlp}) as under_test:
+        for _ in range(3):
+            under_test.tracer.start_span("work").end()
+        # The first attempts have failed, and the next one is seconds away.
+        wait_until(lambda: under_test.bridge.statuses()["otlp"].last_error is not None, 10)
+        time.sleep(1.5)
+        with Receiver(port=port):
+            started = time.monotonic()
+            assert under_test.bridge.close(5.0)
+            assert time.monotonic() - started < 3
+
+        assert under_test.ledger("otlp").outcomes == {"span": {"delivered": 3}}

@@ -55,7 +55,8 @@ class Stream:
         status = msgspec.json.decode(told.removeprefix("STATUS "), type=Status)
         lines = [json.loads(line) for line in self._file.read_text().splitlines()]
         made = {line["span_id"]: line for line in lines if line["type"] == "span"}
-        assert status.destinations["otlp"].ledger.outcomes["span"] == {"delivered": len(made)}
+        ledger = status.destinations["otlp"].ledger
+        assert ledger.outcomes["span"] == {"delivered": len(made)}, ledger.reasons
         return {span_id: line["start_ns"] for span_id, line in made.items()}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from spanbridge.destinations.attempts import Attempts
 from spanbridge.destinations.outbox import NotDeliveredError, words
@@ -11,6 +12,9 @@ from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+LAST_TRY_S: Final = 1.0
+"""How long the last attempt may take when the process ends and those before have failed."""
 
 T = TypeVar("T")
 Data = TypeVar("Data", contravariant=True)
@@ -55,12 +59,25 @@ class Exporting(Generic[T, Data]):
         self._note = note
         self._attempts = Attempts(self._meet_trouble)
         self._is_interrupted = False
+        self._last_try_until_s: float | None = None
+        self._stopped: Exporter[Data] | None = None
         self._exporter: Exporter[Data] | None = None if is_lazy else make(self._attempts)
 
     @property
     def is_retrying(self) -> bool:
         """Whether sending fails just now."""
+        if (until_s := self._last_try_until_s) is not None:
+            return time.monotonic() >= until_s
         return self._attempts.is_failing
+
+    def hurry(self) -> None:
+        """Try once more what has failed so far: the process ends, and nobody waits for long.
+
+        The exporter waits up to a minute before it tries again, and the server may be back.
+        """
+        if self._attempts.is_failing:
+            self._last_try_until_s = time.monotonic() + LAST_TRY_S
+            self._stop()
 
     def send(self, items: Sequence[T]) -> None:
         """Send one batch. Raises ``NotDeliveredError`` for what was not taken."""
@@ -93,15 +110,12 @@ class Exporting(Generic[T, Data]):
         if self._exporter is None:
             self._exporter = self._make(self._attempts)
         attempts = self._attempts
-        attempts.begin()
-        try:
-            with OVERHEARD.by(attempts.heard):
-                result = self._exporter.export(self._rebuild(items))
-        except Exception as error:
-            raise NotDeliveredError(*words(error)) from error
-        finally:
-            # What failed is over, and says nothing of what is sent next.
-            attempts.is_failing = False
+        result = self._export(self._exporter, items)
+        if self._last_try_until_s is not None and not self._is_interrupted:
+            if result.name != "SUCCESS":
+                self._exporter = self._make(attempts)
+                result = self._export(self._exporter, items)
+            self._last_try_until_s = None
         if result.name != "SUCCESS":
             is_unsent = attempts.are_seen and not attempts.made
             said = attempts.words or ("not encoded" if is_unsent else "it gives no reason")
@@ -110,16 +124,34 @@ class Exporting(Generic[T, Data]):
             detail = f"{self._address}: {attempts.words}"
             raise NotDeliveredError("refused by the server", detail, items[: attempts.refused])
 
+    def _export(self, exporter: Exporter[Data], items: Sequence[T]) -> Any:
+        attempts = self._attempts
+        attempts.begin()
+        try:
+            with OVERHEARD.by(attempts.heard):
+                return exporter.export(self._rebuild(items))
+        except Exception as error:
+            raise NotDeliveredError(*words(error)) from error
+        finally:
+            # What failed is over, and says nothing of what is sent next.
+            attempts.is_failing = False
+
     def interrupt(self) -> None:
         """End a ``send`` that is still blocked."""
         self._is_interrupted = True
-        if self._exporter is not None:
-            self._exporter.shutdown()
+        self._stop()
+
+    def _stop(self) -> None:
+        exporter = self._exporter
+        if exporter is not None and exporter is not self._stopped:
+            self._stopped = exporter
+            exporter.shutdown()
 
     def start_anew(self) -> None:
         """Take a fresh exporter in a forked child: the parent's connection is shared."""
-        self._exporter = None
+        self._exporter = self._stopped = None
         self._is_interrupted = False
+        self._last_try_until_s = None
         self._attempts.begin()  # what the parent meets says nothing of the child
 
     def _meet_trouble(self, said: str) -> None:

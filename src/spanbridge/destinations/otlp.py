@@ -90,6 +90,9 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def close(self, timeout_s: float) -> bool:
         """Send what is queued within the deadline, then stop."""
         deadline = time.monotonic() + timeout_s
+        self._spans.hurry()
+        if self._metrics is not None:
+            self._metrics.exporting.hurry()
         has_sent = super().close(timeout_s)
         if self._metrics is None:
             return has_sent
