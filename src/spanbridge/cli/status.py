@@ -102,7 +102,7 @@ def make_plan(preview: Preview, *, with_settings: bool) -> Plan:
                 kind=options.kind,
                 address=options.place,
                 manner=", ".join(_manner(options)),
-                sample_rate=options.sample_rate if options.takes_traces else None,
+                sample_rate=options.rate_of_traces,
                 sample_rate_source=options.sample_rate_source,
                 chosen_by=settings.source_of(f"destinations.{options.name}"),
             )

@@ -104,8 +104,11 @@ def kind_of(sources: Sources, chosen: Chosen) -> str:
 def _unknown(sources: Sources, chosen: Chosen) -> ConfigurationError:
     known = known_names(sources)
     listed = ", ".join(name for name in known if name != chosen.name)
-    kind_variable = destination_variable(chosen.name, KIND.key)
-    hint = f", or say what it is with {kind_variable}" if _NAME.fullmatch(chosen.name) else ""
+    hint = ""
+    if any(chosen.name in table.destination_names() for table in sources.all_tables):
+        hint = ", or say what it is with `kind` there"
+    elif _NAME.fullmatch(chosen.name):
+        hint = f", or say what it is with {destination_variable(chosen.name, KIND.key)}"
     return ConfigurationError(
         chosen.setting,
         show(chosen.name),

@@ -266,3 +266,11 @@ def test_spotlight_has_an_address_of_its_own_and_sentrys_options() -> None:
     assert (sentry.place, spotlight.place) == ("sentry.example", "127.0.0.1:7777")
     assert isinstance(spotlight, SpotlightOptions)
     assert (spotlight.span_events, spotlight.wire) == ("attributes", "transactions")
+
+
+def test_no_part_of_the_traces_goes_where_only_errors_do() -> None:
+    dsn = "https://key@sentry.example/1"
+    for mode, rate in (("full", 0.1), ("errors", None)):
+        given = {"sentry": {"dsn": dsn, "mode": mode, "sample_rate": 0.1}, "prometheus": {}}
+        sentry, prometheus = load({"destinations": given}, {}).destinations
+        assert (sentry.rate_of_traces, prometheus.rate_of_traces) == (rate, None)

@@ -366,7 +366,7 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
             "sentyr in [destinations] of spanbridge.toml line 1 is 'sentyr': there is no such "
             "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, "
             "prometheus, or "
-            "say what it is with SPANBRIDGE_SENTYR_KIND.",
+            "say what it is with `kind` there.",
         ),
         (
             "[destinations.sentry]\ndns = 'https://topsecret@h/1'",

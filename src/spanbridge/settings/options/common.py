@@ -84,7 +84,13 @@ class CommonOptions(PrivacyOverrides):
     @property
     def share(self) -> str:
         """How much of the traces goes there, as a log line says it; empty if none can."""
-        return f"{self.sample_rate * 100:g} %" if self.takes_traces else ""
+        rate = self.rate_of_traces
+        return "" if rate is None else f"{rate * 100:g} %"
+
+    @property
+    def rate_of_traces(self) -> float | None:
+        """Which part of the traces goes there; ``None`` if none can."""
+        return self.sample_rate if self.takes_traces else None
 
     @property
     def is_local(self) -> bool:

@@ -111,6 +111,10 @@ class SentryOptions(CommonOptions):
         return self.wire if self.mode == "full" else "errors only"
 
     @property
+    def rate_of_traces(self) -> float | None:
+        return super().rate_of_traces if self.mode == "full" else None
+
+    @property
     def share(self) -> str:
         return super().share if self.mode == "full" else "errors only"
 
