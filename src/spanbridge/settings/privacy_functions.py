@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,9 @@ from spanbridge.settings.reading import Reader, Unusable, names_of, text_of
 PrivacyFunction: TypeAlias = Callable[[str, Any], Any]
 """Takes where a value stands and the value; returns what may leave, ``None`` for nothing."""
 
+RETRY_S: Final = 5.0
+"""How long a module that could not be imported is left alone. The application may still be on its
+way to import what that one needs."""
 _IMPORT_PATH: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _is_importing_later: ContextVar[bool] = ContextVar("importing_later", default=False)
 
@@ -46,6 +50,7 @@ class NamedFunction:
         self.__qualname__ = path
         self._found: PrivacyFunction | None = None
         self._unusable: Unusable | None = None
+        self._tried_s = 0.0
 
     def __call__(self, place: str, value: Any) -> Any:
         """What may leave. Raises ``ImportError`` if there is no such function."""
@@ -58,14 +63,15 @@ class NamedFunction:
         return self._found(place, value)
 
     def find(self) -> None:
-        """Import it. Tried once, as the module may do anything. Raises ``Unusable``."""
-        if self._unusable is None and self._found is None:
-            try:
-                self._found = _imported(self.__qualname__)
-            except Unusable as unusable:
-                self._unusable = unusable
-        if self._unusable is not None:
+        """Import it, now or, after a failure, some seconds later. Raises ``Unusable``."""
+        if self._unusable is not None and time.monotonic() - self._tried_s < RETRY_S:
             raise Unusable(self._unusable.problem, self._unusable.fix)
+        if self._found is None:
+            try:
+                self._found, self._unusable = _imported(self.__qualname__), None
+            except Unusable as unusable:
+                self._unusable, self._tried_s = unusable, time.monotonic()
+                raise
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NamedFunction) and other.__qualname__ == self.__qualname__
@@ -102,11 +108,14 @@ def _imported(path: str) -> PrivacyFunction:
     module, _, name = path.partition(":")
     try:
         found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         problem = f"{path} cannot be imported ({type(error).__name__})"
         raise Unusable(problem, "Write module:function, with a module that can be found.") from None
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception:
+        raise Unusable(f"{module} has no {name}", "Write module:function.") from None
     if not callable(found):
         raise Unusable(f"{path} is no function", "Name a function.")
     usable: PrivacyFunction = found

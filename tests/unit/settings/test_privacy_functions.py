@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def test_or_when_it_is_used_and_once(modules: Path) -> None:
     assert functions_of("looking_later:f") == (function,)
 
 
-def test_what_cannot_be_imported_when_it_is_used_fails_each_time_and_is_tried_once(
+def test_what_cannot_be_imported_when_it_is_used_fails_and_is_not_tried_each_time(
     modules: Path,
 ) -> None:
     (modules / "raising.py").write_text(COUNTS_ITS_IMPORTS + "1 / 0")
@@ -62,6 +63,28 @@ def test_what_cannot_be_imported_when_it_is_used_fails_each_time_and_is_tried_on
         ):
             function("span.name", "x")
     assert (modules / "imports.txt").read_text() == "raising"
+
+
+def test_but_some_seconds_later_as_the_application_may_be_on_its_way_to_import_it(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanbridge.settings.privacy_functions.RETRY_S", 0.0)
+    with importing_later():
+        [function] = functions_of("coming:f")
+    with pytest.raises(ImportError):
+        function("span.name", "x")
+
+    (modules / "coming.py").write_text("f = lambda place, value: value")
+    importlib.invalidate_caches()
+
+    assert function("span.name", "x") == "x"
+
+
+def test_a_module_without_the_function_is_told_so(modules: Path) -> None:
+    (modules / "without.py").write_text("")
+
+    with pytest.raises(Unusable, match="without has no f"):
+        functions_of("without:f")
 
 
 def test_a_name_of_another_form_is_refused_at_once() -> None:
