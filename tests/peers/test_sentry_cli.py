@@ -108,7 +108,20 @@ def with_times_as_text(payload: dict[str, Any]) -> dict[str, Any]:
 
 def known_of(span: dict[str, Any]) -> dict[str, Any]:
     names = ("trace_id", "span_id", "parent_span_id", "op", "description", "status", "data")
-    return {name: span[name] for name in names if span.get(name)}
+    return {name: to_the_microsecond(span[name]) for name in names if span.get(name)}
+
+
+def to_the_microsecond(value: Any) -> Any:
+    """Its parser of JSON may miss the last digit of a number: times of events are such."""
+    match value:
+        case float():
+            return round(value, 6)
+        case dict():
+            return {key: to_the_microsecond(inner) for key, inner in value.items()}
+        case list():
+            return [to_the_microsecond(inner) for inner in value]
+        case _:
+            return value
 
 
 def told_before(event: dict[str, Any]) -> list[tuple[Any, ...]]:
