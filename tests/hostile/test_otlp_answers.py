@@ -21,7 +21,8 @@ from spanbridge.testing import Receiver
 from tests.support.answering import Answer, AnsweringServer, answering_server
 from tests.support.grpc_peer import grpc_peer
 from tests.support.points import point
-from tests.support.program import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import wait_until
 from tests.support.spans import local_trace, record
 
 

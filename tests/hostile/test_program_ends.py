@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.program import free_port, run_program, running
+from tests.support.ports import free_port
+from tests.support.program import run_program, running
 from tests.support.service import serving
 
 SETTINGS = {"SENTRY_ENVIRONMENT": "production", "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "2"}

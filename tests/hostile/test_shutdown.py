@@ -11,7 +11,8 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.hostile.test_configure_twice import names
-from tests.support.program import Finished, free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import Finished, run_program
 from tests.support.service import MINIMAL, serving
 
 DEADLINE_S = 5.0

@@ -13,7 +13,8 @@ from spanbridge.deliver.spool import Spool
 from spanbridge.deliver.spool_folder import Claim
 from spanbridge.deliver.spool_orphans import remove_orphans
 from spanbridge.model.outcome import Signal
-from tests.support.program import free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import run_program
 
 NAME = "sentry-0123456789abcdef0123"
 

@@ -13,7 +13,8 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.hostile.test_configure_twice import names
-from tests.support.program import TELL_STATUS, Finished, free_port, run_program, running, wait_until
+from tests.support.ports import free_port
+from tests.support.program import TELL_STATUS, Finished, run_program, running, wait_until
 
 KEY = "5" * 32
 

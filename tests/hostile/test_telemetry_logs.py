@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from spanbridge.receiver import Receiver
-from tests.support.program import free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import run_program
 
 PROGRAM = """
 import asyncio, atexit, logging

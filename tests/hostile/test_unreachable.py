@@ -13,7 +13,8 @@ from spanbridge.receiver import Receiver
 from tests.hostile.test_configure_twice import names
 from tests.hostile.test_shutdown import one_line_per_cause
 from tests.support.bridged import bridged
-from tests.support.program import TELL_STATUS, free_port, run_program, running, wait_until
+from tests.support.ports import free_port
+from tests.support.program import TELL_STATUS, run_program, running, wait_until
 from tests.support.service import MINIMAL, serving
 
 SLOWER_AT_MOST = 4.0

@@ -18,7 +18,8 @@ import httpx
 
 from tests.peers.environments import peer_environment
 from tests.peers.page import Page
-from tests.support.program import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import wait_until
 
 LOCK = Path(__file__).with_name("bugsink.lock")
 START_TIMEOUT_S = 30.0

@@ -17,7 +17,8 @@ import httpx
 from spanbridge.receiver.server import PUBLIC_KEY
 from spanbridge.testing import Receiver
 from tests.peers.environments import PeerUnavailable, skip_or_fail
-from tests.support.program import REPOSITORY, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import REPOSITORY, wait_until
 
 Tier: TypeAlias = Literal["agent", "gateway"]
 Environment: TypeAlias = Literal["development", "staging", "production"]

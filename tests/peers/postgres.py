@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.peers.environments import PeerUnavailable
-from tests.support.program import free_port
+from tests.support.ports import free_port
 
 START_TIMEOUT_S = 30.0
 _USERS = ("postgres", "nobody")

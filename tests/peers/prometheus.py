@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from tests.peers.environments import PeerUnavailable
-from tests.support.program import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import wait_until
 
 START_TIMEOUT_S = 30.0
 
@@ -61,7 +62,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus_server(folder: Path, ports: Iterable[int]) -> Iterator[Prometheus]:
-    """A server that reads the pages on these ports of this machine every half second.
+    """A server that reads the pages on these ports of this machine every second.
 
     Raises:
         PeerUnavailable: Prometheus is not installed.
@@ -70,8 +71,8 @@ def prometheus_server(folder: Path, ports: Iterable[int]) -> Iterator[Prometheus
     (folder / "prometheus.yml").write_text(
         "scrape_configs:\n"
         "- job_name: shop\n"
-        "  scrape_interval: 500ms\n"
-        "  scrape_timeout: 500ms\n"
+        "  scrape_interval: 1s\n"
+        "  scrape_timeout: 1s\n"
         f"  static_configs: [{{targets: [{targets}]}}]\n"
     )
     port = free_port()

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import httpx
 
 from tests.peers.environments import PeerUnavailable, npm_environment
-from tests.support.program import free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import wait_until
 
 SOURCE = Path(__file__).with_name("spotlight")
 ON_THIS_MACHINE = SOURCE / "on_this_machine.cjs"

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.peers.bugsink import Bugsink, Issue, Project
-from tests.support.program import free_port, run_program, running
+from tests.support.ports import free_port
+from tests.support.program import run_program, running
 
 PROGRAMS = Path(__file__).with_name("programs")
 DEPLOYMENT = {

@@ -20,7 +20,8 @@ from tests.peers.collector_deployed import (
     ports,
 )
 from tests.peers.environments import PeerUnavailable, skip_or_fail
-from tests.support.program import REPOSITORY, free_port, listens, run_program, wait_until
+from tests.support.ports import free_port, listens
+from tests.support.program import REPOSITORY, run_program, wait_until
 
 FILE = CONFIG / "compose.yaml"
 COLLECTORS: dict[str, Tier] = {"agent": "agent", "gateway-1": "gateway", "gateway-2": "gateway"}

@@ -27,7 +27,8 @@ from tests.peers.collector_kubernetes import (
     validator,
 )
 from tests.peers.environments import PeerUnavailable, skip_or_fail
-from tests.support.program import REPOSITORY, free_port, wait_until
+from tests.support.ports import free_port
+from tests.support.program import REPOSITORY, wait_until
 
 TIERS: tuple[Tier, ...] = get_args(Tier)
 OLDEST, NEWEST = "1.26.0", "1.37.0"

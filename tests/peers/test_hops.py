@@ -19,7 +19,8 @@ from spanbridge.receiver import Receiver
 from spanbridge.receiver.records import StoredItem
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.sentry_node import node_program
-from tests.support.program import free_port, running, wait_until
+from tests.support.ports import free_port
+from tests.support.program import running, wait_until
 
 ROLES = ("sentry", "streamed", "spanbridge", "otel")
 SILENT = {"otel"}

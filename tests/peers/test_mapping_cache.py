@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.peers.mapping import NEW, OLD, record
-from tests.support.program import free_port, listens, wait_until
+from tests.support.ports import free_port, listens
+from tests.support.program import wait_until
 from tests.support.shown import Recorded
 
 

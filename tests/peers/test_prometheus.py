@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pytest
 
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.prometheus import complaints, program, prometheus_server
-from tests.support.program import clean_environment, free_port, listens, wait_until
+from tests.support.ports import free_port, free_ports, listens
+from tests.support.program import clean_environment, wait_until
 
 SHOP = """
 import os, sys, spanbridge
@@ -50,7 +51,7 @@ def _prometheus_is_installed() -> None:
 
 
 @contextmanager
-def shop(ports: list[int]) -> Iterator[None]:
+def shop(ports: Sequence[int]) -> Iterator[None]:
     """A shop whose processes, one for each port, show a page each."""
     process = subprocess.Popen(
         [sys.executable, "-c", SHOP, str(len(ports) - 1)],
@@ -79,8 +80,7 @@ def test_promtool_has_no_complaint_about_any_kind_of_metric() -> None:
 
 
 def test_a_server_reads_every_worker_of_a_range_and_adds_them_up(tmp_path: Path) -> None:
-    first = free_port()
-    ports = list(range(first, first + 3))
+    ports = free_ports(3)
     with shop(ports), prometheus_server(tmp_path, ports) as server:
         server.wait_for("sum(up)", 3)
         server.wait_for("sum(orders_total)", 21)

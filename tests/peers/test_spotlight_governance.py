@@ -17,7 +17,8 @@ from examples.governance.traffic import TrafficReport, send_traffic
 from spanbridge import Status
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.spotlight import SpotlightItem, spotlight_server
-from tests.support.program import free_port, running
+from tests.support.ports import free_port
+from tests.support.program import running
 
 
 @dataclass(frozen=True)

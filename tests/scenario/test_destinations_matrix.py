@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.program import Finished, free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import Finished, run_program
 
 PROGRAM = """
 import asyncio, threading, spanbridge

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from spanbridge.receiver import Receiver
-from tests.support.program import free_port, running
+from tests.support.ports import free_port
+from tests.support.program import running
 
 TEXT = """
 import logging, time

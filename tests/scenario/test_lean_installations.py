@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.program import free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import run_program
 
 PROGRAM = """
 import importlib.abc, sys

@@ -12,7 +12,8 @@ import pytest
 from spanbridge.receiver import Receiver
 from tests.support.documents import all_blocks
 from tests.support.metric_points import Arrived, arrived, in_file
-from tests.support.program import Finished, free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import Finished, run_program
 
 APPLICATION = """
 import os, urllib.request, spanbridge

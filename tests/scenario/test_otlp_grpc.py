@@ -13,13 +13,8 @@ import trustme
 
 from tests.hostile.test_shutdown import one_line_per_cause
 from tests.support.grpc_peer import GrpcPeer, grpc_peer
-from tests.support.program import (
-    TELL_STATUS,
-    Finished,
-    clean_environment,
-    free_port,
-    run_program,
-)
+from tests.support.ports import free_port
+from tests.support.program import TELL_STATUS, Finished, clean_environment, run_program
 
 PROGRAM = """
 import spanbridge

@@ -8,7 +8,8 @@ from spanbridge.receiver import Receiver
 from tests.hostile.test_shutdown import one_line_per_cause
 from tests.support.grpc_peer import grpc_peer
 from tests.support.headers_server import headers_server
-from tests.support.program import free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import run_program
 
 BUSY = """
 import sys, time, spanbridge

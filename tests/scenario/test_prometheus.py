@@ -12,7 +12,8 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from tests.hostile.test_shutdown import one_line_per_cause
-from tests.support.program import Finished, free_port, run_program, running, wait_until
+from tests.support.ports import free_port, free_ports
+from tests.support.program import Finished, run_program, running, wait_until
 from tests.support.service import serving
 
 SHOP = """
@@ -170,7 +171,7 @@ print(read(sys.argv[1]).status)
 
 
 def test_workers_share_a_range_of_ports() -> None:
-    first = free_port()
+    first = free_ports(21)[0]
     done = run_program(
         """
         import os, sys, urllib.request, spanbridge

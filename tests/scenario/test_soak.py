@@ -15,7 +15,8 @@ from examples.governance.traffic import SCENARIOS
 from spanbridge import Status
 from spanbridge.receiver import Receiver
 from tests.support.load import Load, drive, get, post
-from tests.support.program import Running, free_port, running
+from tests.support.ports import free_port
+from tests.support.program import Running, running
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 PER_SECOND = 200

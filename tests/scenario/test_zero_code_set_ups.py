@@ -9,7 +9,8 @@ import pytest
 
 from spanbridge.receiver import Receiver
 from tests.support.metric_points import arrived
-from tests.support.program import free_port, run_program
+from tests.support.ports import free_port
+from tests.support.program import run_program
 from tests.support.zero_code import ONCE, at_sentry, run_launched
 
 WORK = """

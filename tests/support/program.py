@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from spanbridge import Status
+from tests.support.ports import listens
 
 T = TypeVar("T")
 
@@ -156,14 +156,6 @@ def running(
                 process.wait()
 
 
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
     """Ask until the answer is true."""
     deadline = time.monotonic() + timeout_s
@@ -172,9 +164,3 @@ def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
             raise TimeoutError(f"not fulfilled within {timeout_s} s")
         time.sleep(0.02)
     return answer
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on a TCP port of loopback."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.program import Running, free_port, running
+from tests.support.ports import free_port
+from tests.support.program import Running, running
 
 MINIMAL = """
 import spanbridge

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from spanbridge.receiver import Receiver
-from tests.support.program import Finished, Running, free_port, running
+from tests.support.ports import free_port
+from tests.support.program import Finished, Running, running
 from tests.support.service import Service
 
 FASTAPI = """

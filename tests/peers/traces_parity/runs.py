@@ -18,7 +18,8 @@ from typing import IO, Any, Final, NamedTuple
 import httpx
 
 from spanbridge.testing import Receiver, StoredItem, StoredViolation
-from tests.support.program import clean_environment, free_port
+from tests.support.ports import free_port
+from tests.support.program import clean_environment
 
 SIDES: Final = ("native", "bridged")
 SERVICES: Final = ("redis", "worker", "fastapi", "flask")
