@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from spanbridge.settings import DestinationOptions, Settings
 
 
-_TAKE_NO_TRACES: Final = frozenset({"prometheus"})
 _TAKE_NO_ISSUES: Final = frozenset({"otlp", "prometheus"})
 """Kinds of destinations."""
 
@@ -107,7 +106,7 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         fates = [
             trace.fate(options, selections[options.name])
             for options in settings.destinations
-            if options.kind not in _TAKE_NO_TRACES
+            if options.takes_traces
         ]
         issues = tuple(_issues(settings, rules, take_issues, root, members))
         yield Explanation(
@@ -153,7 +152,7 @@ class _Trace(NamedTuple):
     def _verdict(
         self, options: DestinationOptions, selection: Selection, rate: float
     ) -> tuple[bool, str]:
-        if getattr(options, "mode", "full") == "errors":
+        if options.rate_of_traces is None:
             return False, "only errors go there"
         for span in self.spans if selection.keeps_traces else ():
             if (rule := selection.keeping(span)) is not None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spanbridge.model.failure import Annotations, Breadcrumb, ExceptionRecord
     from spanbridge.model.rule import Circumstances, Effects
     from spanbridge.model.span import Attributes
-    from spanbridge.process.local_trace import LocalTraces
+    from spanbridge.process.local_trace import LocalTrace, LocalTraces
     from spanbridge.rules.engine import Rules
     from spanbridge.settings import Settings
 
@@ -170,9 +170,15 @@ def with_open_spans(
             int(outermost.trace_id, 16), int(outermost.parent_span_id, 16), MAX_SPANS_ABOVE
         )
         above = tuple([read_open_span(span, decided.local) for span in live])
-    if (reference := decided.local.root) is not None and (top := reference()) is not None:
-        root = read_open_span(top, decided.local)
+    root = root_so_far(decided.local)
     return msgspec.structs.replace(decided, span=span, root=root, above=above)
+
+
+def root_so_far(local: LocalTrace) -> SpanRecord | None:
+    """The root of a local trace as far as it got, if the application still has it."""
+    if (reference := local.root) is not None and (live := reference()) is not None:
+        return read_open_span(live, local)
+    return read_span(local.ended_root) if local.ended_root is not None else None
 
 
 def _without_story(said: Annotations) -> Annotations:

@@ -14,11 +14,10 @@ from spanbridge.decide.failure import decided_by_rule
 from spanbridge.decide.issue_policy import IssuePolicy
 from spanbridge.decide.noticed import NoticedByRules
 from spanbridge.decide.story import Stories
-from spanbridge.issue_contents import Contents, with_open_spans
+from spanbridge.issue_contents import Contents, root_so_far, with_open_spans
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.span import SpanRecord
 from spanbridge.privacy.keys import is_event_content, is_withheld
-from spanbridge.record.bound import read_open_span
 from spanbridge.record.span import has_events, read_span
 from spanbridge.rules.engine import make_rules
 from spanbridge.rules.facts import ExceptionFacts, exception_names
@@ -215,18 +214,12 @@ class Issues:
         if not self._rules.has_modes:
             return self._settings.issues
         if root is None:
-            root = self._root_so_far(local)
+            root = root_so_far(local)
         around = msgspec.structs.replace(failure.circumstances, root=root)
         names = exception_names(failure.captured) or (failure.type,)
         message = failure.captured[0].message if failure.captured else failure.message
         facts = ExceptionFacts(around, names, message, is_handled)
         return self._rules.issue_mode(facts) or self._settings.issues
-
-    @staticmethod
-    def _root_so_far(local: LocalTrace) -> SpanRecord | None:
-        if (reference := local.root) is not None and (live := reference()) is not None:
-            return read_open_span(live, local)
-        return read_span(local.ended_root) if local.ended_root is not None else None
 
     def _take_noticed(
         self, noticed: Noticed, local: LocalTrace, live_span: ReadableSpan | None = None

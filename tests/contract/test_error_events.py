@@ -21,6 +21,7 @@ from spanbridge.model.failure import (
     Level,
     StackFrame,
 )
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import AttributeValue, Resource, SpanRecord
 from spanbridge.process.snapshot import take
 from spanbridge.record.exception import read_exception_event, read_exceptions
@@ -28,7 +29,6 @@ from spanbridge.record.source import InAppRules, SourceReader
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error, fit_modules
 from spanbridge.sentry.encode import MAX_EVENT_ITEM_BYTES
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from tests.support.spans import record
 

@@ -10,6 +10,7 @@ import pytest
 import sentry_kafka_schemas
 from sentry_conventions.attributes import ATTRIBUTE_METADATA, AttributeType
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes
 from spanbridge.model.trace import Segment
 from spanbridge.receiver.checks import check_item
@@ -19,7 +20,6 @@ from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.log import convert_events
 from spanbridge.sentry.convert.streamed_span import common_attributes, segment_name
 from spanbridge.sentry.encode import encode_item
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from tests.contract.corpus import Maker
 from tests.support.spans import record

@@ -15,8 +15,8 @@ import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
 from spanbridge.destinations.sentry_traces import STREAM_INTERVAL_S
+from spanbridge.model.plain_json import encode_json
 from spanbridge.process.intake import Intake
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire_container import LogItem
 from spanbridge.testing import Receiver
 from tests.support.arrived import spans_that_arrived

@@ -9,6 +9,7 @@ import msgspec
 
 from spanbridge.destinations.console_text import MAX_LINE, cut, plain, short
 from spanbridge.model.metric import Distribution, ExponentialDistribution
+from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
     from spanbridge.model.metric import MetricPoint
@@ -66,6 +67,7 @@ class MetricNews:
                 return None
             line = _line(point, value)
         except Exception as error:  # a text that an attribute of the application's cannot make
+            GUARD.report("console: a metric cannot be shown", type(error).__name__)
             return cut(f"  {plain(point.name)}  cannot be shown: {type(error).__name__}", MAX_LINE)
         self._known[series] = value
         return line

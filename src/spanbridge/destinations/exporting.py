@@ -122,6 +122,7 @@ class Exporting(Generic[T, Data]):
             raise NotDeliveredError("export failed", f"{self._address}: {said}")
         if attempts.refused:
             detail = f"{self._address}: {attempts.words}"
+            # OTLP says how many it refused, not which: the count is exact, the items are not.
             raise NotDeliveredError("refused by the server", detail, items[: attempts.refused])
 
     def _export(self, exporter: Exporter[Data], items: Sequence[T]) -> Any:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spanbridge.destinations.outbox import Lost
-from spanbridge.destinations.plain_json import encode_json
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
 from spanbridge.model.failure import Issue
 from spanbridge.model.metric import MetricPoint
 from spanbridge.model.metric_form import MetricForm
 from spanbridge.model.outcome import Signal
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import SpanRecord
 
 if TYPE_CHECKING:

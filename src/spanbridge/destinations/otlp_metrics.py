@@ -24,7 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.metrics.export import Buckets as OtelBuckets
 
-from spanbridge.destinations.otlp_spans import rebuild_resource, rebuild_scope, valid_utf8
+from spanbridge.destinations.otlp_spans import rebuild_resource, rebuild_scope
 from spanbridge.model.metric import (
     Buckets,
     Distribution,
@@ -32,6 +32,7 @@ from spanbridge.model.metric import (
     ExponentialDistribution,
     MetricPoint,
 )
+from spanbridge.model.plain_json import plain_text
 
 _TEMPORALITIES: Final = {
     "cumulative": AggregationTemporality.CUMULATIVE,
@@ -57,9 +58,9 @@ def _of_scope(points: list[MetricPoint]) -> ScopeMetrics:
     scope = points[0].scope
     metrics = [
         Metric(
-            valid_utf8(group[0].name),
-            valid_utf8(group[0].description),
-            valid_utf8(group[0].unit),
+            plain_text(group[0].name),
+            plain_text(group[0].description),
+            plain_text(group[0].unit),
             _data(group),
         )
         for group in _grouped(points, "name", "unit", "kind", "temporality")

@@ -18,6 +18,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from spanbridge.model.plain_json import plain_text
 from spanbridge.model.span import Resource, Scope, SpanLink, SpanRecord
 
 _KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
@@ -32,7 +33,7 @@ def rebuild_spans(records: Sequence[SpanRecord]) -> list[ReadableSpan]:
 def rebuild_span(record: SpanRecord) -> ReadableSpan:
     """The record as the SDK's span, for exporters that read nothing else."""
     span = _Rebuilt(
-        name=valid_utf8(record.name),
+        name=plain_text(record.name),
         context=_context(record.trace_id, record.span_id, record.is_sampled, record.trace_state),
         parent=_context(
             record.trace_id, record.parent_span_id, record.is_sampled, "", record.is_local_root
@@ -42,14 +43,14 @@ def rebuild_span(record: SpanRecord) -> ReadableSpan:
         resource=rebuild_resource(record.resource),
         attributes=record.attributes,
         events=[
-            Event(valid_utf8(event.name), event.attributes, event.time_ns)
+            Event(plain_text(event.name), event.attributes, event.time_ns)
             for event in record.events
         ],
         links=[_link(link) for link in record.links],
         kind=_KINDS[record.kind],
         status=Status(
             _STATUSES[record.status],
-            valid_utf8(record.status_message)
+            plain_text(record.status_message)
             if record.status_message and record.status == "error"
             else None,
         ),
@@ -127,12 +128,3 @@ def rebuild_resource(resource: Resource) -> OtelResource:
 # One object per scope and resource: the encoder groups spans by them.
 _scopes: dict[int, tuple[Scope, InstrumentationScope]] = {}
 _resources: dict[int, tuple[Resource, OtelResource]] = {}
-
-
-def valid_utf8(text: str) -> str:
-    """``text`` without lone surrogates: one in a name makes the encoder lose the whole batch."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text

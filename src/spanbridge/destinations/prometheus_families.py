@@ -16,9 +16,9 @@ from prometheus_client.samples import Exemplar as PrometheusExemplar
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from spanbridge.destinations.plain_json import encode_json, plain_text
 from spanbridge.destinations.prometheus_names import label_name, metric_name, unit_name
 from spanbridge.model.metric import Distribution, ExponentialDistribution
+from spanbridge.model.plain_json import encode_json, plain_text
 
 if TYPE_CHECKING:
     from spanbridge.model.metric import Exemplar, MetricKind, MetricPoint

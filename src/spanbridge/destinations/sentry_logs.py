@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.model.outcome import Signal
+from spanbridge.model.plain_json import encode_json
 from spanbridge.sentry.containers import MAX_LOGS, contain_logs
-from spanbridge.sentry.strict_json import encode_json
 
 if TYPE_CHECKING:
     from spanbridge.destinations.sentry_traces import EnvelopeMaker

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.record.source import InAppRules
 from spanbridge.sentry.beside_sdk import active_client, project_of
-from spanbridge.sentry.strict_json import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Resource, SpanRecord
 from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.streamed_span import convert_streamed, shared_attributes
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Item
 from spanbridge.sentry.wire_container import (
     LOG_CONTENT_TYPE,

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.trace import DynamicSamplingContext
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import EnvelopeHeader, Item
 
 MAX_EVENT_ITEM_BYTES: Final = 1024 * 1024

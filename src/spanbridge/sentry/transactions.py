@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.split import (
@@ -15,7 +16,6 @@ from spanbridge.sentry.convert.split import (
     split_segment,
 )
 from spanbridge.sentry.convert.transaction import convert_transaction
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Item
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbridge.destinations import console_metrics as console_metrics_module
 from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.console import ConsoleDestination, tree_lines
 from spanbridge.destinations.console_text import MAX_LINE
@@ -248,7 +249,9 @@ def test_spans_that_wait_for_their_root_are_counted_as_queued() -> None:
 
 
 def test_what_cannot_be_shown_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "GUARD", Guard(reraise=False))
+    guard = Guard(reraise=False)
+    monkeypatch.setattr(outbox_module, "GUARD", guard)
+    monkeypatch.setattr(console_metrics_module, "GUARD", guard)
     hopeless: Any = {"k": Hopeless()}
     stream = io.StringIO()
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
@@ -265,6 +268,7 @@ def test_what_cannot_be_shown_costs_itself_alone(monkeypatch: pytest.MonkeyPatch
         "· span 3",
     ]
     assert "  b  cannot be shown: ValueError" in stream.getvalue()
+    assert guard.counts["console: a metric cannot be shown"] == 1
     assert "  c  0.5  k=" in stream.getvalue()
     snapshot = to.ledger.snapshot()
     assert snapshot.outcomes == {"span": {"failed": 1, "delivered": 2}, "metric": {"delivered": 3}}

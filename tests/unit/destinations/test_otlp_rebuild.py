@@ -107,8 +107,8 @@ def test_what_utf8_cannot_hold_costs_a_character_not_the_batch() -> None:
     )
     spans = on_the_wire(broken, record(2))
 
-    assert [span.name for span in spans] == ["bad ?", "span 2"]
-    assert spans[0].status.message == "?"
+    assert [span.name for span in spans] == ["bad \ufffd", "span 2"]
+    assert spans[0].status.message == "\ufffd"
 
 
 def test_spans_of_one_scope_and_resource_travel_together() -> None:

@@ -87,7 +87,7 @@ def test_what_utf8_cannot_hold_costs_a_character_not_the_batch(field: str) -> No
 
     [resource] = encode_metrics(rebuild_metrics([point(1, **broken)])).resource_metrics
 
-    assert getattr(resource.scope_metrics[0].metrics[0], field) == "bad ?"
+    assert getattr(resource.scope_metrics[0].metrics[0], field) == "bad \ufffd"
 
 
 def test_a_queue_knows_about_how_much_memory_points_take() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Resource, SpanEvent, SpanRecord
 from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.containers import (
@@ -18,7 +19,6 @@ from spanbridge.sentry.containers import (
 )
 from spanbridge.sentry.convert.log import convert_events
 from spanbridge.sentry.convert.typed import text_value
-from spanbridge.sentry.strict_json import encode_json
 from tests.support.spans import record
 
 COMMON = {"sentry.release": text_value("shop@1"), "server.address": text_value("host-1")}

@@ -6,9 +6,9 @@ import json
 import msgspec
 import pytest
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.sentry.encode import encode_envelope, encode_item, trace_header
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
 
 

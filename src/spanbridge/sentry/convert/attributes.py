@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, AttributeValue
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 
 MIN_INT: Final = -(2**63)

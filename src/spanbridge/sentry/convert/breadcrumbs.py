@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from spanbridge.model.failure import Breadcrumb
+from spanbridge.model.plain_json import encode_json
 from spanbridge.sentry.convert.attributes import cut_text
 from spanbridge.sentry.convert.fitting import fit_context
 from spanbridge.sentry.convert.times import MAX_NS
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 from spanbridge.sentry.wire_error import BreadcrumbValues
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from spanbridge.model.failure import Issue
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import SpanRecord
 from spanbridge.sentry.convert.attributes import cut_text
 from spanbridge.sentry.convert.breadcrumbs import convert_breadcrumbs
@@ -21,7 +22,6 @@ from spanbridge.sentry.convert.remarks import add_remarks
 from spanbridge.sentry.convert.shape import MAX_TAGS
 from spanbridge.sentry.convert.tags import tag_key, tag_value
 from spanbridge.sentry.convert.times import MAX_NS
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation, TransactionInfo, TransactionSource
 from spanbridge.sentry.wire_error import ErrorEvent, ExceptionValues, LogEntry
 

@@ -8,12 +8,12 @@ from functools import cache
 from typing import Final
 
 from spanbridge.model.failure import FeatureFlag, Issue
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, AttributeValue, SpanRecord
 from spanbridge.sentry.convert.attributes import cut_text, json_value
 from spanbridge.sentry.convert.describe import DescribedSpan
 from spanbridge.sentry.convert.fitting import MAX_CONTEXT_BYTES, fit_context
 from spanbridge.sentry.convert.resource import resource_contexts
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 from spanbridge.sentry.wire_error import ErrorContexts, ErrorTraceContext
 

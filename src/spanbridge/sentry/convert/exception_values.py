@@ -16,8 +16,8 @@ from spanbridge.model.failure import (
     Relation,
     StackFrame,
 )
+from spanbridge.model.plain_json import encode_json
 from spanbridge.sentry.convert.attributes import cut_text
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 from spanbridge.sentry.wire_error import (
     Errno,

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, AttributeValue
 from spanbridge.sentry.convert.attributes import MAX_INT, MIN_INT, cut_text, json_value
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 
 MAX_CONTEXT_BYTES: Final = 7_600

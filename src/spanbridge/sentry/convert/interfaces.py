@@ -6,12 +6,12 @@ import ipaddress
 import re
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, SpanRecord
 from spanbridge.sentry.convert.attributes import json_text, json_value
 from spanbridge.sentry.convert.fitting import fit_context
 from spanbridge.sentry.convert.naming.http import request_url
 from spanbridge.sentry.convert.naming.name import text_of
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Request, User
 
 MAX_EMAIL_CHARS: Final = 75

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Final
 
 from spanbridge.model import span as model
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, AttributeValue, SpanEvent, SpanKind, SpanRecord
 from spanbridge.sentry.convert.attributes import json_value
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SpanLink
 
 MAX_SCOPE_CHARS: Final = 256

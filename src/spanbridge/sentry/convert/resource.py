@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, Resource
 from spanbridge.sentry.convert.attributes import cut_text, json_text, json_value
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 
 MAX_CONTEXT_BYTES: Final = 7_600

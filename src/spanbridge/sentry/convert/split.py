@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import SpanRecord
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.transaction import convert_child
-from spanbridge.sentry.strict_json import encode_json
 
 MAX_CHILDREN: Final = 1000
 """Sentry's SDKs never send more; the product is not tested with more."""

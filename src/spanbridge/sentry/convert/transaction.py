@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from spanbridge.model.failure import Level
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, SpanRecord
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.attributes import cut_text, json_text
@@ -19,7 +20,6 @@ from spanbridge.sentry.convert.interfaces import request_of, user_of
 from spanbridge.sentry.convert.remarks import add_remarks
 from spanbridge.sentry.convert.resource import resource_contexts
 from spanbridge.sentry.convert.shape import MAX_MEASUREMENTS, MAX_TAGS
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import (
     ChildSpan,
     Contexts,

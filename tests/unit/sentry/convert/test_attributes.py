@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes
 from spanbridge.sentry.convert.attributes import MAX_DATA_BYTES, cut_text, make_json_safe
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import Meta, MetaAnnotation
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import AttributeValue
 from spanbridge.sentry.convert.describe import DescribedSpan, describe_span
 from spanbridge.sentry.convert.dialects import names
 from spanbridge.sentry.convert.dialects.rewriting import rewriting_for
 from spanbridge.sentry.convert.dialects.shortened import MAX_CONTENT_BYTES
-from spanbridge.sentry.strict_json import encode_json
 from tests.support.spans import record
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"}

@@ -13,11 +13,11 @@ from spanbridge.model.failure import (
     Issue,
     StackFrame,
 )
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Resource
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.error import convert_error, fit_modules
 from spanbridge.sentry.convert.fitting import fit_context
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation, SdkInfo
 from tests.support.spans import TRACE_ID, record
 

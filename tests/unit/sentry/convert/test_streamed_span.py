@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes, Resource, SpanLink, SpanRecord
 from spanbridge.model.trace import SegmentName
 from spanbridge.sentry.convert.context import ConvertContext
@@ -14,7 +15,6 @@ from spanbridge.sentry.convert.streamed_span import (
     segment_name,
     shared_attributes,
 )
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from spanbridge.sentry.wire_container import StreamedSpan, TypedAttributes
 from tests.support.spans import record

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Resource, Scope, SpanEvent, SpanLink, SpanRecord
 from spanbridge.model.trace import Segment
 from spanbridge.sentry.convert.context import ConvertContext
 from spanbridge.sentry.convert.transaction import convert_transaction
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import SdkInfo
 from tests.support.spans import TRACE_ID, exception_event, record
 

@@ -6,10 +6,10 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import Attributes
 from spanbridge.sentry.convert.attributes import make_json_safe
 from spanbridge.sentry.convert.typed import MAX_INT, typed_attributes, typed_meta
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation
 
 JSON_TYPES = {"string": str, "boolean": bool, "integer": int, "double": float, "array": list}

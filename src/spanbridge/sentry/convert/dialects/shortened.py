@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from spanbridge.model.plain_json import encode_json
 from spanbridge.model.span import AttributeValue
 from spanbridge.sentry.convert.attributes import cut_text
-from spanbridge.sentry.strict_json import encode_json
 from spanbridge.sentry.wire import MetaAnnotation
 
 MAX_CONTENT_BYTES: Final = 20_000

@@ -1,4 +1,4 @@
-"""JSON of records, whatever their attributes hold."""
+"""JSON of records that every parser takes, whatever their attributes hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import msgspec
 
 
 def encode_json(value: object) -> bytes:
-    """``value`` as JSON. What JSON cannot hold becomes text, and lone surrogates ``?``."""
+    """``value`` as compact UTF-8 JSON, without NaN or lone surrogates (:func:`plain_text`).
+
+    What JSON cannot hold becomes text. The repair costs nothing unless it is needed.
+    """
     try:
         return _ENCODER.encode(value)
     except (UnicodeEncodeError, TypeError):  # the second: a key that is no text
@@ -17,8 +20,13 @@ def encode_json(value: object) -> bytes:
 
 
 def plain_text(text: str) -> str:
-    """``text`` as plain ``str`` that UTF-8 can hold."""
-    return str.__str__(text).encode("utf-8", "replace").decode()
+    """``text`` as plain ``str`` that UTF-8 can hold: U+FFFD in place of lone surrogates."""
+    plain = str.__str__(text)
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return plain
 
 
 def _plain(value: object) -> object:
