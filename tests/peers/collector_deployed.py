@@ -43,16 +43,29 @@ def launched(tier: Tier, environment: Environment, folder: Path, **variables: st
     recorder.write_text(_SAYS_HOW_IT_WAS_STARTED)
     recorder.chmod(0o755)
     command, basis = launch(tier, environment)
+    # What a container is told by others; `run` asks for it.
+    told_elsewhere = {
+        "COLLECTOR_SENTRY_TRACES_URL": "https://sentry.example/api/1/integration/otlp/v1/traces/",
+        "COLLECTOR_SENTRY_KEY": "key",
+        "COLLECTOR_GATEWAY_HOST": "gateways.example",
+        "COLLECTOR_TLS_CA": "ca.crt",
+        "COLLECTOR_TLS_CERT": "tls.crt",
+        "COLLECTOR_TLS_KEY": "tls.key",
+    }
     said = subprocess.run(
         command, capture_output=True, text=True, check=True,
-        env={**basis, **variables, "COLLECTOR": str(recorder)},
+        env={**basis, **told_elsewhere, **variables, "COLLECTOR": str(recorder)},
     )  # fmt: skip
     told, found = json.loads(said.stdout)
     options = list(zip(told[::2], told[1::2], strict=True))
     return Start(
         [Path(value).read_text() for name, value in options if name == "--config"],
         [f"{name}={value}" for name, value in options if name != "--config"],
-        {name: value for name, value in found.items() if name.startswith("COLLECTOR_")},
+        {
+            name: value
+            for name, value in found.items()
+            if name.startswith("COLLECTOR_") and name not in told_elsewhere
+        },
     )
 
 

@@ -24,6 +24,7 @@ VARIABLES = {
     "COLLECTOR_TLS_CERT": "/certificates/own.pem",
     "COLLECTOR_TLS_KEY": "/certificates/own.key",
     "COLLECTOR_SENTRY_TRACES_URL": "https://sentry.example/api/1/integration/otlp/v1/traces/",
+    "COLLECTOR_SENTRY_KEY": "5ba9b21d9e0c4b5f8e7d6c5b4a392817",
     "COLLECTOR_STAGING_TRACES_URL": "https://sentry.example/api/2/integration/otlp/v1/traces/",
     "COLLECTOR_TENANT_TRACES_URL": "https://sentry.example/api/3/integration/otlp/v1/traces/",
     "COLLECTOR_VENDOR_URL": "https://vendor.example",
@@ -63,6 +64,23 @@ def test_a_wrong_setting_gets_the_collectors_own_error(wrong: str, complaint: st
 
     assert said.returncode != 0
     assert complaint in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("tier", "variable"),
+    [
+        ("agent", "COLLECTOR_GATEWAY_HOST"),
+        ("agent", "COLLECTOR_TLS_CERT"),
+        ("gateway", "COLLECTOR_SENTRY_KEY"),
+        ("gateway", "COLLECTOR_TLS_CA"),
+    ],
+)
+def test_a_tier_that_was_not_told_what_it_needs_does_not_start(tier: Tier, variable: str) -> None:
+    told = {name: value for name, value in VARIABLES.items() if name != variable}
+    said = validate(tier, "production", variables=told)
+
+    assert said.returncode != 0
+    assert f"{variable} is not set" in said.stderr
 
 
 def test_without_the_privacy_file_no_gateway_starts(tmp_path: Path) -> None:

@@ -212,14 +212,20 @@ def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: R
         assert sentry.violations == staging.violations == tenant.violations == []
 
 
-def first_byte(port: int, context: ssl.SSLContext) -> bytes:
-    """What a gateway says first to somebody with, or without, a certificate."""
+def shown_to(port: int, context: ssl.SSLContext) -> bytes:
+    """The certificate of a gateway that speaks to somebody with, or without, one."""
     context.set_alpn_protocols(["h2"])
     with (
         socket.create_connection(("127.0.0.1", port), ARRIVAL_S) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as encrypted,
     ):
-        return encrypted.recv(1)
+        assert encrypted.recv(1) != b""  # whom it does not let in is told so here
+        return encrypted.getpeercert(binary_form=True) or b""
+
+
+def write(certificate: trustme.LeafCert, folder: Path) -> None:
+    certificate.private_key_pem.write_to_path(folder / "own.key")
+    certificate.cert_chain_pems[0].write_to_path(folder / "own.pem")
 
 
 def test_in_production_agent_and_gateway_show_a_certificate_to_each_other(
@@ -228,12 +234,12 @@ def test_in_production_agent_and_gateway_show_a_certificate_to_each_other(
     ours, others = trustme.CA(), trustme.CA()
     ours.cert_pem.write_to_path(tmp_path / "ca.pem")
     own = ours.issue_cert("127.0.0.1")
-    own.private_key_pem.write_to_path(tmp_path / "own.key")
-    own.cert_chain_pems[0].write_to_path(tmp_path / "own.pem")
+    write(own, tmp_path)
     variables = {
         "COLLECTOR_TLS_CA": str(tmp_path / "ca.pem"),
         "COLLECTOR_TLS_CERT": str(tmp_path / "own.pem"),
         "COLLECTOR_TLS_KEY": str(tmp_path / "own.key"),
+        "COLLECTOR_TLS_RELOAD": "100ms",
         "COLLECTOR_SAMPLE_PERCENTAGE": "100",
         "COLLECTOR_DECISION_WAIT": "1s",
         "COLLECTOR_GATEWAY_HOST": "127.0.0.1",
@@ -256,12 +262,15 @@ def test_in_production_agent_and_gateway_show_a_certificate_to_each_other(
 
         context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with pytest.raises(ssl.SSLError, match="certificate required"):
-            first_byte(gateway.grpc, context)
+            shown_to(gateway.grpc, context)
         others.issue_cert("127.0.0.1").configure_cert(context)
         with pytest.raises(ssl.SSLError, match=r"unknown ca|bad certificate"):
-            first_byte(gateway.grpc, context)
+            shown_to(gateway.grpc, context)
         own.configure_cert(context)
-        assert first_byte(gateway.grpc, context) != b""
+        before = shown_to(gateway.grpc, context)
+
+        write(ours.issue_cert("127.0.0.1"), tmp_path)  # as it is renewed
+        wait_until(lambda: shown_to(gateway.grpc, context) != before, ARRIVAL_S)
 
 
 FAILING = """

@@ -247,11 +247,21 @@ def test_the_collector_refuses_before_the_pod_is_out_of_memory(pod: Pod) -> None
         for told in map(yaml.safe_load, pod.start.configurations)
         if "memory_limiter" in told.get("processors", {})
     ]
-    number, unit = re.fullmatch(
-        r"(\d+)(Mi|Gi)", pod.container["resources"]["limits"]["memory"]
-    ).groups()  # type: ignore[union-attr]
+    pod_mib = mib(pod.container["resources"]["limits"]["memory"])
 
-    assert limits[-1] * 1.4 <= int(number) * {"Mi": 1, "Gi": 1024}[unit]
+    assert limits[-1] * 1.4 <= pod_mib
+    assert limits[-1] < mib(pod.variables()["GOMEMLIMIT"]) < pod_mib
+
+
+def mib(told: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)B?", told).groups()  # type: ignore[union-attr]
+    return int(number) * {"Mi": 1, "Gi": 1024}[unit]
+
+
+def test_pods_are_of_a_priority_that_is_there(pod: Pod, cluster: Cluster) -> None:
+    names = [one["metadata"]["name"] for one in cluster.of_kind("PriorityClass")]
+
+    assert [pod.spec["priorityClassName"]] == names
 
 
 def test_the_image_is_of_the_collector_that_is_built_here(pod: Pod) -> None:

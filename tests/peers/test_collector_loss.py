@@ -20,6 +20,8 @@ from tests.support.program import TELL_STATUS, clean_environment, wait_until
 
 ARRIVAL_S = 45.0
 DECISION_WAIT_S = 2
+SOME_BYTES = 50_000
+"""Of spans that wait: some 300."""
 
 # Until its input ends. The file says what there was to deliver.
 STREAM = (
@@ -113,7 +115,7 @@ def doubled(receivers: Sequence[Receiver]) -> int:
     return len(spans) - len({span.span_id for span in spans})
 
 
-def queued(collectors: Sequence[Collector]) -> float:
+def queued_bytes(collectors: Sequence[Collector]) -> float:
     return sum(one.own_metric("otelcol_exporter_queue_size") for one in collectors)
 
 
@@ -128,10 +130,10 @@ def test_agent_gateways_and_receiver_restart_and_nothing_is_lost(tmp_path: Path)
 
         # One after the other goes, the last first, and each has something on its disk by then.
         receiver.close()
-        wait_until(lambda: queued(gateways) > 300, ARRIVAL_S)
+        wait_until(lambda: queued_bytes(gateways) > SOME_BYTES, ARRIVAL_S)
         for one in gateways:
             one.kill()
-        wait_until(lambda: queued([agent]) > 300, ARRIVAL_S)
+        wait_until(lambda: queued_bytes([agent]) > SOME_BYTES, ARRIVAL_S)
         agent.kill()
         for one in (agent, *gateways):
             one.start()
@@ -154,7 +156,7 @@ def test_a_gateway_that_is_killed_under_load_costs_nothing(tmp_path: Path) -> No
             more_arrive(receiver, 100)
 
         gateways[1].kill()
-        wait_until(lambda: queued([agent]) > 500, ARRIVAL_S)
+        wait_until(lambda: queued_bytes([agent]) > 2 * SOME_BYTES, ARRIVAL_S)
         gateways[1].start()
         more_arrive(receivers[1], 300)
         made = application.end()

@@ -154,7 +154,7 @@ def test_the_queries_of_the_guide_have_answers(watched: Watched) -> None:
     """Their windows of minutes are made short, as the pages are young."""
     [block] = re.findall(r"```promql\n(.*?)```", SECTION, re.DOTALL)
     queries = [line for line in block.splitlines() if line and not line.startswith("#")]
-    assert len(queries) == 5
+    assert len(queries) == 6
     for query in queries:
         young = re.sub(r"rate\((\w+(?:{[^}]*})?)\[5m\]\)", r"\1", query)
         wait_until(partial(watched.server.query, young), ARRIVAL_S)
