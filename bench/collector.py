@@ -37,8 +37,13 @@ TRACES_PER_REQUEST = 64
 SENDERS = 4
 HELD_FOR_S = 60
 """How long the gateway waits where its memory is measured: longer than the measuring takes."""
-ROOM = "yaml:processors::memory_limiter: {limit_mib: 4096, spike_limit_mib: 512}"
-"""On your machine tiers are kept small; here they have the room that they have in production."""
+AS_IN_PRODUCTION = (
+    "yaml:processors::memory_limiter: {limit_mib: 4096, spike_limit_mib: 512}",
+    "yaml:extensions::file_storage::fsync: true",
+)
+"""The room and the care for the disk that tiers on your machine go without."""
+MANY = 38
+"""Gateways over which an agent spreads a load that needs them; see the guide."""
 NOTHING_SCRUBBED = "yaml:service::pipelines::traces/in::processors: [memory_limiter]"
 _KINDS = {"server": 2, "client": 3, "internal": 1}
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -50,14 +55,15 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=600, help="of 512 spans each")
     requests = parser.parse_args().requests
     print(f"{os.cpu_count()} cores; {requests * TRACES_PER_REQUEST * SPANS_PER_TRACE:,} spans")
-    print(f"{'':46}{'spans':>12}{'µs a span':>12}{'spans/s/core':>14}{'MB':>8}")
+    print(f"{'':54}{'spans':>12}{'µs a span':>12}{'spans/s/core':>14}{'MB':>8}")
     with sink() as address:
         for title, environment, wait_s, settings in (
             ("everything kept", "development", 0, ()),
             ("a tenth kept, after 10 s", "staging", 10, ()),
             ("a tenth kept, nothing scrubbed", "staging", 10, (NOTHING_SCRUBBED,)),
         ):
-            through_both(title, environment, wait_s, address, requests, settings)
+            for gateways in (1, MANY):
+                through_both(title, environment, wait_s, address, requests, settings, gateways)
         held(address, requests // 4)
 
 
@@ -68,11 +74,17 @@ def through_both(
     address: str,
     requests: int,
     settings: Sequence[str],
+    gateways: int,
 ) -> None:
-    """Agent and gateway under the same load."""
+    """Agent and gateway under the same load.
+
+    Where there are many gateways, one has as many addresses: each batch comes to it in as many
+    parts as to all of them.
+    """
+    title = f"{title}, {gateways} gateways" if gateways > 1 else title
     with (
         tier("gateway", environment, *settings, sentry=address, wait_s=wait_s) as gateway,
-        tier("agent", "development", gateway=gateway.grpc) as agent,
+        tier("agent", "development", gateway=gateway.grpc, gateways=gateways) as agent,
     ):
         spans = load(agent.http, 20)  # caches, pools and the heap have their size
         gateway.wait_until_received(spans)
@@ -97,12 +109,12 @@ def held(address: str, requests: int) -> None:
         gateway.wait_until_received(spans)
         taken = gateway.resident_mb() - before
         title = "gateway, a span that waits for the decision"
-        print(f"{title:46}{sent:12,}{taken / sent * 1e3:9.2f} KB")
+        print(f"{title:54}{sent:12,}{taken / sent * 1e3:9.2f} KB")
 
 
 def show(title: str, spans: int, cpu_s: float, peak_mb: float) -> None:
     """A line of the table."""
-    print(f"{title:46}{spans:12,}{cpu_s / spans * 1e6:12.1f}{spans / cpu_s:14,.0f}{peak_mb:8.0f}")
+    print(f"{title:54}{spans:12,}{cpu_s / spans * 1e6:12.1f}{spans / cpu_s:14,.0f}{peak_mb:8.0f}")
 
 
 # ------------------------------------------------------------------------------------- the load
@@ -249,11 +261,13 @@ def tier(
     environment: str,
     *settings: str,
     gateway: int = 0,
+    gateways: int = 1,
     sentry: str = "",
     wait_s: int = 0,
 ) -> Iterator[Tier]:
     """A tier with ports and a folder of its own; ``settings`` as ``--config`` takes them."""
     grpc, http_port, health, own, page = (free_port() for _ in range(5))
+    addresses = [f"127.0.1.{number}:{gateway}" for number in range(1, gateways + 1)]
     variables: Mapping[str, str] = {
         "COLLECTOR": collector(),
         "COLLECTOR_GRPC_PORT": str(grpc),
@@ -262,14 +276,16 @@ def tier(
         "COLLECTOR_METRICS_PORT": str(own),
         "COLLECTOR_PROMETHEUS_PORT": str(page),
         "COLLECTOR_LOG_LEVEL": "warn",
-        "COLLECTOR_GATEWAYS": f"[127.0.0.1:{gateway}]",
+        "COLLECTOR_GATEWAYS": f"[{','.join(addresses)}]",
         "COLLECTOR_SENTRY_TRACES_URL": sentry,
         "COLLECTOR_SENTRY_KEY": "0" * 32,
         "COLLECTOR_DECISION_WAIT": f"{max(1, wait_s)}s",
         "COLLECTOR_SAMPLE_PERCENTAGE": "10",
     }
     command = [str(CONFIG / "run"), name, environment]
-    for setting in (ROOM, *settings):
+    everywhere = f"yaml:receivers::otlp::protocols::grpc::endpoint: 0.0.0.0:{grpc}"
+    reachable = (everywhere,) if name == "gateway" else ()
+    for setting in (*AS_IN_PRODUCTION, *reachable, *settings):
         command += ["--config", setting]
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
         environ = {**os.environ, **variables, "COLLECTOR_STORAGE": f"{folder}/storage"}
