@@ -12,7 +12,7 @@ import msgspec
 from opentelemetry.trace import TraceState
 
 from spanbridge.process.sampling import number_to_tell
-from spanbridge.process.tracestate import threshold, threshold_of, with_threshold
+from spanbridge.process.tracestate import threshold, threshold_of, with_random_value, with_threshold
 
 if TYPE_CHECKING:
     from spanbridge.model.span import SpanRecord
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 def with_own_threshold(
     span: SpanRecord, local: LocalTrace, destination: str, sample_rate: float
 ) -> SpanRecord:
-    """The span with the threshold by which it got to this destination.
+    """The span with the threshold by which it got to this destination, and the trace's number.
 
     Its own tracestate tells of the flag, which is set if any destination keeps the trace. Where a
     caller, or somebody else's sampler, decided at a rate it did not tell, nobody knows how many a
-    span stands for.
+    span stands for. The number is told wherever it is not the one in the trace's id, so that a
+    Collector that samples compares the same.
 
     Args:
         span: As it is sent otherwise.
@@ -34,20 +35,28 @@ def with_own_threshold(
         destination: The destination's name.
         sample_rate: Its rate, where no rule gave the trace another.
     """
-    if local.before is None:
+    own = _own_threshold(span, local, destination, sample_rate)
+    number = None
+    if local.upstream is not None:
+        number = number_to_tell(local.trace_id, local.trace_state, local.upstream)
+    if own is None and number is None:
         return span
+    told = _with(span.trace_state, own, number)
+    return span if told == span.trace_state else msgspec.structs.replace(span, trace_state=told)
+
+
+def _own_threshold(
+    span: SpanRecord, local: LocalTrace, destination: str, sample_rate: float
+) -> int | None:
+    """What is to be told; ``None`` leaves what the span says of it."""
+    if local.before is None:
+        return None
     if destination in local.kept_by_rule:
-        return _told(span, 0)  # every trace like it is kept, so each counts once
+        return 0  # every trace like it is kept, so each counts once
     said = _threshold(span.trace_state) or 0
     own = threshold_of(local.rates.get(destination, sample_rate))
-    if (lasting := max(own, local.before, said)) == said:
-        return span
-    number = number_to_tell(local.trace_id, local.trace_state, local.upstream)
-    return _told(span, lasting, number)
-
-
-def _told(span: SpanRecord, own: int, number: int | None = None) -> SpanRecord:
-    return msgspec.structs.replace(span, trace_state=_with(span.trace_state, own, number))
+    lasting = max(own, local.before, said)
+    return None if lasting == said else lasting
 
 
 # All spans of a trace carry the same, and those of most traces too.
@@ -57,6 +66,8 @@ def _threshold(header: str) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def _with(header: str, own: int, number: int | None) -> str:
+def _with(header: str, own: int | None, number: int | None) -> str:
     state = TraceState.from_header([header]) if header else TraceState()
-    return with_threshold(state, own, number).to_header()
+    if own is not None:
+        state = with_threshold(state, own)
+    return (state if number is None else with_random_value(state, number)).to_header()

@@ -26,6 +26,7 @@ from spanbridge.process.tracestate import (
     random_value,
     threshold,
     threshold_of,
+    with_random_value,
     with_threshold,
 )
 from spanbridge.process.upstream import Upstream, upstream_of
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _MASK: Final = RANGE - 1
 _MILLION: Final = 1_000_000
+_ROUNDING: Final = 2 * RANGE // _MILLION
+"""By how much :func:`sample_rand` may differ from the number that it tells."""
 NOBODY: Final[frozenset[str]] = frozenset()
 NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -63,10 +66,13 @@ def randomness(trace_id: int, trace_state: TraceState | None, upstream: Upstream
     """
     if (rv := random_value(trace_state)) is not None:
         return rv
+    by_id = trace_id & _MASK
     rand = upstream.sample_rand if upstream is not None else None
-    if rand is not None and threshold(trace_state) is None:
-        return _MASK - min(int(rand * RANGE), _MASK)
-    return trace_id & _MASK
+    if rand is None or threshold(trace_state) is not None:
+        return by_id
+    told = _MASK - min(int(rand * RANGE), _MASK)
+    # A service of ours told Sentry's number by the id, and rounded it.
+    return by_id if abs(told - by_id) <= _ROUNDING else told
 
 
 def number_to_tell(
@@ -302,9 +308,9 @@ class SamplingPolicy:
             return with_threshold(state, None)
         if rate >= 1:
             return state if self._follows_remote else with_threshold(state, None)
-        lasting = max(before, threshold_of(rate))
+        told = with_threshold(state, max(before, threshold_of(rate)))
         number = number_to_tell(trace_id, state, upstream) if upstream is not None else None
-        return with_threshold(state, lasting, number)
+        return told if number is None else with_random_value(told, number)
 
     def _rate_of_flag(
         self, kept: frozenset[str], rates: Mapping[str, float], decided: Upstream | None

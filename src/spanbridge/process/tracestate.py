@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from opentelemetry.trace import TraceState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RANGE: Final = 1 << 56
 """Random numbers and thresholds lie in [0, RANGE)."""
@@ -47,23 +44,28 @@ def remote_rate(state: TraceState | None) -> float | None:
     return None if th is None else 1 - th / RANGE
 
 
-def with_threshold(
-    state: TraceState, threshold: int | None, random_value: int | None = None
-) -> TraceState:
-    """The tracestate with what this service has to tell; all other members stay.
+def with_threshold(state: TraceState, threshold: int | None) -> TraceState:
+    """The tracestate with the threshold by which the trace was sampled; all other members stay.
 
-    Args:
-        state: As it came in, or empty.
-        threshold: By which the trace was sampled; ``None`` removes what stands there, as for a
-            trace that was not sampled.
-        random_value: To be told if it cannot be read from the trace's id.
+    ``None`` removes what stands there, as for a trace that was not sampled.
     """
+    said = "" if threshold is None else f"th:{f'{threshold:014x}'.rstrip('0') or '0'}"
+    return _with_own(state, "th:", said)
+
+
+def with_random_value(state: TraceState, random_value: int) -> TraceState:
+    """The tracestate with the trace's random number; one that is there stays, as all else."""
+    if _read(state.get(_OT, ""))[1] is not None:
+        return state
+    return _with_own(state, "rv:", f"rv:{random_value:014x}")
+
+
+def _with_own(state: TraceState, prefix: str, own: str) -> TraceState:
+    """The tracestate with one of the members of our member exchanged, or removed if empty."""
     if not state:
-        return _new(threshold, random_value)
-    kept = [m for m in _members(state) if not m.startswith("th:")]
-    if random_value is not None:
-        kept = [member for member in kept if not member.startswith("rv:")]
-    said = ";".join([*kept, *_said(threshold, random_value)])
+        return _new(own)
+    kept = [member for member in _members(state) if not member.startswith(prefix)]
+    said = ";".join([*kept, own] if own else kept)
     if said == state.get(_OT, ""):
         return state
     return _with_member(state, said) if said else state.delete(_OT)
@@ -82,16 +84,8 @@ def _with_member(state: TraceState, said: str) -> TraceState:
 
 
 @lru_cache(maxsize=64)
-def _new(threshold: int | None, random_value: int | None) -> TraceState:
-    said = ";".join(_said(threshold, random_value))
+def _new(said: str) -> TraceState:
     return TraceState([(_OT, said)]) if said else TraceState()
-
-
-def _said(threshold: int | None, random_value: int | None) -> Iterator[str]:
-    if threshold is not None:
-        yield f"th:{f'{threshold:014x}'.rstrip('0') or '0'}"
-    if random_value is not None:
-        yield f"rv:{random_value:014x}"
 
 
 # One decision asks several times, and most traces that a caller sampled say the same.

@@ -90,6 +90,33 @@ def test_a_decision_of_sentrys_says_nothing_about_the_others(
     assert told(rates, called(upstream=upstream)) == expected
 
 
+RV = "rv:bfffffffffffff"
+
+
+@pytest.mark.parametrize("sampler", [None, ALWAYS_ON], ids=["ours", "somebody else's"])
+@pytest.mark.parametrize("decision", [None, True, False])
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("", f"ot={RV}"),
+        ("vendor=x", f"ot={RV},vendor=x"),
+        ("ot=rv:00000000000001", "ot=rv:00000000000001"),  # it is there
+    ],
+)
+def test_a_number_that_is_not_in_the_id_is_told_at_every_rate(
+    state: str, expected: str, decision: bool | None, sampler: Sampler | None
+) -> None:
+    context = called(state, Upstream(decision, {"sample_rand": "0.25"}, LOW))
+
+    assert told({"otlp": 1.0, "sentry": 0.1}, context, sampler) == expected
+
+
+def test_where_a_caller_sampled_by_the_id_no_other_number_is_told() -> None:
+    context = called("ot=th:8", Upstream(None, {"sample_rand": "0.25"}, HIGH))
+
+    assert told({"otlp": 1.0}, context) == "ot=th:8"
+
+
 def test_the_rate_of_w3cs_caller_counts_also_where_sentrys_is_unknown() -> None:
     context = called("ot=th:c", Upstream(True, {}, HIGH))
 

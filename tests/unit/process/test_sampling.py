@@ -16,7 +16,13 @@ from opentelemetry.trace import (
 )
 
 from spanbridge.process.ceiling import Ceiling
-from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy, randomness, sample_rand
+from spanbridge.process.sampling import (
+    DelegatingSampler,
+    SamplingPolicy,
+    number_to_tell,
+    randomness,
+    sample_rand,
+)
 from spanbridge.process.tracestate import random_value, threshold, threshold_of
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
@@ -193,6 +199,18 @@ def test_the_tracestate_tells_the_rate_of_the_flag(
         assert int(said[8:], 16) == randomness(0, None, upstream)
     else:
         assert said == told
+
+
+@given(st.integers(1, 2**128 - 1), st.sampled_from([0.1, 0.5, 1.0]))
+def test_a_number_that_a_service_of_ours_made_of_the_id_is_not_told_beside_it(
+    trace_id: int, rate: float
+) -> None:
+    by_id = randomness(trace_id, None, None)
+    rand = sample_rand(by_id, rate, by_id >= threshold_of(rate))
+    upstream = Upstream(None, {"sample_rand": rand}, trace_id)
+
+    assert number_to_tell(trace_id, None, upstream) is None
+    assert randomness(trace_id, None, upstream) == by_id
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from spanbridge.process.tracestate import (
     random_value,
     threshold,
     threshold_of,
+    with_random_value,
     with_threshold,
 )
 
@@ -27,28 +28,47 @@ def test_a_rate_is_written_as_the_specification_has_it(rate: float, written: str
 @pytest.mark.parametrize(
     ("before", "told", "after"),
     [
-        ([], (None, None), None),
-        ([("ot", "th:8;rv:00000000000001")], (None, None), "rv:00000000000001"),
-        ([("ot", "th:8")], (None, None), None),
-        ([("ot", "p:1;th:8")], (HALF + HALF // 2, None), "p:1;th:c"),
-        ([("ot", "rv:00000000000001")], (HALF, None), "rv:00000000000001;th:8"),
-        ([], (HALF, 255), "th:8;rv:000000000000ff"),
+        ([], None, None),
+        ([("ot", "th:8;rv:00000000000001")], None, "rv:00000000000001"),
+        ([("ot", "th:8")], None, None),
+        ([("ot", "p:1;th:8")], HALF + HALF // 2, "p:1;th:c"),
+        ([("ot", "rv:00000000000001")], HALF, "rv:00000000000001;th:8"),
     ],
 )
 def test_only_what_is_ours_changes(
-    before: list[tuple[str, str]], told: tuple[int | None, int | None], after: str | None
+    before: list[tuple[str, str]], told: int | None, after: str | None
 ) -> None:
     state = TraceState([*before, ("vendor", "x")])
 
-    changed = with_threshold(state, *told)
+    changed = with_threshold(state, told)
 
     assert (changed.get("ot"), changed.get("vendor")) == (after, "x")
-    assert with_threshold(changed, *told) is changed
+    assert with_threshold(changed, told) is changed
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], "rv:000000000000ff"),
+        ([("ot", "p:1;th:8")], "p:1;th:8;rv:000000000000ff"),
+        ([("ot", "rv:1;th:8")], "th:8;rv:000000000000ff"),  # not a number
+        ([("ot", "rv:00000000000001;th:8")], "rv:00000000000001;th:8"),
+    ],
+)
+def test_a_number_that_is_told_is_never_changed(
+    before: list[tuple[str, str]], after: str | None
+) -> None:
+    state = TraceState([*before, ("vendor", "x")])
+
+    changed = with_random_value(state, 255)
+
+    assert (changed.get("ot"), changed.get("vendor")) == (after, "x")
+    assert with_random_value(changed, 256) is changed
 
 
 @given(st.integers(0, RANGE - 1), st.integers(0, RANGE - 1))
 def test_what_is_written_can_be_read(th: int, rv: int) -> None:
-    state = with_threshold(TraceState(), th, rv)
+    state = with_random_value(with_threshold(TraceState(), th), rv)
 
     assert (threshold(state), random_value(state)) == (th, rv)
 
@@ -72,7 +92,7 @@ def test_a_full_tracestate_makes_room_at_its_end() -> None:
 def test_a_member_that_others_filled_up_keeps_what_we_have_to_tell() -> None:
     state = TraceState([("ot", "th:4;" + ";".join(f"k{n}:value" for n in range(28))), ("v", "x")])
 
-    changed = with_threshold(state, HALF, 255)
+    changed = with_random_value(with_threshold(state, HALF), 255)
 
     assert changed.get("ot") == "th:8;rv:000000000000ff"
     assert changed.get("v") == "x"
