@@ -84,7 +84,9 @@ class Collector:
         self.grpc, self.http, self.prometheus = free_port(), free_port(), free_port()
         self._health, self.metrics = free_port(), free_port()
         self.log = folder / "log"
-        arguments = [part for one in extra for part in ("--config", one)]
+        arguments = [
+            part for one in extra for part in ([one] if one.startswith("--") else ["--config", one])
+        ]
         self._command, basis = launch(tier, environment, *arguments)
         self._environment = basis | {
             "COLLECTOR_GRPC_PORT": str(self.grpc),
@@ -159,7 +161,7 @@ def running_tier(
         tier: Which.
         environment: Which overlay it gets.
         folder: Its own, for its disk and its log.
-        extra: Further configurations, as ``--config`` takes them.
+        extra: Further configurations, as ``--config`` takes them, and other options.
         variables: What the configuration reads.
     """
     collector = Collector(tier, environment, folder, extra, variables)
@@ -183,7 +185,7 @@ def tiers(
     Args:
         folder: Where they keep what they keep.
         receivers: Where the gateways send to, in the place of Sentry.
-        extra: Further configurations of the gateways.
+        extra: Further configurations of the gateways, and other options.
         environment: Which overlay the gateways get; the agent's is that of development, as its
             gateways stand in a list.
         variables: What the configuration of the gateways reads.

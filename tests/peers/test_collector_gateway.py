@@ -151,20 +151,34 @@ def test_what_is_no_secret_passes_as_it_is(tmp_path: Path, sentry: Receiver) -> 
     assert (came.name, came.status_message) == ("POST /orders/{id}", ORDINARY["sentence"])
 
 
+# One trace each: who is named, if anybody, at its root and in its one child.
 TENANTS = """
 import spanbridge
 from opentelemetry import trace
 spanbridge.configure()
 tracer = trace.get_tracer("shop")
-for tenant in ("acme", "globex", None):
-    with tracer.start_as_current_span(f"for {tenant}") as span:
-        if tenant:
-            span.set_attribute("tenant.id", tenant)
+for at_root, at_child in (
+    ("acme", None), (None, "acme"), ("acme", "acme"), ("acme", "globex"), ("globex", None),
+    (None, None),
+):
+    name = f"{at_root} {at_child}"
+    with tracer.start_as_current_span(name, attributes={"tenant.id": at_root} if at_root else {}):
+        with tracer.start_as_current_span(
+            "of " + name, attributes={"tenant.id": at_child} if at_child else {}
+        ):
+            pass
 spanbridge.shutdown(timeout_s=30)
 """
+ALL_TRACES = (
+    "acme None", "None acme", "acme acme", "acme globex", "globex None", "None None",
+)  # fmt: skip
+ROUTES_BY_TRACE = "--feature-gates=processor.tailsamplingprocessor.recordpolicy"
 
 
-def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: Receiver) -> None:
+@pytest.mark.parametrize("is_by_trace", [True, False], ids=["by trace", "without the gate"])
+def test_each_environment_and_tenant_has_its_own_route(
+    tmp_path: Path, sentry: Receiver, is_by_trace: bool
+) -> None:
     with ExitStack() as stack:
         staging, tenant, vendor = (stack.enter_context(Receiver()) for _ in range(3))
         [agent, _] = stack.enter_context(
@@ -172,9 +186,13 @@ def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: R
                 tmp_path,
                 [sentry],
                 str(CONFIG / "gateway.routes.yaml"),
+                *([ROUTES_BY_TRACE] if is_by_trace else []),
+                environment="staging",
                 variables={
                     **sentry_variables(staging, "STAGING"),
                     **sentry_variables(tenant, "TENANT"),
+                    "COLLECTOR_DECISION_WAIT": "1s",
+                    "COLLECTOR_SAMPLE_PERCENTAGE": "100",
                     "COLLECTOR_TENANT": "acme",
                     "COLLECTOR_VENDOR_URL": vendor.otlp_endpoint,
                     "COLLECTOR_VENDOR_AUTHORIZATION": "Bearer of-the-vendor",
@@ -188,7 +206,7 @@ def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: R
                 SPANBRIDGE_DESTINATIONS="otlp",
                 ENVIRONMENT=environment,
             )
-        vendor.wait_for(lambda one: len(one.spans) == 6, ARRIVAL_S)
+        vendor.wait_for(lambda one: len(one.spans) == 24, ARRIVAL_S)
 
         def came(receiver: Receiver) -> Counter[tuple[str, object]]:
             return Counter(
@@ -196,19 +214,25 @@ def test_each_environment_and_tenant_has_its_own_route(tmp_path: Path, sentry: R
                 for span in receiver.spans
             )
 
-        names = [f"for {one}" for one in ("acme", "globex", None)]
+        # A trace that two tenants share is nobody's own.
+        of_acme = ALL_TRACES[:3] if is_by_trace else ()
+        of_everybody = tuple(name for name in ALL_TRACES if name not in of_acme)
         wanted = {
-            "sentry": {("for globex", "production"), ("for None", "production")},
-            "tenant": {("for acme", "production")},
-            "staging": {(name, "staging") for name in names},
+            "sentry": ("production", of_everybody),
+            "tenant": ("production", of_acme),
+            "staging": ("staging", ALL_TRACES),
         }
         routes = {"sentry": sentry, "tenant": tenant, "staging": staging}
         wait_until(
-            lambda: all(len(routes[name].spans) >= len(wanted[name]) for name in routes), ARRIVAL_S
+            lambda: all(len(one.spans) >= 2 * len(wanted[name][1]) for name, one in routes.items()),
+            ARRIVAL_S,
         )
-        assert {name: came(routes[name]) for name in routes} == {
-            name: Counter(dict.fromkeys(spans, 1)) for name, spans in wanted.items()
+        assert {name: came(one) for name, one in routes.items()} == {
+            name: Counter((said, environment) for one in traces for said in (one, f"of {one}"))
+            for name, (environment, traces) in wanted.items()
         }
+        everywhere = [span for one in (*routes.values(), vendor) for span in one.spans]
+        assert {key for span in everywhere for key in span.scope.attributes} == set()
         assert sentry.violations == staging.violations == tenant.violations == []
 
 
