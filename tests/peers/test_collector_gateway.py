@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import time_ns
 
-import httpx
 import msgspec
 import pytest
 import trustme
@@ -21,11 +20,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from spanbridge.testing import Receiver
 from tests.peers.collector import (
     CONFIG,
-    Collector,
     running_tier,
     sentry_variables,
     tiers,
 )
+from tests.peers.otlp_requests import send
 from tests.support.program import run_program, wait_until
 from tests.support.secrets import leaked, one_of_each
 
@@ -88,15 +87,6 @@ def full_of_secrets() -> ExportTraceServiceRequest:
     scope_spans.scope.attributes.append(attribute("from", one_of_each("scope")))
     scope_spans.spans.append(span)
     return request
-
-
-def send(to: Collector, request: ExportTraceServiceRequest) -> None:
-    answer = httpx.post(
-        f"http://127.0.0.1:{to.http}/v1/traces",
-        content=request.SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-    )
-    assert answer.status_code == 200
 
 
 def test_no_secret_passes_a_gateway_in_any_field(tmp_path: Path, sentry: Receiver) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import time_ns
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from spanbridge.testing import Receiver
-from tests.peers.collector import Collector, running_tier, sentry_variables, tiers
+from tests.peers.collector import running_tier, sentry_variables, tiers
+from tests.peers.otlp_requests import send
 from tests.support.program import run_program, wait_until
 
 ARRIVAL_S = 30.0
@@ -41,16 +41,11 @@ def span(name: str, trace_id: str = "", state: str = "", *, failed: bool = False
     )
 
 
-def send(to: Collector, *spans: Span) -> None:
-    """As a program without spanbridge does."""
+def of(*spans: Span) -> ExportTraceServiceRequest:
+    """The request of a program without spanbridge."""
     request = ExportTraceServiceRequest()
     request.resource_spans.add().scope_spans.add().spans.extend(spans)
-    answer = httpx.post(
-        f"http://127.0.0.1:{to.http}/v1/traces",
-        content=request.SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-    )
-    assert answer.status_code == 200
+    return request
 
 
 # Traces of callers with Sentry alone: their ids are drawn apart from the numbers they are told by.
@@ -128,7 +123,7 @@ def test_a_trace_with_an_issue_is_kept_though_no_span_failed(
         Receiver() as traces,
         tiers(tmp_path, [traces], environment="staging", variables=wait) as (agent, [gateway]),
     ):
-        send(agent, named, span("unnamed"))
+        send(agent, of(named, span("unnamed")))
         run_program(
             HANDLED,
             SENTRY_DSN=sentry.dsn,
@@ -171,9 +166,9 @@ def test_what_comes_after_the_decision_claims_no_weight_of_its_own(
     )
     with running_tier("gateway", "staging", tmp_path, over_http, **variables) as gateway:
         early = [span("early", one, state, failed=one == failed) for one, state in told.items()]
-        send(gateway, *early)
+        send(gateway, of(*early))
         sentry.wait_for(lambda one: len(one.spans) == 4, ARRIVAL_S)
-        send(gateway, *[span("late", one, state) for one, state in told.items()])
+        send(gateway, of(*[span("late", one, state) for one, state in told.items()]))
         sentry.wait_for(lambda one: len(one.spans) == 8, ARRIVAL_S)
         spans = sentry.spans
 
