@@ -125,9 +125,10 @@ class Collector:
         page = httpx.get(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10).text
         return total(page, name, **labels)
 
-    def page(self) -> str:
+    def page(self, accept: str = "*/*") -> str:
         """What Prometheus reads of the spans and metrics that came through."""
-        return httpx.get(f"http://127.0.0.1:{self.prometheus}/metrics", timeout=10).text
+        url = f"http://127.0.0.1:{self.prometheus}/metrics"
+        return httpx.get(url, headers={"accept": accept}, timeout=10).text
 
     def _end(self, number: signal.Signals) -> None:
         process = self._process

@@ -6,8 +6,12 @@ import secrets
 from collections.abc import Mapping
 from time import time_ns
 from types import MappingProxyType
+from typing import TypeAlias
 
 import httpx
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -44,10 +48,14 @@ def spans(
     return request
 
 
-def answer_to(to: Collector, request: ExportTraceServiceRequest) -> int:
+Request: TypeAlias = ExportTraceServiceRequest | ExportMetricsServiceRequest
+
+
+def answer_to(to: Collector, request: Request) -> int:
     """Send it, and tell the status of the answer."""
+    signal = "traces" if isinstance(request, ExportTraceServiceRequest) else "metrics"
     answer = httpx.post(
-        f"http://127.0.0.1:{to.http}/v1/traces",
+        f"http://127.0.0.1:{to.http}/v1/{signal}",
         content=request.SerializeToString(),
         headers={"content-type": "application/x-protobuf"},
         timeout=60,
@@ -55,6 +63,6 @@ def answer_to(to: Collector, request: ExportTraceServiceRequest) -> int:
     return answer.status_code
 
 
-def send(to: Collector, request: ExportTraceServiceRequest) -> None:
+def send(to: Collector, request: Request) -> None:
     """Send it to a Collector that takes it."""
     assert answer_to(to, request) == 200

@@ -13,8 +13,12 @@ from time import time_ns
 import msgspec
 import pytest
 import trustme
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanbridge.testing import Receiver
@@ -26,7 +30,7 @@ from tests.peers.collector import (
 )
 from tests.peers.otlp_requests import send
 from tests.support.program import run_program, wait_until
-from tests.support.secrets import leaked, one_of_each
+from tests.support.secrets import email, leaked, one_of_each
 
 ARRIVAL_S = 30.0
 SECRET_NAMES = (
@@ -70,6 +74,7 @@ def full_of_secrets() -> ExportTraceServiceRequest:
         ],
     )
     span.status.message = one_of_each("status")
+    span.trace_state = f"vendor={email('state')}"
     span.events.add(
         name=one_of_each("event"),
         time_unix_nano=now,
@@ -83,7 +88,10 @@ def full_of_secrets() -> ExportTraceServiceRequest:
     resource_spans.resource.attributes.extend(
         [attribute("service.name", "shop"), attribute("deployed.by", one_of_each("resource"))]
     )
-    scope_spans = resource_spans.scope_spans.add()
+    resource_spans.schema_url = f"https://shop.example/?for={email('schema')}"
+    scope_spans = resource_spans.scope_spans.add(schema_url=resource_spans.schema_url)
+    scope_spans.scope.name = one_of_each("scope_name")
+    scope_spans.scope.version = one_of_each("version")
     scope_spans.scope.attributes.append(attribute("from", one_of_each("scope")))
     scope_spans.spans.append(span)
     return request
@@ -102,9 +110,64 @@ def test_no_secret_passes_a_gateway_in_any_field(tmp_path: Path, sentry: Receive
     sent = msgspec.json.encode(span) + page.encode()
     assert leaked(sent) == set()
     assert b"0pen-sesame" not in sent
-    for field in ("name", "attribute", "nested", "status", "event", "resource", "scope"):
+    for field in (
+        "name", "attribute", "nested", "status", "event", "resource", "scope", "scope_name",
+        "version",
+    ):  # fmt: skip
         assert f"4rr1ves.{field}".encode() in sent
-    assert {span.attributes[name] for name in SECRET_NAMES} == {"****"}
+    assert {span.attributes[name] for name in SECRET_NAMES} == {"[REDACTED]"}
+    assert span.trace_state.startswith("ot=")
+    assert span.resource.schema_url == span.scope.schema_url
+    assert span.scope.schema_url == "https://shop.example/?for=[REDACTED]"
+
+
+def full_of_secret_metrics() -> ExportMetricsServiceRequest:
+    """What a program without spanbridge might measure."""
+    now = time_ns()
+    request = ExportMetricsServiceRequest()
+    resource_metrics = request.resource_metrics.add()
+    resource_metrics.resource.attributes.extend(
+        [attribute("service.name", "shop"), attribute("service.version", one_of_each("version"))]
+    )
+    scope_metrics = resource_metrics.scope_metrics.add(schema_url=f"https://u:{email('x')}@h/")
+    scope_metrics.scope.name = one_of_each("scope")
+    scope_metrics.scope.version = one_of_each("scope_version")
+    scope_metrics.scope.attributes.append(attribute("from", one_of_each("scope_attribute")))
+    metric = scope_metrics.metrics.add(
+        name=f"orders of {email('name')}",
+        description=one_of_each("description"),
+        unit=email("unit"),
+    )
+    metric.metadata.append(attribute("note", one_of_each("metadata")))
+    metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    metric.sum.is_monotonic = True
+    point = metric.sum.data_points.add(time_unix_nano=now, as_int=3)
+    point.attributes.extend(
+        [
+            attribute("note", one_of_each("label")),
+            attribute(f"of {email('key')}", "x"),
+            nested("map", "card_number", "0pen-sesame"),
+            *(attribute(name, "0pen-sesame") for name in SECRET_NAMES),
+        ]
+    )
+    exemplar = point.exemplars.add(time_unix_nano=now, as_int=1)
+    exemplar.trace_id, exemplar.span_id = b"t" * 16, b"s" * 8
+    exemplar.filtered_attributes.append(attribute("user.email", email("exemplar")))
+    return request
+
+
+def test_no_secret_is_on_the_page_for_prometheus_in_any_field_of_a_metric(
+    tmp_path: Path, sentry: Receiver
+) -> None:
+    with tiers(tmp_path, [sentry]) as (agent, [gateway]):
+        send(agent, full_of_secret_metrics())
+        wait_until(lambda: "orders" in gateway.page(), ARRIVAL_S)
+        pages = gateway.page() + gateway.page("application/openmetrics-text;version=1.0.0")
+
+    assert leaked(pages.encode()) == set()
+    assert "0pen-sesame" not in pages
+    for field in ("description", "label", "scope", "scope_version", "scope_attribute"):
+        assert f"4rr1ves.{field}" in pages
 
 
 ORDINARY = {
@@ -139,6 +202,25 @@ def test_what_is_no_secret_passes_as_it_is(tmp_path: Path, sentry: Receiver) -> 
 
     assert came.attributes == {**ORDINARY, "at": 1795985353620912940}
     assert (came.name, came.status_message) == ("POST /orders/{id}", ORDINARY["sentence"])
+
+
+OWN = "yaml:processors::redaction::blocked_values: ['acme-[0-9]+']"
+OWN_NAMES = "yaml:processors::redaction::blocked_key_patterns: ['^shop\\.']"
+
+
+def test_patterns_of_an_overlay_are_added_to_the_policy(tmp_path: Path, sentry: Receiver) -> None:
+    request = full_of_secrets()
+    attributes = request.resource_spans[0].scope_spans[0].spans[0].attributes
+    attributes.extend([attribute("order", "of acme-4711"), attribute("shop.till", "0pen-sesame")])
+
+    with tiers(tmp_path, [sentry], OWN, OWN_NAMES) as (agent, _):
+        send(agent, request)
+        [span] = sentry.wait_for(lambda one: one.spans, ARRIVAL_S)
+
+    assert span.attributes["order"] == "of ****"
+    sent = msgspec.json.encode(span)
+    assert leaked(sent) == set()
+    assert b"0pen-sesame" not in sent
 
 
 # One trace each: who is named, if anybody, at its root and in its one child.

@@ -1,0 +1,209 @@
+"""What a secret looks like, in the Collector's expressions, from ``spanbridge.privacy``'s lists.
+
+They are RE2's, which has no look-around: a value counts without its checksum, and what stands at
+the edge of it goes with it. What begins with a letter or a sign of its own costs next to nothing,
+so it stays apart; everything else is joined, as each expression reads every text once more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from spanbridge.privacy import keys, numbers, tokens
+
+_BRACKET: Final = "%(?:25)*5[BDbd]"
+"""As URLs write what is around an index."""
+_IN_NAME: Final = rf"(?:[\w.-]|{_BRACKET})*"
+_DOUBLE: Final = r'"(?:[^"\\]|\\(?s:.))*"'
+_SINGLE: Final = r"'(?:[^'\\]|\\(?s:.))*'"
+_TO_END: Final = r"(?s:.*)"
+_SPACE: Final = r"[ \x{a0}]"
+_BARE: Final = (
+    r"""(?:[^&;\s"'<>?$%]|\?[^&;\s"'<>)\],]|%(?:[^s(&;\s"'<>)\],]|s[^&;\s"'<>)\],])"""
+    r"""|\$[^0-9&;\s"'<>]|\$\d+[^0-9&;\s"'<>)\],])[^&;\s"'<>]*"""
+)
+"""Not what holds the place of a value in a statement: ``?``, ``%s``, ``$1``."""
+_SECURE_SCHEMES: Final = "(?i:bearer|basic|digest|negotiate)"
+
+
+def _either(names: Iterable[str]) -> str:
+    return "|".join(sorted(names))
+
+
+def _brackets(depth: int) -> str:
+    """What stands in brackets, with others in it; deeper or open ones reach to the end."""
+    inner = ""
+    for _ in range(depth):
+        inside = f"|{inner}" if inner else ""
+        inner = (
+            rf"\{{(?:{_DOUBLE}|{_SINGLE}|[^{{}}\"']{inside})*\}}"
+            rf"|\[(?:{_DOUBLE}|{_SINGLE}|[^\[\]\"']{inside})*\]"
+            rf"|\((?:{_DOUBLE}|{_SINGLE}|[^()\"']{inside})*\)"
+        )
+    return rf"(?:{inner}|[\[{{(]{_TO_END})"
+
+
+def denied_words(gap: str, rest: str, behind: str, end: str) -> str:
+    """The end of a name that tells of a secret, from the word that does.
+
+    The words need no beginning: to look for one costs more than the few names that only end so.
+    Args:
+        gap: What may stand between two words.
+        rest: What may follow a part that tells of a secret anywhere in a word.
+        behind: The same for a word that does anywhere in a name.
+        end: The same for one that does at the end only.
+    """
+    part, *endings = keys.DENIED_PARTS
+    runs = [f"{one}{gap}{two}" for one, two in keys.DENIED_RUNS]
+    anywhere = _either({*keys.DENIED_ANYWHERE, *endings, *runs})
+    return f"(?:(?i:{part}){rest}|(?i:{anywhere}){behind}|(?i:{_either(keys.DENIED_WORDS)}){end})"
+
+
+def _denied_name() -> str:
+    return denied_words(
+        "[_.-]*", _IN_NAME, f"(?:(?:[A-Z0-9_.-]|{_BRACKET}){_IN_NAME})?", "[0-9_.-]*"
+    )
+
+
+_BEHIND_NAME: Final = r"""(?:\\*["']|\\+u0022)?\]?(?:\[\d*\])*"""
+_MARK: Final = r"[ \t]*(?:=>|==?|:|%(?:25)*3[ADad])[ \t]*"
+_QUOTED: Final = (
+    r'(?:\\"(?:[^"\\]|\\\\+"?|\\[^"\\])*(?:\\")?|\\+"[^"]*"?'
+    r"|\\'(?:[^'\\]|\\\\+'?|\\[^'\\])*(?:\\')?|\\+'[^']*'?"
+    r"|\\+u0022(?:[^\\]|\\+[^u\\])*"
+    rf"|[bruBRU]?(?:{_DOUBLE[:-1]}\"?|{_SINGLE[:-1]}'?))"
+)
+_BLOCK: Final = r"(?:[|>][+\d-]*)?[ \t]*(?:(?:\r?\n)+[ \t]+[^\r\n]+)+"
+"""What YAML indents below a name, and a header that is folded."""
+
+
+def assigned() -> str:
+    """What is assigned to a denied name inside of a text, JSON or a URL."""
+    sent = r"""(?:"[^"\n]*"|[^\s,"'])+"""
+    credentials = rf"(?:[A-Za-z][\w-]*[ \t]+)?{sent}(?:,[ \t]*{sent})*"
+    chained = rf"(?:[ \t]*=[ \t]*(?:{_QUOTED}|{_BARE}))*"
+    return (
+        rf"((?i:(?:header[_.-]*)?authorization){_BEHIND_NAME}{_MARK})(?:{_QUOTED}|{credentials})"
+        r"|((?i:(?:(?:header|set)[_.-]*)?(?:cookies?|forwarded[_-]for))[ \t]*:[ \t]*)[^\r\n]+"
+        rf"|({_denied_name()}{_BEHIND_NAME}{_MARK})"
+        rf"(?:\s*{_QUOTED}|{_brackets(2)}|{_BLOCK}|{_BARE}){chained}"
+    )
+
+
+def _after_a_sign() -> dict[str, str]:
+    """What begins with a sign of its own, which is searched for at great speed."""
+    name = rf"[\w.:%-]*?{_denied_name()}"
+    key_end = r"-----END [A-Z0-9 ]{0,60}-----"
+    argument = r"""(?:\\*"[^"-][^"]*"?|\\*'[^'-][^']*'?|(?:[^\s,\]"'\[-]|\[[^A-Z])[^\s,\]"']*)"""
+    return {
+        "private_keys": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        rf"(?:(?s:.*?){key_end}|(?:[\w+/=\s:,.\\|]|-)*)",
+        # A password may hold any sign; a port is none.
+        "users_in_urls": r"""://(?:[^\s"'<>/?#]*@"""
+        r"""|[^\s"'<>/?#@:\[]*:(?:\d{0,5}[^\s"'<>/?#\d]|\d{6})[^\s"'<>]*@)""",
+        "users_in_json": r""":(?:\\+/){2}[^\s"'<>/?#]*@""",
+        "users_in_code": r"""%3[Aa](?:%2[Ff]){2}[^\s"'<>&/?#]*%40""",
+        "bound_values": rf"\[parameters: (?:{_brackets(3)}\]?|{_TO_END})",
+        "flags": rf"--{name}(?:\\*[\"'])?(?:[ \t]*,[ \t]*|[ \t]+){argument}",
+        "elements": rf"<{name}(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?[^<]+",
+        # A list is read as JSON.
+        "flags_in_lists": rf'"-+{name}"\s*,\s*{_DOUBLE}',
+        "pairs_in_lists": rf'\["{name}"\s*,\s*(?:{_DOUBLE}|[^\]"]*)\]',
+        **_after_a_literal(),
+        "jwts": _for_re2(tokens._JWT.pattern),
+        "international_phones": r"\+\(?[1-9](?:[ .\-/()\x{a0}]{0,2}\d){8,14}",
+    }
+
+
+_BASE64_KEY: Final = "=="
+"""The end of a key that has no literal else; see ``_keys``."""
+
+
+def _after_a_literal() -> dict[str, str]:
+    """Keys with a literal in their middle: from there on, which is nearly all of them."""
+    found: dict[str, str] = {}
+    for _, literal, pattern in tokens._KEYS_BY_THEIR_MIDDLE:
+        if literal != _BASE64_KEY:
+            _, _, behind = pattern.pattern.replace("\\.", ".").rpartition(literal)
+            escaped = literal.replace(".", "\\.")
+            found[f"keys_{len(found) + 1}"] = escaped + _for_re2(behind.removeprefix(")"))
+    return found
+
+
+def _keys() -> str:
+    """Secrets that begin at a word's edge."""
+    # To count all of its 86 characters takes as many states.
+    base64_key = rf"[\w+/]{{30}}[\w+/]*{_BASE64_KEY}"
+    by_run = [_for_re2(one.pattern) for _, one in tokens._KEYS_BY_THE_MIDDLE_OF_A_RUN]
+    alternatives = [*map(_for_re2, tokens._VENDOR_KEYS), *by_run, base64_key]
+    schemes = rf"{_SECURE_SCHEMES}\s+[^\s,;\"']*(?:[0-9._~+/=-]|[a-z][A-Z])[^\s,;\"']*"
+    return rf"\b(?:{_either(alternatives)}|{schemes})"
+
+
+def _numbers() -> str:
+    """Payment cards, bank accounts and telephones by their form."""
+    gap = r"(?:[ .+_\x{a0}-]|%20)"
+    card = (
+        rf"(?:{_for_re2(numbers._ISSUERS.pattern)}"
+        rf"|(?:2[2-7]|[3-6]\d)\d{{2}}{gap}\d{{4}}{gap}\d{{4}}{gap}\d{{1,7}}(?:{gap}\d{{3}})?"
+        rf"|3[4-9]\d{{2}}{gap}\d{{6}}{gap}\d{{4,5}})(?:\b|_)"
+    )
+    # Two classes of letters, which are tried at once, in the place of all countries.
+    first, second = ("".join(sorted({code[i] for code in numbers._IBAN_LENGTHS})) for i in (0, 1))
+    country = f"[{first}][{second}]"
+    gap = r"[ \x{a0}-]?"
+    account = (
+        rf"(?:{country}\d{{2}}(?:{gap}[A-Z0-9]){{11,30}}"
+        rf"|(?i:{country})\d{{2}}(?:(?:{gap}[A-Za-z]){{4}}(?:{gap}\d){{10,}}"
+        rf"|(?:{gap}\d){{11,}}))\b"
+    )
+    phone = (
+        rf"(?:00[1-9]\d{{0,2}}[ .\-/\x{{a0}}](?:[ .\-/()\x{{a0}}]{{0,2}}\d){{6,12}}"
+        r"|(?:1[ .-])?(?:\([2-9]\d{2}\)[ -]?\d{3}[ .-]|[2-9]\d{2}(?:-\d{3}-|\.\d{3}\.))\d{4}"
+        rf"|\(0[1-9]\d{{0,4}}\)[ -]?\d{{2,8}}(?:{_SPACE}?-?\d{{2,8}}){{1,4}}"
+        rf"|0[1-9]\d{{0,4}}[ \-/\x{{a0}}]\d{{5,8}}"
+        rf"|0[1-9]\d{{1,4}}[ \-\x{{a0}}]\d{{3,4}}[ \-\x{{a0}}]\d{{3,4}}"
+        rf"|0[1-9](?:{_SPACE}\d{{2}}){{4}})\b"
+    )
+    # Neither what is behind a comma or point of a number, nor a part of something longer.
+    return rf"(^|[^0-9A-Za-z.,]|(?:^|[^0-9])[.,]){card}|(^|[^\w.,+/:-]){phone}|(?:\b|_){account}"
+
+
+def _emails() -> str:
+    label = r"[\pL\pN_-]"
+    domain = (
+        rf"(?:\d+\.\pL{{2,}}\b|[\d_-]*\pL{label}*(?:\.{label}+)*?\.(?:\pL{{2}}|xn--){label}*"
+        rf"(?:\.{label}+)*)"
+    )
+    return rf"[\pL\pN_.+-]+(?:@|%(?:25)*40|\\+u0040){domain}"
+
+
+def value_patterns() -> dict[str, str]:
+    """Which values are secrets or identities, wherever they stand."""
+    return {
+        **_after_a_sign(),
+        "keys": _keys(),
+        "assigned": assigned(),
+        "numbers": _numbers(),
+        "emails": _emails(),
+    }
+
+
+REPLACEMENT: Final = "${1}${2}${3}${4}${5}[REDACTED]"
+"""Names of what was assigned stay, and what stands in front of a number."""
+
+
+def sign() -> str:
+    """Something of this is in every text that holds any of them; most short ones have none."""
+    gaps = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))
+    digits = rf"\d(?:[{gaps}\x{{a0}}%]{{0,3}}\d){{{numbers.SHORTEST - 1}}}"
+    return rf"[@=:<%\[]|--|eyJ|{digits}|[\w-]{{16}}|{_SECURE_SCHEMES}\s"
+
+
+def _for_re2(pattern: str) -> str:
+    """The expression for RE2, which neither looks around nor needs possessive quantifiers."""
+    pattern = re.sub(r"\(\?<=((?:\\.|[^()])*)\)", r"\1", pattern)
+    pattern = re.sub(r"\(\?<?[!=](?:\\.|\[[^\]]*\]|[^()\[])*\)", "", pattern)
+    return re.sub(r"([}+*?])\+", r"\1", pattern)

@@ -1,0 +1,300 @@
+"""The gateway's policy beside the library's own, by what comes out of a real Collector."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from time import time_ns
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from spanbridge.privacy import keys
+from spanbridge.privacy.encoded import Readable
+from spanbridge.privacy.keys import Treatment
+from spanbridge.privacy.policy import PrivacyPolicy
+from spanbridge.testing import Receiver
+from tests.peers import collector_limits
+from tests.peers.collector import Collector, tiers
+from tests.peers.otlp_requests import send
+from tests.support.program import REPOSITORY
+from tests.support.secrets import DOMAIN
+from tests.unit.privacy import test_detectors, test_flags, test_policy, test_written_in_code
+
+ARRIVAL_S = 30.0
+CANARY = "0pen-sesame"
+GUIDE = REPOSITORY / "docs" / "guides" / "collector.md"
+Through = Callable[[Sequence[Span]], list[Any]]
+
+
+@pytest.fixture(scope="module")
+def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Through]:
+    """What becomes of spans on their way through both tiers, in their order."""
+    with (
+        Receiver() as sentry,
+        tiers(tmp_path_factory.mktemp("tiers"), [sentry]) as (agent, _),
+    ):
+        yield lambda spans: sent_through(agent, sentry, spans)
+
+
+def sent_through(agent: Collector, sentry: Receiver, spans: Sequence[Span]) -> list[Any]:
+    already = len(sentry.spans)
+    now = time_ns()
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.append(attribute("service.name", "shop"))
+    scope_spans = resource_spans.scope_spans.add()
+    for number, span in enumerate(spans):
+        span.trace_id = (already + number + 1).to_bytes(16, "big")
+        span.span_id = (already + number + 1).to_bytes(8, "big")
+        span.name = span.name or "work"
+        span.start_time_unix_nano = span.end_time_unix_nano = now
+        scope_spans.spans.append(span)
+    send(agent, request)
+    sentry.wait_for(lambda one: len(one.spans) == already + len(spans), ARRIVAL_S)
+    return sorted(sentry.spans, key=lambda span: int(span.span_id, 16))[already:]
+
+
+def any_value(value: object) -> AnyValue:
+    if isinstance(value, bytes):
+        return AnyValue(bytes_value=value)
+    if isinstance(value, Mapping):
+        members = [KeyValue(key=name, value=any_value(one)) for name, one in value.items()]
+        return AnyValue(kvlist_value=KeyValueList(values=members))
+    if isinstance(value, list | tuple):
+        return AnyValue(array_value=ArrayValue(values=map(any_value, value)))
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    return (
+        AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=str(value))
+    )
+
+
+def attribute(name: str, value: object) -> KeyValue:
+    return KeyValue(key=name, value=any_value(value))
+
+
+def parameters(test: Any) -> Iterator[Any]:
+    """What a test of the library's is called with."""
+    return chain.from_iterable(mark.args[1] for mark in test.pytestmark)
+
+
+CORPUS = sorted({
+    *(around.format(value)
+      for values in (v for kind, v in test_detectors.FOUND.items() if kind != "ip_address")
+      for value in values
+      for around in ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb")),
+    *(text for text, _ in chain(
+        parameters(test_policy.test_credentials_are_cut_out_of_texts),
+        parameters(test_written_in_code.test_what_a_reader_sees_is_cut_out),
+        parameters(test_flags.test_what_stands_behind_a_denied_flag_is_cut_out),
+        parameters(test_detectors.test_what_is_written_in_a_code_is_found_and_the_rest_stays),
+    )),
+})  # fmt: skip
+
+
+def words(text: str) -> set[str]:
+    """Of a text as a reader sees it."""
+    return set(re.findall(r"\w+", Readable(text).text))
+
+
+def test_a_text_loses_at_the_gateway_what_it_loses_in_the_library(through: Through) -> None:
+    policy = PrivacyPolicy()
+    secrets = {text: words(text) - words(policy.scrub_text(text)) for text in CORPUS}
+    assert sum(map(bool, secrets.values())) > 300
+
+    spans = through([Span(attributes=[attribute("note", text)]) for text in CORPUS])
+
+    passed = {
+        text
+        for text, span in zip(CORPUS, spans, strict=True)
+        if secrets[text] & words(span.attributes["note"])
+    }
+    assert passed == set(collector_limits.LESS)
+
+
+def test_what_the_gateway_does_not_hold_back_is_told_in_the_guide() -> None:
+    guide = " ".join(GUIDE.read_text().split())
+
+    told = {*collector_limits.LESS.values(), *collector_limits.OTHERS}
+    assert [limit for limit in sorted(told) if limit not in guide] == []
+
+
+ORDINARY = [
+    around.format(text)
+    for text in test_detectors.ORDINARY
+    for around in ("{}", "see {} there", '{{"a": "{}"}}')
+]
+
+
+def test_what_is_ordinary_to_the_library_passes_but_for_what_a_checksum_tells(
+    through: Through,
+) -> None:
+    spans = through([Span(attributes=[attribute("note", text)]) for text in ORDINARY])
+
+    changed = {
+        text for text, span in zip(ORDINARY, spans, strict=True) if span.attributes["note"] != text
+    }
+    assert changed == {
+        text for text in ORDINARY if any(one in text for one in collector_limits.MORE)
+    }
+
+
+RUNS = ["_".join(run) for run in keys.DENIED_RUNS]
+WITHHELD = [
+    name
+    for name in (
+        *chain.from_iterable(
+            (word, f"my.{word}", f"X-{word.upper()}", f"old{word.capitalize()}", f"{word}.1")
+            for word in (*keys.DENIED_ANYWHERE, *keys.DENIED_WORDS, *RUNS)
+        ),
+        *(f"my{part}" for part in keys.DENIED_PARTS),
+        *(f"{root}some.{word}" for root in keys.DIALECT_ROOTS for word in keys.CONTENT_WORDS),
+        *(
+            f"{root}some{word.title()}"
+            for root in keys.DIALECT_ROOTS
+            for word in keys.CONTENT_WORDS
+        ),
+        *(f"{root}api_key" for root in keys.COUNT_ROOTS),
+        *(f"{prefix}0.content" for prefix in keys.CONTENT_RESULTS),
+        *keys.CONTENT_NAMES,
+        *keys.OMITTED_NAMES,
+        *keys.HEADER_NAMES,
+        *keys.PARAMETER_NAMES,
+        *(f"{prefix}0" for prefix in (*keys.CONTENT_PREFIXES, *keys.OMITTED_PREFIXES)),
+    )
+    if keys.treatment(name) not in (Treatment.KEEP, Treatment.STATEMENT)
+]
+
+
+def test_a_value_stays_for_its_name_on_its_own_as_a_tag_and_inside_of_another(
+    through: Through,
+) -> None:
+    assert len(WITHHELD) > 900
+
+    spans = through([
+        *(Span(attributes=[attribute(name, CANARY)]) for name in WITHHELD),
+        *(Span(attributes=[attribute(f"sentry.tag.{name}", CANARY)]) for name in WITHHELD),
+        *(Span(attributes=[attribute("a", {"b": 1, name: CANARY})]) for name in WITHHELD),
+        *(Span(attributes=[attribute("a", [{name: {"v": CANARY}}])]) for name in WITHHELD),
+    ])  # fmt: skip
+
+    assert [span.attributes for span in spans if CANARY in repr(span.attributes)] == []
+
+
+@pytest.mark.parametrize("event", ["gen_ai.user.message", "gen_ai.choice", "llm.x", "ai.toolCall"])
+def test_messages_in_events_stay(through: Through, event: str) -> None:
+    span = Span()
+    made = span.events.add(name=event)
+    made.attributes.extend(attribute(name, CANARY) for name in sorted(keys.EVENT_FIELDS))
+    made.attributes.append(attribute("choice", {"message": CANARY}))
+    made.attributes.append(attribute("gen_ai.system", "openai"))
+    other = span.events.add(name="order.paid")
+    other.attributes.append(attribute("result", "ok"))
+    assert all(keys.is_event_content(event, name) for name in keys.EVENT_FIELDS)
+
+    [came] = through([span])
+
+    first, second = came.events
+    assert first.attributes == {"gen_ai.system": "openai"}
+    assert second.attributes == {"result": "ok"}
+
+
+TOLD = {
+    "mcp.request.argument.uri": "https://u:hunter2@h/?token=hunter2",
+    "gen_ai.prompt.name": f"for hunter2@{DOMAIN}",
+    "gen_ai.usage.note": f"hunter2@{DOMAIN}",
+    "user.ip_address": "192.0.2.1, password=hunter2",
+    "gen_ai.response.time_to_first_token": "token=hunter2",
+}
+
+
+def test_what_a_name_lets_pass_loses_its_secrets_all_the_same(through: Through) -> None:
+    [came] = through([Span(attributes=[attribute(name, value) for name, value in TOLD.items()])])
+
+    assert set(came.attributes) == set(TOLD)
+    assert "hunter2" not in repr(came.attributes)
+    assert came.attributes["user.ip_address"].startswith("192.0.2.1, password=")
+
+
+VALUES: dict[str, object] = {
+    "bytes": b"password=hunter2",
+    "key in bytes": b"AKIAHUNTER2HUNTER2AA",
+    "bytes in a list": [b"a", b"password=hunter2"],
+    "bytes in a map": {"a": {"b": [b"password=hunter2"]}},
+    "deep": {"a": {"b": {"c": {"d": {"e": b"password=hunter2"}}}}},
+    "map": {"client_ip": "hunter2", "a": 1},
+    "map in a map": {"password": {"v": "hunter2", "w": ["hunter2"]}},
+    "arguments": ["app", "--db-password", "hunter2", "x"],
+    "flag": ["app", "-token", "hunter2", "x"],
+    "pairs": [["x-api-key", "hunter2"], ["a", "b"]],
+    "card": 4111111111111111,
+    "cards": [4111111111111111],
+}
+
+
+def test_a_value_of_any_kind_loses_its_secrets(through: Through) -> None:
+    spans = through([Span(attributes=[attribute("note", value)]) for value in VALUES.values()])
+
+    shown = dict(zip(VALUES, (repr(span.attributes).lower() for span in spans), strict=True))
+    assert [name for name, value in shown.items() if "hunter2" in value or "4111" in value] == []
+
+
+ORDINARY_VALUES: dict[str, object] = {
+    "list": ["stop", "length"],
+    "map": {"a": {"b": [1, 2.5, True]}, "name": "wooden chair"},
+    "score": 0.4666666666666667,
+    "time": 1764432327000000000,
+    "http.route": "/orders/{id}",
+    "session.id": "b7ad6b7169203331",
+    "gen_ai.usage.input_tokens": 1200,
+    "gen_ai.token.type": "input",
+    "access_token.count": 3,
+    "className": "Order",
+    "author": "ann",
+    "multi_agent.consensus.achieved": True,
+    "tenant.id": "acme",
+    "governance.violation.severity": "high",
+    "k8s.pod.label.app.kubernetes.io/name": "shop",
+}
+
+
+def test_an_ordinary_value_of_any_kind_passes_as_it_is(through: Through) -> None:
+    attributes = [attribute(name, value) for name, value in ORDINARY_VALUES.items()]
+
+    [came] = through([Span(attributes=[*attributes, attribute("bytes", b"\xfftext")])])
+
+    assert came.attributes == {**ORDINARY_VALUES, "bytes": "\ufffdtext"}
+
+
+def test_names_of_attributes_lose_their_secrets_and_tell_of_the_value_before(
+    through: Through,
+) -> None:
+    names = (f"note of hunter2@{DOMAIN}", "AKIAHUNTER2HUNTER2AA", f"hunter2@{DOMAIN}.password")
+
+    [came] = through([Span(attributes=[attribute(name, CANARY) for name in names])])
+
+    assert "hunter2" not in repr(came.attributes).lower()
+    assert f"{DOMAIN}" not in repr(came.attributes)
+    assert came.attributes["note of [REDACTED]"] == CANARY
+
+
+def test_the_callers_address_stays_and_that_of_a_server_passes(through: Through) -> None:
+    peers = [attribute(name, CANARY) for name in (*keys.PEER_NAMES, *keys.PEER_HOST_NAMES)]
+    served, called = Span(kind=Span.SPAN_KIND_SERVER), Span(kind=Span.SPAN_KIND_CLIENT)
+    for span in (served, called):
+        span.attributes.extend(peers)
+        span.events.add(name="peer").attributes.extend(peers)
+    served.attributes.append(attribute("peer", {"net.peer.ip": CANARY}))
+    served.attributes.append(attribute("sentry.tag.net.peer.ip", CANARY))
+
+    first, second = through([served, called])
+
+    assert CANARY not in repr(first)
+    assert len(second.attributes) == len(second.events[0].attributes) == len(peers)
