@@ -17,7 +17,9 @@ import yaml
 
 from spanbridge.privacy import keys
 from tests.peers.collector_expressions import (
+    HUMP,
     REPLACEMENT,
+    SIGNS,
     denied_words,
     sign,
     value_patterns,
@@ -53,10 +55,10 @@ def _either(names: Iterable[str]) -> str:
 # Names are judged as they stand in JSON, so that one expression reads all names of a map.
 
 
-def denied_names() -> str:
+def denied_names(*, in_humps: bool = True) -> str:
     """Which names tell of a secret or an identity."""
     gap = '[^A-Za-z"]*'
-    return denied_words(gap, "", "[^a-z]", f'{gap}"')
+    return denied_words(gap, "", "[^a-z]", f'{gap}"', in_humps=in_humps)
 
 
 def innocent_names() -> str:
@@ -120,17 +122,25 @@ def _by_name() -> str:
     )
     return (
         f"set(attributes, MapEach(attributes, (k, v) => When(() => {is_withheld}, {_REDACTED}, v)))"
-        f" where IsMatch(Keys(attributes), {denied}) or IsMatch(Keys(attributes), {content})"
+        f" where IsMatch(Keys(attributes), {_text(denied_names(in_humps=False))})"
+        f" or IsMatch(Keys(attributes), {_text(HUMP)})"
+        f" or IsMatch(Keys(attributes), {content})"
         " or Any(attributes, (_, v) => IsMap(v) or IsList(v))"
     )
 
 
 _HELD: Final = 'cache["values"]'
 """What has a sign of a secret: it is copied, scrubbed and put back."""
-_SCRUBBED: Final = [
-    f'replace_all_patterns({_HELD}, "value", {_text(one)}, "{REPLACEMENT}")'
-    for one in value_patterns().values()
-]
+
+
+def _scrub(kind: str, pattern: str) -> str:
+    statement = f'replace_all_patterns({_HELD}, "value", {_text(pattern)}, "{REPLACEMENT}")'
+    if kind not in SIGNS:
+        return statement
+    return f"{statement} where Any({_HELD}, (_, v) => IsMatch(v, {_text(SIGNS[kind])}))"
+
+
+_SCRUBBED: Final = [_scrub(kind, one) for kind, one in value_patterns().items()]
 _READABLE: Final = (
     f"set(attributes, MapEach(attributes, (_, v) => {_readable('v')}))"
     f" where Any(attributes, (_, v) => not {_is_plain('v')})"

@@ -85,7 +85,14 @@ def parameters(test: Any) -> Iterator[Any]:
     return chain.from_iterable(mark.args[1] for mark in test.pytestmark)
 
 
+OURS = (
+    "next=%2F%3Fsig%3Dhunter2", "next=%252F%253Fapi_key%253Dhunter2", "authToken=hunter2",
+    '{"clientIp":"hunter2"}', "dbpassword: hunter2", "x=1&userSession=hunter2", "?otp=hunter2",
+    "header_cookie: a=hunter2; b=hunter3", "https://hunter2hunter2@github.com/o/r.git",
+    'a {"b": "{\\"c\\": \\"{\\\\\\"token\\\\\\": \\\\\\"hunter2\\\\\\"}\\"}"}',
+)  # fmt: skip
 CORPUS = sorted({
+    *OURS,
     *(around.format(value)
       for values in (v for kind, v in test_detectors.FOUND.items() if kind != "ip_address")
       for value in values
