@@ -209,10 +209,21 @@ _LONG_NUMBER: Final = rf"\d(?:[{_GAPS}\x{{a0}}%]{{0,3}}\d){{{numbers.SHORTEST - 
 _LONG_WORD: Final = r"[\w-]{16}"
 _SCHEME: Final = rf"{_SECURE_SCHEMES}\s"
 
+
+def _hump() -> str:
+    """How a word that tells of a secret begins inside of another: ``aT`` and ``o`` of a token."""
+    words = {*keys.DENIED_ANYWHERE, *keys.DENIED_WORDS, *(first for first, _ in keys.DENIED_RUNS)}
+    seconds: dict[str, set[str]] = {}
+    for word in words:
+        seconds.setdefault(word[0].upper(), set()).update((word[1], word[1].upper()))
+    beginnings = [f"{one}[{''.join(sorted(two))}]" for one, two in seconds.items()]
+    return f"[a-z0-9](?:{_either(beginnings)})"
+
+
 SIGNS: Final = {
     "keys": rf"{_LONG_WORD}|{_BASE64_KEY}|{_SCHEME}",
     "assigned": r"=|:(?:[^/]|/[^/]|$)|%(?:25)*3[ADad]",
-    "assigned_in_humps": rf"{HUMP}[\w.%\[\]-]*[\"'\\\]]*\s*(?:[=:]|%)|u0022",
+    "assigned_in_humps": rf"{_hump()}[\w.%\[\]-]*[\"'\\\]]*\s*(?:[=:]|%)",
     "numbers": _LONG_NUMBER,
 }
 """What is in every text that holds such a thing, and found faster."""
