@@ -65,6 +65,9 @@ def test_abandoned_streams_and_an_unreachable_collector_make_no_issue(receiver: 
     sentry, otlp = (done.status.destinations[name].ledger for name in ("sentry", "otlp"))
     assert sentry.is_closed
     assert set(sentry.outcomes) == {"span"}
-    assert len(receiver.transactions) == sentry.outcomes["span"]["delivered"] > 0
+    delivered = sentry.outcomes["span"]["delivered"]
+    assert delivered > 0
+    # Of the one under way when the time was over nobody knows whether it arrived.
+    assert len(receiver.transactions) - delivered in (0, 1)
     assert otlp.outcomes["span"] == {"failed": 1100}
     assert [cause for cause in done.status.failures if "otlp" in cause]
