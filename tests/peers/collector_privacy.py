@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -95,20 +95,38 @@ def peer_names() -> str:
     return rf"{_TAG}(?:{_either(keys.PEER_NAMES | keys.PEER_HOST_NAMES)})"
 
 
+_LARGEST: Final = "1.7976931348623157e308"
+
+
 def _is_plain(value: str) -> str:
-    return f"(IsString({value}) or IsInt({value}) or IsBool({value}) or IsDouble({value}))"
+    """Neither bytes, nor with others inside, nor a number or nothing that no expression can read.
+
+    An expression that fails would have its batch sent again for ever.
+    """
+    finite = f"IsDouble({value}) and {value} >= -{_LARGEST} and {value} <= {_LARGEST}"
+    return f"(IsString({value}) or IsInt({value}) or IsBool({value}) or {finite})"
 
 
 def _readable(value: str, level: int = 1) -> str:
-    """A value with bytes as the text that they are, however deep."""
+    """A value with bytes as the text that they are, however deep, and odd numbers as texts too."""
     inner = f"v{level}"
     within = (
         f"MapEach({value}, (_, {inner}) => {_readable(inner, level + 1)})"
         if level < _LEVELS
         else _REDACTED
     )
-    other = f'When(() => {_is_plain(value)} or {value} == nil, {value}, Decode({value}, "utf-8"))'
-    return f"When(() => IsMap({value}) or IsList({value}), {within}, {other})"
+    number = f'When(() => {value} > 0.0, "Infinity", When(() => {value} < 0.0, "-Infinity", "NaN"))'
+    other = (
+        f'When(() => {value} == nil, "", When(() => IsDouble({value}), {number}, {_bytes(value)}))'
+    )
+    return (
+        f"When(() => IsMap({value}) or IsList({value}), {within},"
+        f" When(() => {_is_plain(value)}, {value}, {other}))"
+    )
+
+
+def _bytes(value: str) -> str:
+    return f'Decode({value}, "utf-8")'
 
 
 def _by_name() -> str:
@@ -174,10 +192,16 @@ _OWN_STATE: Final = r"^ot=(?:(?:th|rv):[0-9a-f]{1,14};?)+$"
 """What samplers read. Spans have it often, and digits in it may look like anything."""
 
 
-def _scrubbed(*paths: str, has_attributes: bool = True) -> list[str]:
-    """What is done to the attributes, and to texts beside them, of whatever it is."""
+def _scrubbed(*paths: str, has_attributes: bool = True, left_out: Sequence[str] = ()) -> list[str]:
+    """What is done to the attributes, and to texts beside them, of whatever it is.
+
+    Args:
+        paths: The texts.
+        has_attributes: Whether there are attributes.
+        left_out: Statements that remove some, once all can be read.
+    """
     names = {path: f'{_HELD}["text of {path}"]' for path in paths}
-    before = [_READABLE, _BY_NAME, _HAS_ODD_NAMES, *_NAMES, _HOLD]
+    before = [_READABLE, *left_out, _BY_NAME, _HAS_ODD_NAMES, *_NAMES, _HOLD]
     return [
         *(before if has_attributes else [f"set({_HELD}, {{}})"]),
         f"stringify_all({_HELD})",
@@ -209,15 +233,10 @@ def processors() -> dict[str, object]:
         {"context": "resource", "statements": _scrubbed("schema_url")},
         {"context": "scope", "statements": _scrubbed("name", "version", "schema_url")},
     ]
-    span = [
-        *_without(peer_names(), "kind == SPAN_KIND_SERVER"),
-        *_scrubbed("name", "status.message", "trace_state"),
-    ]
-    event = [
-        *_without(peer_names(), "span.kind == SPAN_KIND_SERVER"),
-        *_without(fields, is_message),
-        *_scrubbed("name"),
-    ]
+    callers = _without(peer_names(), "kind == SPAN_KIND_SERVER")
+    span = _scrubbed("name", "status.message", "trace_state", left_out=callers)
+    callers = _without(peer_names(), "span.kind == SPAN_KIND_SERVER")
+    event = _scrubbed("name", left_out=[*callers, *_without(fields, is_message)])
     # Nothing shows what is told beside a metric, nor what an exemplar has beside its trace.
     metric = [
         'delete_matching_keys(metadata, "")',

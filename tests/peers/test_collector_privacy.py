@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -60,6 +61,8 @@ def sent_through(agent: Collector, sentry: Receiver, spans: Sequence[Span]) -> l
 
 
 def any_value(value: object) -> AnyValue:
+    if value is None:
+        return AnyValue()
     if isinstance(value, bytes):
         return AnyValue(bytes_value=value)
     if isinstance(value, Mapping):
@@ -305,3 +308,54 @@ def test_the_callers_address_stays_and_that_of_a_server_passes(through: Through)
 
     assert CANARY not in repr(first)
     assert len(second.attributes) == len(second.events[0].attributes) == len(peers)
+
+
+PIECES = (
+    *"\"'\\[]{}()<>$%=:;,@&#-_./\n\t\x00 ", "${1}", "$$", "password", "token", "é", "😀",
+    "\ud7ff", "0", "4111 1111", "ann@", "https://", "a" * 300,
+)  # fmt: skip
+
+
+KINDS = (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)
+
+
+def odd_text(drawn: random.Random) -> str:
+    return "".join(drawn.choices(PIECES, k=drawn.randrange(12)))
+
+
+def odd_value(drawn: random.Random, depth: int = 0) -> object:
+    """Whatever OTLP can carry."""
+    match drawn.randrange(9 if depth < 7 else 7):
+        case 0:
+            return None
+        case 1:
+            return drawn.choice((float("nan"), float("inf"), -float("inf"), 5e-324, -0.0, 1.8e308))
+        case 2:
+            return drawn.choice((True, False, 0, 2**63 - 1, -(2**63), 4111111111111111))
+        case 3:
+            return drawn.randbytes(drawn.randrange(20))
+        case 4 | 5 | 6:
+            return odd_text(drawn)
+        case 7:
+            return [odd_value(drawn, depth + 1) for _ in range(drawn.randrange(4))]
+        case _:
+            return {odd_text(drawn): odd_value(drawn, depth + 1) for _ in range(drawn.randrange(4))}
+
+
+def test_no_value_whatever_holds_up_what_it_comes_with(through: Through) -> None:
+    drawn = random.Random(161)
+
+    def members() -> list[KeyValue]:
+        return [KeyValue(key=odd_text(drawn), value=any_value(odd_value(drawn))) for _ in range(4)]
+
+    spans = []
+    for _ in range(500):
+        span = Span(name=odd_text(drawn), kind=drawn.choice(KINDS), attributes=members())
+        names = ("gen_ai.choice", odd_text(drawn))
+        span.events.add(name=drawn.choice(names), time_unix_nano=1, attributes=members())
+        span.status.message = odd_text(drawn)
+        spans.append(span)
+
+    came = through(spans)
+
+    assert [bytes.fromhex(span.span_id) for span in came] == [span.span_id for span in spans]
