@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.peers import collector_privacy
-from tests.peers.collector import CONFIG, Environment, Tier, validate
+from tests.peers.collector import CONFIG, Environment, Tier, launch, validate
 
 ENVIRONMENTS: tuple[Environment, ...] = ("development", "staging", "production")
 VARIABLES = {
@@ -22,6 +23,9 @@ VARIABLES = {
     "COLLECTOR_STAGING_TRACES_URL": "https://sentry.example/api/2/integration/otlp/v1/traces/",
     "COLLECTOR_TENANT_TRACES_URL": "https://sentry.example/api/3/integration/otlp/v1/traces/",
     "COLLECTOR_VENDOR_URL": "https://vendor.example",
+    "COLLECTOR_STAGING_KEY": "5ba9b21d9e0c4b5f8e7d6c5b4a392817",
+    "COLLECTOR_TENANT_KEY": "5ba9b21d9e0c4b5f8e7d6c5b4a392817",
+    "COLLECTOR_VENDOR_AUTHORIZATION": "Bearer of-the-vendor",
     "COLLECTOR_TENANT": "acme",
 }
 ROUTES = ("--config", str(CONFIG / "gateway.routes.yaml"))
@@ -61,20 +65,42 @@ def test_a_wrong_setting_gets_the_collectors_own_error(wrong: str, complaint: st
 
 
 @pytest.mark.parametrize(
-    ("tier", "variable"),
+    ("tier", "variable", "more"),
     [
-        ("agent", "COLLECTOR_GATEWAY_HOST"),
-        ("agent", "COLLECTOR_TLS_CERT"),
-        ("gateway", "COLLECTOR_SENTRY_KEY"),
-        ("gateway", "COLLECTOR_TLS_CA"),
+        ("agent", "COLLECTOR_GATEWAY_HOST", ()),
+        ("gateway", "COLLECTOR_SENTRY_KEY", ()),
+        ("gateway", "COLLECTOR_TENANT", ("--config", "gateway.routes.yaml")),
     ],
 )
-def test_a_tier_that_was_not_told_what_it_needs_does_not_start(tier: Tier, variable: str) -> None:
+def test_a_tier_that_was_not_told_what_it_needs_does_not_start(
+    tier: Tier, variable: str, more: tuple[str, ...]
+) -> None:
     told = {name: value for name, value in VARIABLES.items() if name != variable}
-    said = validate(tier, "production", variables=told)
+    said = validate(tier, "production", *more, variables=told)
 
     assert said.returncode != 0
     assert f"{variable} is not set" in said.stderr
+
+
+@pytest.mark.parametrize("tier", ["agent", "gateway"])
+def test_in_production_nothing_starts_without_its_certificates(tier: Tier, tmp_path: Path) -> None:
+    command, basis = launch(tier, "production")
+    told = {name: value for name, value in VARIABLES.items() if "TLS" not in name}
+    said = subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=False,
+        env={**basis, **told, "COLLECTOR_STORAGE": str(tmp_path)},
+    )  # fmt: skip
+
+    assert said.returncode != 0
+    assert "/etc/otelcol-tls/" in said.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("gateway",), ("gatway", "development"), ("agent", "prod")])
+def test_the_launcher_says_what_it_wants_to_be_told(words: tuple[str, ...]) -> None:
+    said = subprocess.run([CONFIG / "run", *words], capture_output=True, text=True, check=False)
+
+    assert said.returncode == 2
+    assert "agent|gateway development|staging|production" in said.stderr
 
 
 def test_without_the_privacy_file_no_gateway_starts(tmp_path: Path) -> None:

@@ -205,6 +205,10 @@ def test_what_is_no_secret_passes_as_it_is(tmp_path: Path, sentry: Receiver) -> 
 
 
 OWN = "yaml:processors::redaction::blocked_values: ['acme-[0-9]+']"
+OWN_TEXTS = (
+    "yaml:processors::transform/own::trace_statements: "
+    '[\'replace_pattern(span.name, "acme-[0-9]+", "[REDACTED]")\']'
+)
 OWN_NAMES = "yaml:processors::redaction::blocked_key_patterns: ['^shop\\.']"
 
 
@@ -213,11 +217,14 @@ def test_patterns_of_an_overlay_are_added_to_the_policy(tmp_path: Path, sentry: 
     attributes = request.resource_spans[0].scope_spans[0].spans[0].attributes
     attributes.extend([attribute("order", "of acme-4711"), attribute("shop.till", "0pen-sesame")])
 
-    with tiers(tmp_path, [sentry], OWN, OWN_NAMES) as (agent, _):
+    request.resource_spans[0].scope_spans[0].spans[0].name += " of acme-4711"
+
+    with tiers(tmp_path, [sentry], OWN, OWN_NAMES, OWN_TEXTS) as (agent, _):
         send(agent, request)
         [span] = sentry.wait_for(lambda one: one.spans, ARRIVAL_S)
 
     assert span.attributes["order"] == "of ****"
+    assert span.name.endswith(" of [REDACTED]")
     sent = msgspec.json.encode(span)
     assert leaked(sent) == set()
     assert b"0pen-sesame" not in sent
