@@ -109,7 +109,7 @@ def _after_a_sign() -> dict[str, str]:
         "private_keys": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         rf"(?:(?:-{{0,4}}[^-])*{key_end}|(?:[\w+/=\s:,.\\|]|-)*)",
         # A password may hold any sign; a port is none.
-        "users_in_urls": r"""://(?:[^\s"'<>/?#]*@"""
+        "users_in_urls": r"""(://)(?:[^\s"'<>/?#]*@"""
         r"""|[^\s"'<>/?#@:\[]*:(?:\d{0,5}[^\s"'<>/?#\d]|\d{6})[^\s"'<>]*@)""",
         "users_in_json": r""":(?:\\+/){2}[^\s"'<>/?#]*@""",
         "users_in_code": r"""%3[Aa](?:%2[Ff]){2}[^\s"'<>&/?#]*%40""",
@@ -156,7 +156,7 @@ def _numbers() -> str:
     card = (
         rf"(?:{_for_re2(numbers._ISSUERS.pattern)}"
         rf"|(?:2[2-7]|[3-6]\d)\d{{2}}{gap}\d{{4}}{gap}\d{{4}}{gap}\d{{1,7}}(?:{gap}\d{{3}})?"
-        rf"|3[4-9]\d{{2}}{gap}\d{{6}}{gap}\d{{4,5}})(?:\b|_)"
+        rf"|3[4-9]\d{{2}}{gap}\d{{6}}{gap}\d{{4,5}})"
     )
     # Two classes of letters, which are tried at once, in the place of all countries.
     first, second = ("".join(sorted({code[i] for code in numbers._IBAN_LENGTHS})) for i in (0, 1))
@@ -165,7 +165,7 @@ def _numbers() -> str:
     account = (
         rf"(?:{country}\d{{2}}(?:{gap}[A-Z0-9]){{11,30}}"
         rf"|(?i:{country})\d{{2}}(?:(?:{gap}[A-Za-z]){{4}}(?:{gap}\d){{10,}}"
-        rf"|(?:{gap}\d){{11,}}))\b"
+        rf"|(?:{gap}\d){{11,}}))"
     )
     phone = (
         rf"(?:00[1-9]\d{{0,2}}[ .\-/\x{{a0}}](?:[ .\-/()\x{{a0}}]{{0,2}}\d){{6,12}}"
@@ -173,10 +173,19 @@ def _numbers() -> str:
         rf"|\(0[1-9]\d{{0,4}}\)[ -]?\d{{2,8}}(?:{_SPACE}?-?\d{{2,8}}){{1,4}}"
         rf"|0[1-9]\d{{0,4}}[ \-/\x{{a0}}]\d{{5,8}}"
         rf"|0[1-9]\d{{1,4}}[ \-\x{{a0}}]\d{{3,4}}[ \-\x{{a0}}]\d{{3,4}}"
-        rf"|0[1-9](?:{_SPACE}\d{{2}}){{4}})\b"
+        rf"|0[1-9](?:{_SPACE}\d{{2}}){{4}})"
     )
     # Neither what is behind a comma or point of a number, nor a part of something longer.
-    return rf"(^|[^0-9A-Za-z.,]|(?:^|[^0-9])[.,]){card}|(^|[^\w.,+/:-]){phone}|(?:\b|_){account}"
+    edge = r"(^|[^0-9A-Za-z.,]|(?:^|[^0-9])[.,])"
+    return (
+        rf"{edge}{_in_row(card)}(?:\b|_)|(^|[^\w.,+/:-]|[A-Za-z]:){_in_row(phone)}\b"
+        rf"|(?:\b|_){_in_row(account)}\b"
+    )
+
+
+def _in_row(number: str) -> str:
+    """One or more: the first would take the edge that the second needs."""
+    return rf"{number}(?:[,_]{number})*"
 
 
 def _emails() -> str:

@@ -48,13 +48,17 @@ def validator() -> Path:
     return environment / "bin" / "kubernetes-validate"
 
 
-def built(environment: Environment) -> str:
+def built(environment: Environment, config: Path = CONFIG) -> str:
     """All objects of an environment, as ``kubectl apply`` would get them.
+
+    Args:
+        environment: Which.
+        config: Where the configurations and manifests are.
 
     Raises:
         PeerUnavailable: There is no kustomize.
     """
-    folder = CONFIG / "kubernetes" / environment
+    folder = config / "kubernetes" / environment
     done = subprocess.run(
         [kustomize(), "build", "--load-restrictor", "LoadRestrictionsNone", folder],
         capture_output=True,

@@ -147,6 +147,8 @@ def _by_name() -> str:
     )
 
 
+_FEW: Final = "limit(attributes, 1024, [])"
+"""Many more would take a gateway minutes; an SDK keeps 128."""
 _HELD: Final = 'cache["values"]'
 """What has a sign of a secret: it is copied, scrubbed and put back."""
 
@@ -201,7 +203,9 @@ def _scrubbed(*paths: str, has_attributes: bool = True, left_out: Sequence[str] 
         left_out: Statements that remove some, once all can be read.
     """
     names = {path: f'{_HELD}["text of {path}"]' for path in paths}
-    before = [_READABLE, *left_out, _BY_NAME, _HAS_ODD_NAMES, *_NAMES, _HOLD]
+    alike = _text(f"^text of (?:{_either(paths)})$")
+    few = [_FEW, *([f"delete_matching_keys(attributes, {alike})"] if paths else [])]
+    before = [*few, _READABLE, *left_out, _BY_NAME, _HAS_ODD_NAMES, *_NAMES, _HOLD]
     return [
         *(before if has_attributes else [f"set({_HELD}, {{}})"]),
         f"stringify_all({_HELD})",

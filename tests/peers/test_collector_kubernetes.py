@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +24,7 @@ from tests.peers.collector_kubernetes import (
     Cluster,
     Environment,
     Pod,
+    built,
     complaints,
     kustomize,
     validator,
@@ -268,6 +271,23 @@ def test_the_image_is_of_the_collector_that_is_built_here(pod: Pod) -> None:
     version = yaml.safe_load((CONFIG / "builder.yaml").read_text())["dist"]["version"]
 
     assert pod.container["image"].endswith(f"/otelcol:{version}")
+
+
+def test_the_guide_shows_how_a_gateway_gets_to_another_port(tmp_path: Path) -> None:
+    guide = (REPOSITORY / "docs" / "guides" / "collector.md").read_text()
+    [patches] = re.findall(r"  ```yaml\n(  patches:.*?)  ```", guide, re.DOTALL)
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    with (config / "kubernetes" / "staging" / "kustomization.yaml").open("a") as file:
+        file.write(textwrap.dedent(patches))
+
+    objects = yaml.safe_load_all(built("staging", config))
+
+    [policy] = [
+        one for one in objects
+        if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "gateway"
+    ]  # fmt: skip
+    assert {"ports": [{"port": 9000}]} in policy["spec"]["egress"]
 
 
 def test_the_guide_names_every_secret_that_has_to_be_there(pod: Pod) -> None:

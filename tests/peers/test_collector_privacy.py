@@ -99,7 +99,7 @@ CORPUS = sorted({
     *(around.format(value)
       for values in (v for kind, v in test_detectors.FOUND.items() if kind != "ip_address")
       for value in values
-      for around in ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb")),
+      for around in ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb", "{0},{0},{0}")),
     *(text for text, _ in chain(
         parameters(test_policy.test_credentials_are_cut_out_of_texts),
         parameters(test_written_in_code.test_what_a_reader_sees_is_cut_out),
@@ -359,3 +359,19 @@ def test_no_value_whatever_holds_up_what_it_comes_with(through: Through) -> None
     came = through(spans)
 
     assert [bytes.fromhex(span.span_id) for span in came] == [span.span_id for span in spans]
+
+
+def test_very_many_attributes_hold_nothing_up(through: Through) -> None:
+    many = [attribute(f"row.{number}", "id=4711") for number in range(60_000)]
+
+    [span] = through([Span(attributes=many)])
+
+    assert len(span.attributes) == 1024
+
+
+def test_no_attribute_is_taken_for_the_name_of_its_span(through: Through) -> None:
+    forged = [attribute(f"text of {path}", "u=v plain") for path in ("name", "status.message")]
+
+    [span] = through([Span(name="work", attributes=forged)])
+
+    assert (span.name, span.status_message) == ("work", "")
