@@ -18,10 +18,10 @@ from tests.peers.otlp_requests import answer_to, send, spans
 from tests.support.ports import free_port
 from tests.support.program import wait_until
 
-ARRIVAL_S = 60.0
+ARRIVAL_S = 90.0
 ALL_ARE_STUCK_S = 8.0
 """By then each batch under way waits for the gateway that is gone, if it waits at all."""
-ALL_GO_ON_S = 25.0
+ALL_GO_ON_S = 35.0
 """Less than an agent with a list of gateways waits for one that is gone."""
 QUEUED = "otelcol_exporter_queue_size"
 
@@ -31,15 +31,15 @@ def arrived(receiver: Receiver) -> int:
 
 
 def test_what_takes_long_to_scrub_is_sent_once(tmp_path: Path) -> None:
-    # Some ten seconds of a core's time, in one batch.
+    # Some seconds of a core's time, in one batch.
     slow = secrets.token_hex(2000)
     with Receiver() as receiver, tiers(tmp_path, [receiver]) as (agent, [gateway]):
-        send(agent, spans(1500, {"note": slow}))
-        wait_until(lambda: arrived(receiver) >= 1500, 2 * ARRIVAL_S)
+        send(agent, spans(1000, {"note": slow}))
+        wait_until(lambda: arrived(receiver) >= 1000, 2 * ARRIVAL_S)
         wait_until(lambda: agent.own_metric(QUEUED) == 0, ARRIVAL_S)
 
-        assert arrived(receiver) == 1500
-        assert gateway.own_metric("otelcol_receiver_accepted_spans") == 1500
+        assert arrived(receiver) == 1000
+        assert gateway.own_metric("otelcol_receiver_accepted_spans") == 1000
 
 
 def test_whatever_the_agent_takes_fits_through_the_gateway(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from spanbridge.testing import Receiver
 from tests.peers.collector import Collector, tiers
 from tests.support.program import TELL_STATUS, clean_environment, wait_until
 
-ARRIVAL_S = 45.0
+ARRIVAL_S = 90.0
 DECISION_WAIT_S = 2
 SOME_BYTES = 50_000
 """Of spans that wait: some 300."""
