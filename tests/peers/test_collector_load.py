@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -31,15 +30,17 @@ def arrived(receiver: Receiver) -> int:
 
 
 def test_what_takes_long_to_scrub_is_sent_once(tmp_path: Path) -> None:
-    # Some seconds of a core's time, in one batch.
-    slow = secrets.token_hex(2000)
+    # As large a batch as an agent takes: some seconds of a core's time.
+    slow = (
+        "The order of customer number 4711 was placed at noon, status=ok and total: twelve. " * 48
+    )
     with Receiver() as receiver, tiers(tmp_path, [receiver]) as (agent, [gateway]):
-        send(agent, spans(1000, {"note": slow}))
-        wait_until(lambda: arrived(receiver) >= 1000, 2 * ARRIVAL_S)
+        send(agent, spans(1900, {"note": slow}))
+        wait_until(lambda: arrived(receiver) >= 1900, 2 * ARRIVAL_S)
         wait_until(lambda: agent.own_metric(QUEUED) == 0, ARRIVAL_S)
 
-        assert arrived(receiver) == 1000
-        assert gateway.own_metric("otelcol_receiver_accepted_spans") == 1000
+        assert arrived(receiver) == 1900
+        assert gateway.own_metric("otelcol_receiver_accepted_spans") == 1900
 
 
 def test_whatever_the_agent_takes_fits_through_the_gateway(tmp_path: Path) -> None:
