@@ -367,6 +367,7 @@ def test_very_many_attributes_hold_nothing_up(through: Through) -> None:
     [span] = through([Span(attributes=many)])
 
     assert len(span.attributes) == 1024
+    assert span.dropped_attributes == 60_000 - 1024
 
 
 def test_no_attribute_is_taken_for_the_name_of_its_span(through: Through) -> None:
@@ -375,3 +376,4 @@ def test_no_attribute_is_taken_for_the_name_of_its_span(through: Through) -> Non
     [span] = through([Span(name="work", attributes=forged)])
 
     assert (span.name, span.status_message) == ("work", "")
+    assert span.dropped_attributes == len(forged)
