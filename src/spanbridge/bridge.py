@@ -67,8 +67,8 @@ class Bridge:
     def exchange(self, settings: Settings) -> None:
         """Let new destinations take over at once.
 
-        The old ones deliver what they have and stop, in the background: nobody who changes a
-        setting waits for a server that hangs.
+        The old ones deliver what they have, for as long as they would have tried, and stop, in the
+        background: nobody who changes a setting waits for a server that hangs.
         """
         self._shutdown_timeout_s = settings.shutdown_timeout_s
         old = self._pipeline
@@ -98,7 +98,7 @@ class Bridge:
             return False
         pipeline = self._pipeline
         is_flushed = pipeline is None or pipeline.flush(_until(deadline))
-        return self._leaving.wait(_until(deadline)) and is_flushed
+        return self._leaving.flush(_until(deadline)) and is_flushed
 
     def _flush_with_traces(self, timeout_s: float) -> bool:
         # Who flushes everything flushes one provider after the other, and each collection runs
@@ -117,6 +117,7 @@ class Bridge:
         pipeline = self._pipeline
         self._lead_to(None)
         self._pipeline = pipeline
+        self._leaving.hurry(0.8 * timeout_s)  # so that they are done counting in time
         self._leaving.wait_for_hand_over(timeout_s)
         is_closed = True
         if pipeline is not None:

@@ -79,6 +79,8 @@ class Pipeline:
         self.is_closed = False
         """Whether it belongs to the past: nothing new comes, also not in a forked child."""
         self._has_left = False
+        self._done: set[str] = set()
+        """Names of the destinations that are closed already."""
         self._heir: Pipeline | None = None
         self._start_empty()
 
@@ -177,9 +179,23 @@ class Pipeline:
         self._has_left = self.is_closed = True
         deadline = time.monotonic() + timeout_s
         self._stop_working(timeout_s * 0.8)
-        if self._is_due and not self.is_working:  # no thread was to be had
-            self._finish()
-        return close_all(self.destinations, deadline)
+        left = [one for one in self.destinations if one.name not in self._done]
+        return close_all(left, deadline)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that the destinations were given has met its fate."""
+        return all(one.ledger.snapshot().is_closed for one in self.destinations)
+
+    def close_what_is_done(self) -> bool:
+        """Close the destinations that owe nothing, once nothing comes any more; whether all are."""
+        done = [one for one in self.destinations if one.ledger.snapshot().is_closed]
+        close_all(
+            [one for one in done if one.name not in self._done],
+            time.monotonic() + self.settings.shutdown_timeout_s,
+        )
+        self._done.update(one.name for one in done)
+        return len(self._done) == len(self.destinations)
 
     def _stop_working(self, timeout_s: float) -> None:
         self._is_stopping = True
@@ -188,6 +204,9 @@ class Pipeline:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
+        if self._is_due and thread is None:  # none was to be had
+            self._is_due = False
+            self._finish()
 
     def _pass_on(self, timeout_s: float) -> bool:
         """Wait until the worker passed on all that is queued now."""

@@ -181,6 +181,97 @@ def test_a_server_that_hangs_holds_up_nobody_who_changes_the_settings() -> None:
     assert ledgers(done)["sentry"].outcomes == {"span": {"delivered": 2}}
 
 
+@pytest.mark.parametrize("has_spool", [False, True])
+def test_what_waits_for_a_server_that_is_away_is_sent_after_an_exchange_too(
+    has_spool: bool, tmp_path: Path
+) -> None:
+    """A changed rate is no reason to give up earlier than without it."""
+    with Receiver() as receiver:
+        receiver.fault("status", times=10**6, status=503)
+        done = run_program(
+            """
+            import sys, time, urllib.request, spanbridge
+            from opentelemetry import trace
+            dsn, address = sys.argv[1:]
+            tracer = trace.get_tracer("x")
+
+            def wait_until(is_so):
+                deadline = time.monotonic() + 30
+                while not is_so():
+                    assert time.monotonic() < deadline, spanbridge.status()
+                    time.sleep(0.05)
+
+            def former():
+                return spanbridge.status().former["sentry"]
+
+            spanbridge.configure(dsn=dsn, sample_rate=1)
+            for number in range(20):
+                with tracer.start_as_current_span("work"):
+                    pass
+            with tracer.start_as_current_span("work") as span:
+                span.record_exception(LookupError("went wrong"))
+                span.set_status(trace.StatusCode.ERROR)
+            wait_until(lambda: spanbridge.status().destinations["sentry"].last_error)
+            spanbridge.configure(dsn=dsn, sample_rate=0.5)
+            time.sleep(1.5)  # three times as long as the end of the program may take
+            assert former().pending == {"span": 21, "error": 1}, former()
+            urllib.request.urlopen(
+                urllib.request.Request(f"{address}/api/faults", method="DELETE")
+            ).close()
+            wait_until(lambda: former().is_closed)
+            tell_status()
+            """,
+            receiver.dsn,
+            receiver.url,
+            **{
+                **ENVIRONMENT,
+                "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "0.5",
+                "SPANBRIDGE_SPOOL_DIR": str(tmp_path) if has_spool else "off",
+            },
+        )
+
+        assert (
+            done.exit_code,
+            [line for line in done.stderr.splitlines() if "503" not in line],
+        ) == (
+            0,
+            [],
+        )
+        assert len(span_ids(receiver.transactions)) == 21
+        assert messages(receiver) == ["went wrong"]
+    assert done.status.former["sentry"].outcomes == {
+        "span": {"delivered": 21},
+        "error": {"delivered": 1},
+    }
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_nobody_waits_for_many_that_are_leaving() -> None:
+    with Receiver() as slow:
+        slow.fault("slow", times=10**6, delay_s=4.0)
+        done = run_program(
+            """
+            import sys, threading, time, spanbridge
+            from opentelemetry import trace
+            tracer = trace.get_tracer("x")
+            for turn in range(12):
+                spanbridge.configure(dsn=sys.argv[1], sample_rate=1, release=f"app@{turn}")
+                with tracer.start_as_current_span("work"):
+                    pass
+            leaving = [thread.name for thread in threading.enumerate()].count("spanbridge-leaving")
+            assert leaving == 11, leaving  # nobody has waited until one had left
+            spanbridge.shutdown(1)
+            tell_status()
+            """,
+            slow.dsn,
+            **{**ENVIRONMENT, "SPANBRIDGE_SPOOL_DIR": "off"},
+        )
+
+    assert done.exit_code == 0, done.stderr
+    assert sum(ledger.accepted["span"] for ledger in ledgers(done).values()) == 12
+    assert all(ledger.is_closed for ledger in ledgers(done).values())
+
+
 def test_the_end_of_the_program_waits_for_what_is_leaving() -> None:
     with Receiver() as slow:
         slow.fault("slow", delay_s=1.0)
