@@ -91,6 +91,8 @@ class Lane:
         self.judges_traces = self._selection.keeps_traces and destination.takes_spans
         """Whether it has to see the spans also of traces that its rate leaves out."""
         self._is_held = self.judges_traces or self._selection.drops_spans
+        if (source := destination.dsc_source) is not None:
+            source.sees_open_roots = not self._selection.drops_spans
         self._options = options
         self._max_hold_s = settings.max_hold_s
         self.start_empty()

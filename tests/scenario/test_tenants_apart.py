@@ -8,10 +8,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from opentelemetry.trace import StatusCode
 
 from spanbridge.instrument import bound
 from spanbridge.receiver import Receiver
-from tests.support.bridged import bridged
+from tests.support.arrived import spans_that_arrived
+from tests.support.bridged import Bridged, bridged
 
 TENANTS = ("acme", "globex")
 PER_TENANT = 20
@@ -50,8 +52,52 @@ def ask(provider: Any, tenant: str, number: int) -> None:
                 pass
 
 
+def work_for_acme_within_a_batch_of(other: str, under_test: Bridged) -> None:
+    """No line of it names the other tenant: the frames of the issue show the code."""
+    tracer = under_test.provider.get_tracer("batch")
+    with tracer.start_as_current_span(
+        f"{other} nightly", attributes={"user.id": f"{other}-7"}
+    ) as root:
+        root.add_event(f"{other} began")
+        with tracer.start_as_current_span("for acme", attributes={"tenant.id": "acme"}):
+            under_test.bridge.propagator.inject({})  # names the trace to the next service
+            with tracer.start_as_current_span("step", attributes={"tenant.id": "acme"}):
+                pass
+            under_test.flush()  # what there is leaves while the root is still open
+        try:
+            with tracer.start_as_current_span("fails", attributes={"tenant.id": "acme"}):
+                raise LookupError("acme has no such order")
+        except LookupError:
+            pass
+        with tracer.start_as_current_span("fails", attributes={"tenant.id": other}) as failing:
+            failing.record_exception(LookupError(f"{other} has no such order"))
+            failing.set_status(StatusCode.ERROR)
+
+
 def wait_for_spans(backend: Receiver, count: int) -> None:
     backend.wait_for(lambda received: len(received.spans) == count, timeout_s=30)
+
+
+@pytest.mark.parametrize("wire", ["transactions", "spans"])
+def test_a_project_is_told_nothing_of_another_tenant_above_its_spans(
+    wire: str, backends: dict[str, Receiver]
+) -> None:
+    acme, other = backends["acme"], TENANTS[1]
+    project = {"dsn": acme.dsn, "wire": wire, "match": {"tenant.id": "acme"}}
+    with bridged(
+        destinations={"sentry": project}, issues="all", include_locals=False
+    ) as under_test:
+        work_for_acme_within_a_batch_of(other, under_test)
+        under_test.flush()
+
+    items = acme.items()
+    told = repr([(item.envelope_header, item.header, item.payload) for item in items])
+    assert {span.name for span in spans_that_arrived(acme, wire)} == {"for acme", "step", "fails"}
+    assert [i.payload["exception"]["values"][-1]["value"] for i in acme.issues] == [
+        "acme has no such order"
+    ]
+    assert other not in told
+    assert acme.violations == []
 
 
 def test_each_backend_gets_its_part_and_none_suffers_from_another(

@@ -174,7 +174,8 @@ class SpanWire:
         if known is not None and known.span_id != f"{local.root_id:016x}":
             return known  # the root does not go there, and those below it are the tops
         # It may be renamed until it ends, so it is read each time; that is every few seconds.
-        root = glimpse(local, local.root_id, self._policy)
+        sees_root = self._dsc_source.sees_open_roots
+        root = glimpse(local, local.root_id, self._policy) if sees_root else None
         if root is None:  # it has left, was lost, or started before anybody looked
             return known or SegmentName(f"{local.root_id:016x}", segment_name(first).name, "")
         segment = segment_name(root)

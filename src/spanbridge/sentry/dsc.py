@@ -33,6 +33,9 @@ _NEAR: Final = 3e-6
 """Six decimals of one number differ by less, as they are rounded and fitted to a decision."""
 _POLICY: Final = PrivacyPolicy()
 _FIELDS: Final = frozenset(DynamicSamplingContext.__struct_fields__)
+_TEXTS: Final = frozenset({"transaction", "release", "environment"})
+"""What the head says in words. It passed the built-in policy when it came in; a destination may be
+told less."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _VALUE: Final = re.compile(r"[\x20-\x7e]{0,4096}")
 
@@ -45,7 +48,9 @@ class DscSource(msgspec.Struct):
     front it does not, and a rate that is not the true one would make Sentry extrapolate wrongly.
     ``follows_remote`` says whether a caller's decision is honoured. ``has_traces`` says whether
     traces go there at all: where only errors do, the decision is left to the next service.
-    ``policy`` is the destination's privacy level, for the root's name.
+    ``sees_open_roots`` says whether a root that is still open may be named; where single spans are
+    left out it may prove to be one of them. ``policy`` is the destination's privacy level, for the
+    root's name.
     """
 
     destination: str
@@ -57,6 +62,7 @@ class DscSource(msgspec.Struct):
     decides_alone: bool = True
     follows_remote: bool = True
     has_traces: bool = True
+    sees_open_roots: bool = True
     policy: PrivacyPolicy = _POLICY
 
     def of(self, local: LocalTrace, transaction: str | None = None) -> DynamicSamplingContext:
@@ -75,7 +81,9 @@ class DscSource(msgspec.Struct):
         if upstream is not None and upstream.is_frozen:
             made = self._continued(local, upstream)
         else:
-            made = self._own(local, transaction or name_so_far(local, self.policy))
+            if transaction is None and self.sees_open_roots:
+                transaction = name_so_far(local, self.policy)
+            made = self._own(local, transaction)
         return local.dsc.setdefault(self.destination, made)
 
     def of_envelope(
@@ -145,6 +153,10 @@ class DscSource(msgspec.Struct):
     def _continued(self, local: LocalTrace, upstream: Upstream) -> DynamicSamplingContext:
         dsc = self._passed_on(local, upstream)
         known = {key: value for key, value in dsc.items() if key in _FIELDS}
+        for key in _TEXTS & known.keys():
+            known[key] = self.policy.scrub_text(known[key])
+        if self.policy.asks_functions:
+            known.pop("transaction", None)  # see :func:`name_so_far`
         known["trace_id"] = f"{local.trace_id:032x}"
         known.setdefault("public_key", self.public_key)
         return DynamicSamplingContext(**known)

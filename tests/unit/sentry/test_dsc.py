@@ -20,6 +20,7 @@ from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.sentry.dsc import DscSource, from_baggage, to_baggage
 from spanbridge.sentry.encode import trace_header
+from spanbridge.settings.privacy import PrivacyRules
 from tests.support.spans import TRACE_ID
 
 YES = TraceFlags(TraceFlags.SAMPLED)
@@ -355,6 +356,30 @@ def test_a_secret_in_the_roots_name_does_not_leave() -> None:
     assert told.startswith("call https://")
     assert "hunter2" not in told
     assert "abcdef" not in told
+    assert span.is_recording()
+
+
+def test_a_caller_tells_a_destination_no_more_than_it_may_know() -> None:
+    head = {"transaction": "ask 10.1.2.3", "environment": "at 10.1.2.3", "sample_rate": "1"}
+    trace = local(Upstream(True, head, TRACE_ID), "sentry")
+    strict = PrivacyPolicy(rules=PrivacyRules(detectors=("ip_address",)))
+    asking = PrivacyPolicy(rules=PrivacyRules(privacy_functions=(lambda place, value: value,)))
+
+    told = msgspec.structs.replace(SOURCE, policy=strict).of(trace)
+    trace.dsc.clear()
+    told_less = msgspec.structs.replace(SOURCE, policy=asking).of(trace)
+
+    assert told.transaction == "ask [IP_ADDRESS_REDACTED]"
+    assert told.environment == "at [IP_ADDRESS_REDACTED]"
+    # A function looks over texts on the worker's thread alone, and this may be any other.
+    assert told_less.transaction is None
+
+
+def test_where_spans_are_left_out_an_open_root_is_not_named() -> None:
+    span, trace = opened("nightly batch of all")
+    source = msgspec.structs.replace(SOURCE, sees_open_roots=False)
+
+    assert "transaction" not in source.for_next_service(trace)
     assert span.is_recording()
 
 
