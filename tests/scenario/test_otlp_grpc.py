@@ -58,6 +58,7 @@ def test_spans_and_metrics_arrive_scrubbed_at_the_end_of_the_program() -> None:
 
     assert (done.exit_code, done.stderr) == (0, "")
     assert outcomes(done) == {"span": {"delivered": 2}, "metric": {"delivered": 1}}
+    assert done.status.destinations["otlp"].sent_bytes > 200
     assert done.status.destinations["otlp"].address == f"127.0.0.1:{peer.port}"
     ship, order = sorted(peer.spans, key=lambda span: span.name, reverse=True)
     assert (ship.name, ship.parent_span_id) == ("ship", order.span_id)

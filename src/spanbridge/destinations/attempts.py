@@ -24,10 +24,23 @@ class Attempts:
         self._on_trouble = on_trouble
         self.are_seen = False
         """Whether there is a connection that tells of them."""
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget everything, as in a forked child."""
+        self.sent_bytes = 0
+        """Of all requests that were answered."""
+        self._retries = self.made = 0
         self.begin()
+
+    @property
+    def retries(self) -> int:
+        """How many attempts were not the first for their batch."""
+        return self._retries + max(0, self.made - 1)
 
     def begin(self) -> None:
         """Forget the batch before."""
+        self._retries = self.retries
         self.made = 0
         self.words = ""
         """What went wrong, if anything did."""

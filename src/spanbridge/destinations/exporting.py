@@ -64,6 +64,16 @@ class Exporting(Generic[T, Data]):
         self._exporter: Exporter[Data] | None = None if is_lazy else make(self._attempts)
 
     @property
+    def sent_bytes(self) -> int:
+        """Of all requests that were answered."""
+        return self._attempts.sent_bytes
+
+    @property
+    def retries(self) -> int:
+        """Requests that were made again after one that failed."""
+        return self._attempts.retries
+
+    @property
     def is_retrying(self) -> bool:
         """Whether sending fails just now."""
         if (until_s := self._last_try_until_s) is not None:
@@ -153,7 +163,7 @@ class Exporting(Generic[T, Data]):
         self._exporter = self._stopped = None
         self._is_interrupted = False
         self._last_try_until_s = None
-        self._attempts.begin()  # what the parent meets says nothing of the child
+        self._attempts.start_anew()  # what the parent meets says nothing of the child
 
     def _meet_trouble(self, said: str) -> None:
         self._note(said)

@@ -75,8 +75,10 @@ class FileDestination(StreamDestination["Line"]):
                 lines.append(_line(item))
             except Exception as error:
                 lost.add(item, error)
+        appended = b"".join(lines)
         with self._path.open("ab", buffering=0) as file:
-            _append(file, b"".join(lines))
+            _append(file, appended)
+        self._sent_bytes += len(appended)
         lost.tell()
 
     def _counts(self, items: Sequence[Line]) -> dict[Signal, int]:

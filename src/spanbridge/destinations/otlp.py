@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spanbridge.destinations.exporting import Exporting
 from spanbridge.destinations.otlp_metrics import rebuild_metrics
@@ -110,6 +110,21 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         """Spans and points that wait to be sent."""
         metrics = len(self._metrics.outbox) if self._metrics is not None else 0
         return super().queued + metrics
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of all requests that were answered."""
+        return sum(exporting.sent_bytes for exporting in self._exporting)
+
+    @property
+    def retries(self) -> int:
+        """Requests that were made again after one that failed."""
+        return sum(exporting.retries for exporting in self._exporting)
+
+    @property
+    def _exporting(self) -> list[Exporting[Any, Any]]:
+        metrics = [self._metrics.exporting] if self._metrics is not None else []
+        return [self._spans, *metrics]
 
     def _send(self, items: Sequence[SpanRecord]) -> None:
         self._spans.send(items)

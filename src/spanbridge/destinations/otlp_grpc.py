@@ -50,11 +50,13 @@ class _SeenStub:
     def Export(self, *arguments: Any, **named: Any) -> Any:
         """Send one request."""
         self._attempts.made += 1
+        request = named.get("request") or arguments[0]
         try:
             answer = self._stub.Export(*arguments, **named)
         except grpc.RpcError as error:
             self._attempts.failed(_words(error))
             raise
+        self._attempts.sent_bytes += request.ByteSize()
         self._attempts.answered(answer)
         return answer
 

@@ -100,6 +100,7 @@ class _OwnSession(requests.Session):
             may_be_old = isinstance(error, requests.ConnectionError) and self._attempts.made == 1
             self._attempts.failed(str(error), is_certain=not may_be_old)
             raise
+        self._attempts.sent_bytes += len(response.request.body or b"")
         if response.status_code >= 400:
             self._attempts.failed(f"HTTP {response.status_code} {response.reason}")
         else:

@@ -40,6 +40,7 @@ class PlainDestination:
         self.ledger = Ledger()
         self._sample_rate = options.sample_rate
         self._last_error: str | None = None
+        self._sent_bytes = 0
 
     @property
     def address(self) -> str:
@@ -49,6 +50,16 @@ class PlainDestination:
     @property
     def queued(self) -> int:
         """Items that wait to be sent."""
+        return 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """What was sent so far."""
+        return self._sent_bytes
+
+    @property
+    def retries(self) -> int:
+        """Attempts that were made again."""
         return 0
 
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
@@ -87,6 +98,7 @@ class PlainDestination:
     def after_fork(self) -> None:
         """The child counts from zero."""
         self.ledger = Ledger()
+        self._sent_bytes = 0
 
     def status(self) -> DestinationStatus:
         """How it fares."""
@@ -98,5 +110,7 @@ class PlainDestination:
             queued=self.queued,
             ledger=self.ledger.snapshot(),
             last_error=self._last_error,
+            sent_bytes=self.sent_bytes,
+            retries=self.retries,
             redacted=self.ledger.redacted,
         )

@@ -332,6 +332,8 @@ class SentryDestination:
             ledger=self.ledger.snapshot(),
             last_error=sender.last_error,
             spooled=sender.spooled,
+            sent_bytes=sender.sent_bytes,
+            retries=sender.retries,
             redacted=self.ledger.redacted,
         )
 

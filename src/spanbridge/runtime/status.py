@@ -20,6 +20,11 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     last_error: str | None = None
     spooled: int = 0
     """Envelopes on disk: waiting for a server that is away, or copies of what is being retried."""
+    sent_bytes: int = 0
+    """Bodies of requests that were answered, as they went over the wire (gRPC: before they were
+    compressed); of a file, what was appended. The console and Prometheus have none."""
+    retries: int = 0
+    """Attempts that were made again after one that failed."""
     redacted: dict[str, int] = {}
     """What the privacy policy cut out of the items for this destination, by kind: what a detector
     found, ``name``, ``credential``, ``content``, ``statement``. What many items share counts once.
