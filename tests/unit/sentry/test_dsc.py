@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -168,23 +169,23 @@ def test_each_destination_freezes_its_own() -> None:
 
 
 def test_what_a_ceiling_cuts_off_tells_no_rate_that_would_have_kept_it() -> None:
-    ceilings = {"sentry": Ceiling(2, clock=lambda: 0.0)}
+    now_s = itertools.count(0, 0.01)
+    ceilings = {"sentry": Ceiling(2, clock=lambda: next(now_s))}
     policy = SamplingPolicy({"sentry": 1.0}, sentry=["sentry"], ceilings=ceilings)
     source = msgspec.structs.replace(SOURCE, sample_rate=1.0)
     contexts = []
-    for _ in range(4):
+    for _ in range(12):
         trace_id = 2**56 - 1  # every rate keeps it
         decided = policy.decide(trace_id, None, Context())
         contexts.append(
             source.of(LocalTrace(trace_id, 1, decided.keepers, rates=decided.rates), None)
         )
 
-    assert [(c.sampled, c.sample_rate) for c in contexts] == [
-        ("true", "1"),
-        ("true", "1"),
-        ("false", None),
-        ("false", None),
-    ]
+    said = [(c.sampled, c.sample_rate) for c in contexts]
+    assert said[:2] == [("true", "1"), ("true", "1")]
+    assert {sampled for sampled, _ in said[:10]} == {"true"}
+    assert all(0 < float(rate) < 1 for _, rate in said[4:10] if rate is not None)
+    assert said[10:] == [("false", None), ("false", None)]
     assert {c.sample_rand for c in contexts} == {"0.000000"}
 
 

@@ -63,8 +63,9 @@ class CommonOptions(PrivacyOverrides):
     )
     max_traces_per_s: float | None = option(
         None,
-        "The most traces a process sends here in a second; beyond it the share of traces is "
-        "lowered. Errors, and traces that a caller decided on, are not limited. Unset: no limit.",
+        "The most traces a process sends here in a second, in the long run; beyond it the share "
+        "of traces is lowered. As many as in a second, and at least ten, may come at once. Errors, "
+        "and traces that a caller decided on, are not limited. Unset: no limit.",
         TRACES_PER_S,
         unit="per second",
     )
