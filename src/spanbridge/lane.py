@@ -6,7 +6,7 @@ It belongs to the pipeline's worker, which calls it and nobody else.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import msgspec
 
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 _SAMPLED_OUT: Final = (Outcome.SAMPLED_OUT, "")
 UNDECIDED: Final = "trace undecided"
 """Why spans are evicted that waited for the end of their trace longer than there is room."""
+TOO_LATE: Final = "decided before"
+"""Why spans are left out that a rule would have kept, after the trace was left out."""
+MAX_WAIT_S: Final = 30.0
+"""How long at most a trace waits, after its root ended, for spans that are still open. It is enough
+for work in the background of a request; a loop without end delays what it belongs to no more."""
 MAX_GONE: Final = 10_000
 """Left-out spans of one local trace that are remembered for what is below them; then the oldest are
 forgotten, and what is below them keeps its true parent."""
@@ -73,7 +78,8 @@ class Lane:
 
     Usually spans go straight on. Where a rule or the destination's ``match`` may leave out single
     spans, or keep a trace because of what happens in it, they wait for the end of their local
-    trace: only then it is known what becomes of them, and of the spans above them.
+    trace: only then it is known what becomes of them, and of the spans above them. A verdict on a
+    trace holds for all that comes of it, so that it goes whole or not at all, and with one weight.
 
     Args:
         destination: Where it leads.
@@ -95,6 +101,7 @@ class Lane:
             source.sees_open_roots = not self._selection.drops_spans
         self._options = options
         self._max_hold_s = settings.max_hold_s
+        self._too_late: WeakSet[LocalTrace] = WeakSet()
         self.start_empty()
 
     def start_empty(self) -> None:
@@ -102,7 +109,11 @@ class Lane:
         self._batch: list[Finished] = []
         self._left_out: dict[tuple[Outcome, str], _Count] = {}
         self._held = Assembler(
-            self._max_hold_s, self._options.queue_max_items, self._options.queue_max_bytes
+            self._max_hold_s,
+            self._options.queue_max_items,
+            self._options.queue_max_bytes,
+            waits=self._may_change,
+            max_wait_s=min(self._max_hold_s, MAX_WAIT_S),
         )
         # Sentry's names its spans itself, as long as it holds them.
         self._failing = FailingSpans() if self.destination.dsc_source is None else None
@@ -154,8 +165,27 @@ class Lane:
             self._keep(local)
 
     def _keep(self, local: LocalTrace) -> None:
-        if local.is_by_rate:  # work that is excluded is not kept by any rule
+        if not local.is_by_rate:  # work that is excluded is not kept by any rule
+            return
+        if self.name not in local.settled:
             local.kept_by_rule |= {self.name}
+        elif not self._is_kept(local):
+            self._too_late.add(local)
+
+    def _is_kept(self, local: LocalTrace) -> bool:
+        return self.name in local.keepers or self.name in local.kept_by_rule
+
+    def _may_change(self, local: LocalTrace) -> bool:
+        """Whether what is still open may change what becomes of a trace, or its weight."""
+        if not self.judges_traces or not local.may_go_on or self.name in local.settled:
+            return False
+        return self.name not in local.kept_by_rule and not self._is_kept_for_certain(local)
+
+    def _is_kept_for_certain(self, local: LocalTrace) -> bool:
+        """Whether the rate keeps every trace like it: no rule would change its weight."""
+        rate = local.rates.get(self.name, self._options.sample_rate)
+        is_alone = local.before == 0 and local.upstream is None
+        return is_alone and rate >= 1 and self.name in local.keepers
 
     def pass_on(self, event_ids: Mapping[str, str], now_s: float) -> None:
         """Hand over what one round of the worker brought.
@@ -197,8 +227,10 @@ class Lane:
         """
         if self._failing:
             self._go_on(self._failing.release_all(), now_s)
-        if self._is_held and (is_last or not self.judges_traces):
-            self._let_go(self._held.release_all(now_s), now_s)
+        if self._is_held:
+            is_over = is_last or not self.judges_traces
+            held = self._held
+            self._let_go(held.release_all(now_s) if is_over else held.overdue(now_s), now_s)
         self.destination.release(now_s)
 
     def lose(self, local: LocalTrace, now_s: float) -> None:
@@ -211,15 +243,18 @@ class Lane:
 
     def _let_go(self, released: Iterable[Released], now_s: float) -> None:
         for local, segment in released:
-            if self.name in local.keepers or self.name in local.kept_by_rule:
+            spans = 1 + len(segment.children)
+            if self._is_kept(local):
+                local.settled |= {self.name}
                 self._let_go_wanted(local, segment, now_s)
-            elif local.root_id in local.open:
-                self.destination.leave_out(
-                    Outcome.EVICTED, 1 + len(segment.children), reason=UNDECIDED
-                )
+            elif local.is_root_to_come:
+                self.destination.leave_out(Outcome.EVICTED, spans, reason=UNDECIDED)
             else:
-                roots = not segment.is_follow_up
-                self.destination.leave_out(Outcome.SAMPLED_OUT, 1 + len(segment.children), roots)
+                local.settled |= {self.name}
+                why = TOO_LATE if local in self._too_late else ""
+                self.destination.leave_out(
+                    Outcome.SAMPLED_OUT, spans, not segment.is_follow_up, why
+                )
 
     def _let_go_wanted(self, local: LocalTrace, segment: Segment, now_s: float) -> None:
         spans = (segment.root, *segment.children)

@@ -304,6 +304,8 @@ class Pipeline:
         seen: InFlight | Left | None,
         now_s: float,
     ) -> None:
+        if local.arriving and (context := span.get_span_context()) is not None:
+            local.arriving.pop(context.span_id, None)
         bound = take_bound(span, local) if local.bound else None
         if span is local.ended_root:
             local.ended_root = None

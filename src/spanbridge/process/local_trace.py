@@ -33,6 +33,7 @@ class LocalTrace:
 
     __slots__ = (
         "__weakref__",
+        "arriving",
         "before",
         "bound",
         "dsc",
@@ -45,6 +46,7 @@ class LocalTrace:
         "root",
         "root_id",
         "segments",
+        "settled",
         "trace_id",
         "trace_state",
         "upstream",
@@ -70,6 +72,8 @@ class LocalTrace:
         """The threshold by which others sampled it before these rates; ``None`` if unknown."""
         self.kept_by_rule: frozenset[str] = NOBODY
         """Names of the destinations that keep it, whatever the rate, because of what happened."""
+        self.settled: frozenset[str] = NOBODY
+        """Names of the destinations where some of it went or was left out: what comes follows."""
         self.is_by_rate = True
         """Whether the rates decided on ``keepers``; they do not on work that is excluded."""
         self.upstream = upstream
@@ -77,6 +81,8 @@ class LocalTrace:
         """The caller's, for the random number in it."""
         self.open: dict[int, SpanReference] = {}
         """Spans that started and have not ended, by span id."""
+        self.arriving: dict[int, None] = {}
+        """Spans that ended after the root, by span id, until the worker takes them."""
         self.root: SpanReference | None = None
         self.ended_root: ReadableSpan | None = None
         """The root that has ended, until the worker has read it."""
@@ -87,6 +93,16 @@ class LocalTrace:
         """By destination name, frozen when it first leaves the process."""
         self.segments: dict[str, SegmentName] = {}
         """By destination name: what streamed spans were told to belong to."""
+
+    @property
+    def is_root_to_come(self) -> bool:
+        """Whether its root is still open, or ended and is on its way to the worker."""
+        return self.root_id in self.open or self.ended_root is not None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether something of it is still open, or ended and is on its way to the worker."""
+        return bool(self.open or self.arriving)
 
     def open_span(self, span_id: int) -> Span | None:
         """A span that has not ended, if the application still has it."""
@@ -180,6 +196,8 @@ class LocalTraces:
             if reference is None:
                 return None
         local = reference.local
+        if local.root_id not in local.open:
+            local.arriving[span_id] = None  # first, so that it is never in neither
         local.open.pop(span_id, None)
         return local
 

@@ -132,8 +132,9 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             else:
                 wakes = seen is not None or root_id not in local.open
                 is_taken = intake.put((span, local, seen), wakes)
-            if local.bound and not is_taken:
+            if not is_taken:
                 local.bound.pop(span_id, None)
+                local.arriving.pop(span_id, None)
         except Exception as error:
             GUARD.caught("process.on_end", error)
 

@@ -132,7 +132,7 @@ def test_whatever_the_order_of_ends_each_span_leaves_once(random: object) -> Non
     from random import Random
 
     assert isinstance(random, Random)
-    assembler = Assembler(300, 10)
+    assembler = waiting(10) if random.random() < 0.5 else Assembler(300, 10)
     locals_ = [local_trace(100 * n + 1, *range(100 * n + 1, 100 * n + 8)) for n in range(4)]
     ends = [(local, local.root_id + k) for local in locals_ for k in range(7)]
     random.shuffle(ends)
@@ -181,3 +181,54 @@ def test_one_trace_may_hold_only_so_many_spans_and_so_much_memory() -> None:
     assert [(part.local, len(names(part.segment))) for part in released] == [(many, 3), (large, 1)]
     assert all(part.segment.is_follow_up for part in released)
     assert assembler.held == 0
+
+
+def waiting(max_spans: int = 100, max_bytes: int = 1 << 20) -> Assembler:
+    """One that waits with a root for what is open, 30 seconds at most."""
+    return Assembler(300, max_spans, max_bytes, waits=lambda one: bool(one.open), max_wait_s=30)
+
+
+def test_a_root_waits_for_what_is_open() -> None:
+    assembler, local = waiting(), local_trace(1, 2)
+    assembler.add(local, record(3, 1), 0)
+    assembler.add(local, record(1), 10)
+    assert assembler.ready(10) == []
+    assembler.add_attribute(local, f"{1:016x}", "name", "value")
+    assert assembler.ready(39) == []
+    assert assembler.held == 2
+    local.open.clear()
+    assembler.add(local, record(2, 1), 39)
+
+    [released] = assembler.ready(39)
+
+    assert names(released.segment) == ("span 1", "span 2", "span 3")
+    assert released.segment.root.attributes == {"name": "value"}
+    assert not released.segment.is_follow_up
+    assert assembler.held == 0
+
+
+def test_a_root_waits_only_so_long_and_for_nothing_that_is_gone() -> None:
+    assembler, endless, lost = waiting(), local_trace(1, 2), local_trace(11, 12)
+    for local in (endless, lost):
+        assembler.add(local, record(local.root_id), 10)
+    assert assembler.ready(10) == []
+    lost.open.clear()
+
+    assert [released.local for released in assembler.overdue(11)] == [lost]
+    assert assembler.ready(39) == []
+    [released] = assembler.ready(40)
+    assert (released.local, released.segment.is_follow_up) == (endless, False)
+
+
+def test_roots_that_wait_take_room() -> None:
+    large = {"text": "x" * 10_000}
+    by_count, by_size = waiting(max_spans=2), waiting(max_bytes=25_000)
+    for assembler in (by_count, by_size):
+        locals_ = [local_trace(10 * number, 2) for number in range(1, 4)]
+        for local in locals_:
+            assembler.add(local, record(local.root_id, attributes=large), 0)
+
+        [released] = assembler.ready(0)
+
+        assert (released.local, released.segment.is_follow_up) == (locals_[0], False)
+        assert assembler.held == 2

@@ -61,3 +61,27 @@ def test_a_root_that_ends_when_nothing_is_configured_any_more_is_forgotten() -> 
 
     trace_id = root.get_span_context().trace_id
     assert traces.find(SpanContext(trace_id, 12345, is_remote=False)) is None
+
+
+def test_what_ends_after_its_root_is_known_until_the_worker_takes_it() -> None:
+    traces = LocalTraces()
+    processor, provider = attached(traces)
+    processor.policy, processor.intake = SamplingPolicy({"some": 1.0}), Intake(2)
+    tracer = provider.get_tracer("tests")
+    root = tracer.start_span("order", Context())
+    context = set_span_in_context(root, Context())
+    early, late, refused = (tracer.start_span("step", context) for _ in range(3))
+    local = traces.find(root.get_span_context())
+    assert local is not None
+    early.end()
+    root.end()
+    assert local.arriving == {}
+    assert local.may_go_on
+
+    processor.intake = Intake(1)
+    late.end()
+    refused.end()
+
+    assert local.open == {}
+    assert list(local.arriving) == [late.get_span_context().span_id]
+    assert local.may_go_on
