@@ -82,8 +82,10 @@ MISTAKES = [
         {
             "SENTRY_TRACES_SAMPLE_RATE": "1.5",
             "SENTRY_DSN": GOOD_DSN,
+            "SPANBRIDGE_SENTRY_MODE": "errors",  # nothing goes to where nobody listens
             "SPANBRIDGE_DESTINATIONS": "file,sentry",
         },
+        survivors={"file", "sentry"},
     ),
     Mistake(
         "unreadable settings file",

@@ -65,6 +65,7 @@ class Option:
         is_shorthand: Whether a top-level key or argument sets it for the kind's own destination.
         has_safe_default: Whether a destination whose value is unusable goes on with the default
             rather than being left out.
+        careful: What it goes on with where the default might send more than was wanted.
         in_file: Where the settings file may set it; ``top`` is outside environment tables.
     """
 
@@ -81,11 +82,21 @@ class Option:
     is_address: bool = False
     is_shorthand: bool = False
     has_safe_default: bool = False
+    careful: Callable[[Profile], object] | None = None
     in_file: Place = "anywhere"
 
     def default_in(self, profile: Profile) -> object:
         """The default under ``profile``."""
         return self.by_profile(profile) if self.by_profile else self.default
+
+    @property
+    def can_do_without(self) -> bool:
+        """Whether a destination goes on where the value is unusable."""
+        return self.has_safe_default or self.careful is not None
+
+    def fallback_in(self, profile: Profile) -> object:
+        """What it goes on with under ``profile``."""
+        return self.careful(profile) if self.careful else self.default_in(profile)
 
 
 def option(

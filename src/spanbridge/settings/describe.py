@@ -86,8 +86,13 @@ There is one `ConfigurationError` line that names the setting as you wrote it (i
 line), the value, what is wrong and what to do. A name that nobody declared gets one too, with the
 one that is most like it. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
 
-- a faulty destination is left out; one whose `wire` or `span_events` cannot be read goes on with
-  the default,
+- a destination is left out if it cannot be read where it sends, with what credentials, or what it
+  gets,
+- a destination goes on, and with it the errors, if what cannot be read is how much it sends or in
+  which form.
+  {safe}
+  `sample_rate` is the profile's rate for Sentry, at every destination but `spotlight`, where it is
+  1; `max_traces_per_s` is 1; `mode` is `errors`; `metrics` is `false`,
 - any other faulty setting falls back to its default,
 - a faulty privacy setting (`capture_content`, `include_locals`, those from `detectors` to
   `privacy_functions`, also of one destination, a name that resembles one of them, one below a
@@ -118,7 +123,7 @@ that the key of one vendor never goes to another.
 def reference_page() -> str:
     """The reference page of all settings, in Markdown."""
     sections = [
-        _HEAD.format(profiles=_profiles()),
+        _HEAD.format(profiles=_profiles(), safe=_keys_with_safe_defaults()),
         f"## Settings of the whole\n\n{_table(_of_the_whole())}",
         "Without a release, the first of these variables that holds a commit is taken: "
         f"{', '.join(f'`{name}`' for name in CI_VARIABLES)}. Without one, `.git` is read.\n",
@@ -179,6 +184,16 @@ def _of_kind(kind: str) -> tuple[_Row, ...]:
     common = options_of(CommonOptions)
     own = (o for key, o in options_of(KINDS[kind]).items() if common.get(key) != o)
     return tuple(_Row(o, destination_place(o, kind, kind).variables) for o in own)
+
+
+def _keys_with_safe_defaults() -> str:
+    options = [option for kind in KINDS.values() for option in options_of(kind).values()]
+    careful = {option.key for option in options if option.careful}
+    safe = {option.key: f"`{option.key}`" for option in options if option.has_safe_default}
+    *others, last = (name for key, name in safe.items() if key not in careful)
+    return "\n  ".join(
+        textwrap.wrap(f"{', '.join(others)} and {last} have their defaults then.", 95)
+    )
 
 
 def _profiles() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings.masking import show_name
+from spanbridge.settings.masking import show, show_name
 
 
 @dataclass
@@ -16,12 +16,14 @@ class Findings:
         problems: What is wrong.
         privacy: Those of them that leave in doubt what may leave the process.
         left_out: The destinations that get nothing because of a problem, by its text.
+        instead: What is in force in place of an unusable value, by the problem's text.
         certain: Those that may stop the program: what they are about is ours without doubt.
     """
 
     problems: list[ConfigurationError] = field(default_factory=list)
     privacy: list[ConfigurationError] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    instead: dict[str, object] = field(default_factory=dict)
     certain: list[ConfigurationError] = field(default_factory=list)
 
     def note(
@@ -30,9 +32,20 @@ class Findings:
         *,
         is_privacy: bool = False,
         left_out: str | None = None,
+        instead: object = None,
         is_certain: bool = True,
     ) -> None:
-        """Remember a problem, and the destination that is left out because of it."""
+        """Remember a problem, and the destination that is left out because of it.
+
+        Args:
+            problem: What is wrong.
+            is_privacy: Whether it leaves in doubt what may leave the process.
+            left_out: The destination that gets nothing because of it.
+            instead: What a destination goes on with.
+            is_certain: Whether it may stop the program.
+        """
+        if instead is not None:
+            self.instead.setdefault(str(problem), instead)
         if left_out is not None:
             self.left_out.setdefault(str(problem), []).append(left_out)
         if is_privacy and str(problem) not in map(str, self.privacy):
@@ -59,14 +72,21 @@ class Findings:
     def _with_consequence(
         self, problem: ConfigurationError, is_anything_left: bool
     ) -> ConfigurationError:
-        names = dict.fromkeys(self.left_out.get(str(problem), ()))
-        if not names:
+        consequence = self._consequence(str(problem), is_anything_left)
+        if not consequence:
             return problem
-        where = f"to {', '.join(map(show_name, names))}" if is_anything_left else "anywhere"
-        consequence = f"Until then nothing is sent {where}."
         return ConfigurationError(
-            problem.setting, problem.value, problem.problem, f"{_ended(problem.fix)} {consequence}"
+            problem.setting,
+            problem.value,
+            problem.problem,
+            f"{_ended(problem.fix)} Until then {consequence}.",
         )
+
+    def _consequence(self, problem: str, is_anything_left: bool) -> str:
+        if names := dict.fromkeys(self.left_out.get(problem, ())):
+            where = f"to {', '.join(map(show_name, names))}" if is_anything_left else "anywhere"
+            return f"nothing is sent {where}"
+        return f"it is {show(self.instead[problem])}" if problem in self.instead else ""
 
 
 def _ended(sentence: str) -> str:

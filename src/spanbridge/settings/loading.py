@@ -23,7 +23,7 @@ from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names
-from spanbridge.settings.masking import Shown, show
+from spanbridge.settings.masking import Shown, show, told
 from spanbridge.settings.options import (
     KINDS,
     DestinationOptions,
@@ -281,12 +281,16 @@ class _Reading:
         try:
             return self._value(key, place)
         except ConfigurationError as problem:
-            if not place.option.has_safe_default:
+            if not place.option.can_do_without:
                 if place.option.is_privacy:
                     self._findings.note(problem, is_privacy=True)
                 raise
-            self._findings.note(problem)  # which form something takes is no reason to send nothing
-            return place.option.default
+            # How much and in which form something goes is no reason to send nothing, above all
+            # no errors.
+            fallback = place.option.fallback_in(PROFILES[self._profile])
+            self._findings.note(problem, instead=told(fallback))
+            self.sources_by_key[key] = f"{problem.setting} is unusable"
+            return fallback
 
 
 def _seen(incomplete: Incomplete) -> Shown:

@@ -238,8 +238,8 @@ class Settings(PrivacySettings):
     on_config_error: OnConfigError = option(
         "warn",
         "What an unusable setting does: `raise`, or `warn` and start without it. A faulty "
-        "destination is left out; a faulty privacy setting or settings file keeps everything "
-        "from leaving over the network.",
+        "destination is left out, unless the fault is in how much it sends or in which form; a "
+        "faulty privacy setting or settings file keeps everything from leaving over the network.",
         one_of("raise", "warn"),
         by_profile=lambda profile: profile.on_config_error,
     )
@@ -272,6 +272,6 @@ class Settings(PrivacySettings):
 
         Returns:
             A variable, ``"argument"``, a key and its place in the settings file,
-            ``"profile <name>"``, or ``"default"``.
+            ``"profile <name>"``, ``"<setting> is unusable"``, or ``"default"``.
         """
         return self.sources.get(setting, "default")

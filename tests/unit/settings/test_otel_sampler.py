@@ -67,9 +67,7 @@ def test_a_ratio_that_a_destination_goes_by_is_told_once(warn: Warn) -> None:
 
     [problem] = warn({"destinations": "console"}, environ).problems
 
-    assert str(problem) == (
-        f"OTEL_TRACES_SAMPLER_ARG is '2': {RATE} Until then nothing is sent anywhere."
-    )
+    assert str(problem) == (f"OTEL_TRACES_SAMPLER_ARG is '2': {RATE} Until then it is 1.0.")
 
 
 @pytest.mark.parametrize(

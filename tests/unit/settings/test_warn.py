@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings import SentryOptions, load
+from spanbridge.settings import load
+from spanbridge.settings.declaration import options_of
+from spanbridge.settings.options import KINDS
 
 if TYPE_CHECKING:
     from tests.unit.settings.conftest import Warn, WriteFile
@@ -17,12 +19,12 @@ ALL = {"SPANBRIDGE_DESTINATIONS": "sentry,otlp,console,file", "SENTRY_DSN": DSN}
 
 
 def test_a_faulty_destination_is_left_out_and_listed(warn: Warn) -> None:
-    settings = warn(environ={**ALL, "SENTRY_TRACES_SAMPLE_RATE": "2", "SPANBRIDGE_ISSUES": "all"})
+    settings = warn(environ={**ALL, "SENTRY_DSN": "nonsense", "SPANBRIDGE_ISSUES": "all"})
 
     assert [options.name for options in settings.destinations] == ["otlp", "console", "file"]
     assert settings.issues == "all"
     [problem] = settings.problems
-    assert problem.setting == "SENTRY_TRACES_SAMPLE_RATE"
+    assert problem.setting == "SENTRY_DSN"
     assert str(problem).endswith(". Until then nothing is sent to sentry.")
 
 
@@ -202,14 +204,80 @@ def test_every_problem_is_listed_once(warn: Warn) -> None:
     ]
 
 
-@pytest.mark.parametrize("key", ["wire", "span_events"])
-def test_a_form_that_cannot_be_read_is_no_reason_to_send_nothing(key: str) -> None:
-    settings = load(
-        {"destinations": {"sentry": {"dsn": DSN, key: "nonsense"}}, "on_config_error": "warn"}, {}
+GOES_ON_WITH = {
+    "sentry.sample_rate": 0.3,
+    "sentry.max_traces_per_s": 1.0,
+    "sentry.mode": "errors",
+    "sentry.wire": "transactions",
+    "sentry.span_events": "logs",
+    "sentry.timeout_s": 10.0,
+    "sentry.queue_max_items": 65_536,
+    "sentry.queue_max_bytes": 67_108_864,
+    "spotlight.sample_rate": 1.0,
+    "otlp.sample_rate": 0.3,
+    "otlp.timeout_s": 10.0,
+    "otlp.compression": "none",
+    "otlp.metrics": False,
+    "otlp.metrics_timeout_s": None,
+    "otlp.metrics_compression": None,
+    "otlp.metrics_temporality": "cumulative",
+    "otlp.metrics_histograms": "explicit_bucket_histogram",
+    "console.sample_rate": 0.3,
+    "file.metrics": False,
+}
+"""What a destination goes on with in ``staging``, by kind and setting."""
+
+
+@pytest.mark.parametrize(("place", "fallback"), GOES_ON_WITH.items())
+def test_how_much_and_in_which_form_is_no_reason_to_send_nothing(
+    warn: Warn, place: str, fallback: object
+) -> None:
+    kind, _, key = place.partition(".")
+    given = {"dsn": DSN} if kind in ("sentry", "spotlight") else {}
+
+    settings = warn(
+        {"environment": "staging", "destinations": {kind: {**given, key: "half of it"}}}
     )
 
-    [sentry] = settings.destinations
-    assert isinstance(sentry, SentryOptions)
-    assert (sentry.wire, sentry.span_events) == ("transactions", "logs")
+    [destination] = settings.destinations
+    assert getattr(destination, key) == fallback
     [problem] = settings.problems
-    assert "nonsense" in str(problem)
+    assert "half of it" in str(problem)
+    said = f". Until then it is {fallback!r}."
+    assert str(problem).endswith(said) is (fallback is not None)
+    assert settings.source_of(f"destinations.{kind}.{key}") == f"{problem.setting} is unusable"
+
+
+def test_where_with_what_credentials_and_what_are_reasons_to_send_nothing() -> None:
+    costly = {
+        (kind, key)
+        for kind, options in KINDS.items()
+        for key, option in options_of(options).items()
+        if not option.can_do_without and not option.is_privacy
+    }
+
+    assert {key for _, key in costly} == {
+        *("match", "dsn", "org_id", "http_proxy", "https_proxy"),
+        *("ca_certs", "cert_file", "key_file"),
+        *("endpoint", "protocol", "headers", "insecure"),
+        *("certificate_file", "client_certificate_file", "client_key_file"),
+        *("metrics_endpoint", "metrics_protocol", "metrics_headers", "metrics_certificate_file"),
+        *("metrics_client_certificate_file", "metrics_client_key_file"),
+        *("path", "host", "port"),
+    }
+
+
+def test_errors_flow_whatever_the_rate_is_changed_to() -> None:
+    first = load({"dsn": DSN, "environment": "production", "sample_rate": 1}, {})
+    second = load({"dsn": DSN, "environment": "production", "sample_rate": "50%"}, {})
+
+    assert [one.sample_rate for one in (*first.destinations, *second.destinations)] == [1, 0.1]
+    [problem] = second.problems
+    assert str(problem).startswith("configure(sample_rate=...) is '50%': it is not a number. ")
+
+
+def test_a_rate_that_is_unusable_is_raised_where_it_is_to_be() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load({"dsn": DSN, "environment": "development", "sample_rate": "50%"}, {})
+
+    assert "Until then" not in str(caught.value)

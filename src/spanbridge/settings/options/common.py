@@ -45,14 +45,23 @@ class CommonOptions(PrivacyOverrides):
         "Share of traces sent here.",
         RATE,
         variables=(SAMPLER, SAMPLER_ARGUMENT),
+        careful=lambda profile: profile.sentry_sample_rate,  # all may be a hundred times too much
     )
     sample_rate_source: str = field(default="default", compare=False)
     capture_content: bool = False
     queue_max_items: int = option(
-        65_536, "Spans and errors that may wait for this destination.", COUNT, unit="items"
+        65_536,
+        "Spans and errors that may wait for this destination.",
+        COUNT,
+        unit="items",
+        has_safe_default=True,
     )
     queue_max_bytes: int = option(
-        64 * 1024 * 1024, "Memory they may take while they wait.", COUNT, unit="bytes"
+        64 * 1024 * 1024,
+        "Memory they may take while they wait.",
+        COUNT,
+        unit="bytes",
+        has_safe_default=True,
     )
 
     match: tuple[Condition, ...] = option(
@@ -68,6 +77,7 @@ class CommonOptions(PrivacyOverrides):
         "and traces that a caller decided on, are not limited. Unset: no limit.",
         TRACES_PER_S,
         unit="per second",
+        careful=lambda _profile: 1.0,  # whoever sets a ceiling wants no flood
     )
 
     __repr__ = masked_repr
@@ -104,7 +114,13 @@ class CommonOptions(PrivacyOverrides):
 
 def metrics_option(*variables: Variable) -> bool:
     """Declare whether metrics go there, of a destination that takes traces first of all."""
-    return option(True, "Whether metrics go there too.", BOOLEAN, variables=variables)
+    return option(
+        True,
+        "Whether metrics go there too.",
+        BOOLEAN,
+        variables=variables,
+        careful=lambda _profile: False,  # they may be what was to be switched off
+    )
 
 
 def verify_readable(options: CommonOptions, *keys: str) -> None:

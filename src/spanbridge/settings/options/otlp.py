@@ -57,12 +57,14 @@ class OtlpOptions(OtlpMetricsOptions, CommonOptions):
         DURATION_S,
         unit="s",
         variables=otel.TIMEOUT_VARIABLES,
+        has_safe_default=True,
     )
     compression: Compression = option(
         "none",
         "How request bodies are compressed.",
         COMPRESSION,
         variables=otel.otlp_variables("COMPRESSION"),
+        has_safe_default=True,
     )
     certificate_file: str | None = option(
         None,

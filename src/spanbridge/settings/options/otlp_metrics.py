@@ -47,12 +47,14 @@ class OtlpMetricsOptions:
         DURATION_S,
         unit="s",
         variables=otel.metrics_variables("TIMEOUT"),
+        has_safe_default=True,
     )
     metrics_compression: Compression | None = option(
         None,
         "The compression of metrics, where it is another.",
         COMPRESSION,
         variables=otel.metrics_variables("COMPRESSION"),
+        has_safe_default=True,
     )
     metrics_certificate_file: str | None = option(
         None,
@@ -78,12 +80,14 @@ class OtlpMetricsOptions:
         "last time.",
         one_of("cumulative", "delta", "lowmemory"),
         variables=("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",),
+        has_safe_default=True,
     )
     metrics_histograms: HistogramAggregation = option(
         "explicit_bucket_histogram",
         "How histograms are aggregated that no view speaks of.",
         one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
         variables=("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",),
+        has_safe_default=True,
     )
 
     @property

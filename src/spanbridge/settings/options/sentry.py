@@ -42,6 +42,7 @@ class SentryOptions(CommonOptions):
         variables=("SENTRY_TRACES_SAMPLE_RATE",),
         by_profile=lambda profile: profile.sentry_sample_rate,
         is_shorthand=True,
+        has_safe_default=True,
     )
     dsn: SentryDsn | None = option(
         None,
@@ -57,6 +58,7 @@ class SentryOptions(CommonOptions):
         "full",
         "What is sent: everything, or errors alone, where traces go elsewhere.",
         one_of("full", "errors"),
+        careful=lambda _profile: "errors",  # traces may be what was not wanted
     )
     wire: SentryWire = option(
         "transactions",
@@ -78,7 +80,9 @@ class SentryOptions(CommonOptions):
         ORGANISATION_ID,
         is_shorthand=True,
     )
-    timeout_s: float = option(10.0, "Longest time of one request.", DURATION_S, unit="s")
+    timeout_s: float = option(
+        10.0, "Longest time of one request.", DURATION_S, unit="s", has_safe_default=True
+    )
     http_proxy: str | None = option(
         None,
         "Proxy for requests. Unset: the system's; empty (not in a variable): none.",
@@ -136,7 +140,9 @@ class SpotlightOptions(SentryOptions):
 
     name: str = "spotlight"
     kind: Literal["sentry", "spotlight"] = "spotlight"
-    sample_rate: float = option(1.0, "Share of traces sent here. Errors are always sent.", RATE)
+    sample_rate: float = option(
+        1.0, "Share of traces sent here. Errors are always sent.", RATE, has_safe_default=True
+    )
     dsn: SentryDsn | None = option(
         None,
         "Where it listens. `SENTRY_SPOTLIGHT` takes `true`, which is port 8969 of this machine, or "
