@@ -64,6 +64,8 @@ class Telemetry:
             if settings.debug:
                 _log_everything()
             self._tell_problems()
+            for note in settings.notes:
+                logger.warning("spanbridge: %s", note)
             logger.info("%s", start_line(settings))
 
     @property

@@ -184,6 +184,17 @@ def test_what_has_no_effect_is_noted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_destination_that_opentelemetrys_list_passes_over_is_noted(tmp_path: Path) -> None:
+    told, code = plan(tmp_path, SENTRY_DSN=DSN, OTEL_TRACES_EXPORTER="otlp")
+
+    assert (code, [one.name for one in told.destinations]) == (0, ["otlp"])
+    assert told.notes == [
+        "SENTRY_DSN is set, but OTEL_TRACES_EXPORTER does not name sentry, so spanbridge sends "
+        "nothing there. Name it there or in SPANBRIDGE_DESTINATIONS. If this is meant, set "
+        "SPANBRIDGE_SENTRY_ENABLED=false."
+    ]
+
+
 def test_nothing_is_started_sent_or_written(tmp_path: Path) -> None:
     done = run_program(
         """

@@ -130,6 +130,7 @@ def _is_silence_meant(settings: Settings) -> bool:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
+    yield from settings.notes
     if settings.disabled:
         yield f"Everything is disabled by {settings.source_of('disabled')}."
     if os.environ.get(PROFILES_VARIABLE, "").strip() not in ("", "0", "0.0"):

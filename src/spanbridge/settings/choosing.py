@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,11 @@ from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import Shown, show, show_names
 from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
-from spanbridge.settings.otlp_variables import EXPORTER_ALIASES, exporters_with_prometheus
+from spanbridge.settings.otlp_variables import (
+    BASE_ENDPOINT,
+    EXPORTER_ALIASES,
+    exporters_with_prometheus,
+)
 from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
 from spanbridge.settings.sources import (
     Found,
@@ -161,6 +165,47 @@ def choose(sources: Sources, findings: Findings) -> tuple[Chosen, ...]:
     return tuple(chosen.values())
 
 
+def passed_over(sources: Sources, chosen: Collection[Chosen]) -> Iterator[str]:
+    """A sentence on each destination with an address that OpenTelemetry's list does not name.
+
+    A platform may have preset that list and know nothing of ours. Whoever leaves a destination out
+    of a list of ours means it.
+    """
+    listed = _list_in(sources)
+    if listed is None or not _is_opentelemetrys(listed):
+        return
+    for name in known_names(sources):
+        address = None if name in {one.name for one in chosen} else _idle_address(sources, name)
+        if address is not None:
+            yield (
+                f"{address} is set, but {listed.setting} does not name {name}, so spanbridge "
+                f"sends nothing there. Name it there or in {PREFIX}DESTINATIONS. If this is "
+                f"meant, set {destination_variable(name, ENABLED.key)}=false."
+            )
+
+
+def _is_opentelemetrys(listed: Found) -> bool:
+    try:
+        listed.read(DESTINATIONS)
+    except ConfigurationError:
+        return False  # nobody can say what it names
+    return listed.source in {variable.name for variable in DESTINATIONS.variables}
+
+
+def _idle_address(sources: Sources, name: str) -> str | None:
+    """What gives a destination its address, if nobody switched it off."""
+    try:
+        kind = kind_of(sources, Chosen(name, DESTINATIONS.key, show(name)))
+        address = _address_of(sources, name, kind)
+        is_switched_off = sources.find(destination_place(ENABLED, name, kind=None)) is not None
+    except ConfigurationError:
+        return None  # what cannot be read is told of where it is needed
+    # The general endpoint of OTLP is there for OpenTelemetry's other signals as well.
+    if address is None or is_switched_off or address[1].setting == BASE_ENDPOINT:
+        return None
+    return address[1].setting
+
+
 def source_of_choice(sources: Sources) -> str:
     """What says where telemetry goes, or that it goes nowhere; ``"default"`` if nothing does.
 
@@ -207,14 +252,22 @@ def _chosen_by_address(sources: Sources, name: str) -> Chosen | None:
     mentioned = Chosen(name, mention, show(name))
     try:
         kind = kind_of(sources, mentioned)
-        addresses = [option for option in options_of(KINDS[kind]).values() if option.is_address]
-        if not addresses:
+        if not any(option.is_address for option in options_of(KINDS[kind]).values()):
             return mentioned if table else None
-        for option in addresses:
-            found = sources.find(destination_place(option, name, kind))
-            if found is not None:
-                return Chosen(name, found.setting, option.mask(found.value))
+        address = _address_of(sources, name, kind)
     except ConfigurationError as problem:
         # Chosen by something unusable, which resolving it will say.
         return Chosen(name, problem.setting, show(name))
+    if address is None:
+        return None
+    option, found = address
+    return Chosen(name, found.setting, option.mask(found.value))
+
+
+def _address_of(sources: Sources, name: str, kind: str) -> tuple[Option, Found] | None:
+    for option in options_of(KINDS[kind]).values():
+        if option.is_address:
+            found = sources.find(destination_place(option, name, kind))
+            if found is not None:
+                return option, found
     return None

@@ -17,6 +17,7 @@ from spanbridge.settings.choosing import (
     is_name,
     kind_of,
     known_names,
+    passed_over,
     source_of_choice,
 )
 from spanbridge.settings.declaration import Option, options_of
@@ -126,6 +127,7 @@ def look_ahead(
     settings = Settings(
         **values,
         problems=findings.with_consequences(is_anything_left=bool(values["destinations"])),
+        notes=() if values["disabled"] else tuple(passed_over(inner, chosen)),
         sources=MappingProxyType(reading.sources_by_key),
     )
     is_stopped = settings.on_config_error == "raise" and bool(findings.certain)

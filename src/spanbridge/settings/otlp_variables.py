@@ -104,12 +104,12 @@ TRACES_URL: Final = Reader("URL; `/v1/traces` is appended unless it is there", t
 OTLP_URL: Final = Reader("whole URL", otlp_url_of)
 
 _HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
-_BASE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+BASE_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _METRICS_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 
 ENDPOINT_VARIABLES: Final = (
-    Variable(_BASE, reader=Reader("base URL", _url_below_base_of)),
+    Variable(BASE_ENDPOINT, reader=Reader("base URL", _url_below_base_of)),
     Variable(_TRACES_ENDPOINT, reader=OTLP_URL),
 )
 TIMEOUT_VARIABLES: Final = (
@@ -157,7 +157,7 @@ def metrics_exporter(kind: str) -> Variable:
 
 def _only_traces_have_an_address(_text: str, environ: Mapping[str, str]) -> object:
     # Somebody named a receiver for traces and nothing else; it may take nothing else.
-    others = (_BASE, _METRICS_ENDPOINT)
+    others = (BASE_ENDPOINT, _METRICS_ENDPOINT)
     return None if any(environ.get(name, "").strip() for name in others) else False
 
 

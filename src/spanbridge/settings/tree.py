@@ -53,6 +53,7 @@ class Settings(PrivacySettings):
     Attributes:
         environment_source: What named the environment, ``"default"`` if nothing did.
         problems: What could not be used and was left out, under ``on_config_error`` ``warn``.
+        notes: What can be used, and may yet not be what was meant.
     """
 
     config: str | None = option(
@@ -257,6 +258,7 @@ class Settings(PrivacySettings):
         variables=(Variable("OTEL_METRIC_EXPORT_INTERVAL", reader=INTERVAL_MS),),
     )
     problems: tuple[ConfigurationError, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
     sources: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )

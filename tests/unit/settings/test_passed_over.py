@@ -1,0 +1,92 @@
+"""What has an address, and is not in a list that OpenTelemetry's variables give."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spanbridge.settings import load
+from spanbridge.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from tests.unit.settings.conftest import WriteFile
+
+DSN = "https://key@sentry.example/1"
+LIST = {"OTEL_TRACES_EXPORTER": "console"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "told"),
+    [
+        ({}, {"SENTRY_DSN": DSN, **LIST}, "SENTRY_DSN"),
+        ({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none"}, "SENTRY_DSN"),
+        ({"dsn": DSN}, LIST, "configure(dsn=...)"),
+        ({}, {"SENTRY_SPOTLIGHT": "1", **LIST}, "SENTRY_SPOTLIGHT"),
+        ({}, {"SPANBRIDGE_OTLP_ENDPOINT": "http://c:4318", **LIST}, "SPANBRIDGE_OTLP_ENDPOINT"),
+        (
+            {},
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318", **LIST},
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ),
+        (
+            {},
+            {"SPANBRIDGE_AUDIT_KIND": "file", "SPANBRIDGE_AUDIT_PATH": "a.jsonl", **LIST},
+            "SPANBRIDGE_AUDIT_PATH",
+        ),
+    ],
+)
+def test_what_a_preset_list_passes_over_is_told(
+    arguments: dict[str, object], environ: dict[str, str], told: str
+) -> None:
+    settings = load(arguments, environ)
+
+    [note] = settings.notes
+    assert note.startswith(f"{told} is set, but OTEL_TRACES_EXPORTER does not name ")
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        ({}, {"SENTRY_DSN": DSN}),
+        ({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "sentry,console"}),
+        ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_DESTINATIONS": "console"}),
+        ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_DESTINATIONS": "console", **LIST}),
+        ({"destinations": "console"}, {"SENTRY_DSN": DSN, **LIST}),
+        ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_ENABLED": "false", **LIST}),
+        ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_ENABLED": "true", **LIST}),
+        ({}, {"SENTRY_DSN": DSN, "OTEL_SDK_DISABLED": "true", **LIST}),
+        # Metrics alone choose nothing; OpenTelemetry's endpoint is there for other signals too.
+        ({}, {"SENTRY_DSN": DSN, "OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}),
+        ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", **LIST}),
+    ],
+)
+def test_what_was_chosen_or_left_out_on_purpose_is_not(
+    arguments: dict[str, object], environ: dict[str, str]
+) -> None:
+    assert load(arguments, environ).notes == ()
+
+
+def test_a_list_of_the_settings_file_is_meant(write_file: WriteFile) -> None:
+    file = write_file("destinations = ['console']")
+
+    assert load({}, {"SENTRY_DSN": DSN, **file}).notes == ()
+
+
+def test_a_list_that_cannot_be_read_is_told_as_that_alone() -> None:
+    settings = load({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none,sentry"})
+
+    assert (len(settings.problems), settings.notes) == (1, ())
+
+
+def test_the_start_tells_it_in_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry()
+    environ = {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none"}
+
+    for _ in range(2):
+        telemetry.configure(load({}, environ))
+
+    [warning] = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert warning.getMessage().startswith("spanbridge: SENTRY_DSN is set, but OTEL_TRACES_EXP")
