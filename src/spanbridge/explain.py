@@ -19,14 +19,31 @@ from spanbridge.rules.selection import Selection
 from spanbridge.sentry.convert.op import op_at_start, op_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from spanbridge.model.span import SpanEvent, SpanRecord
+    from spanbridge.model.span import AttributeValue, SpanEvent, SpanRecord
     from spanbridge.settings import DestinationOptions, Settings
 
 
 _TAKE_NO_ISSUES: Final = frozenset({"otlp", "prometheus"})
 """Kinds of destinations."""
+
+_KNOWN_AT_START: Final = frozenset(
+    {
+        "http.method",
+        "http.request.method",
+        "http.route",
+        "http.scheme",
+        "http.target",
+        "url.path",
+        "url.query",
+        "url.scheme",
+    }
+)
+"""What instrumentations of HTTP give a span at its start, for samplers to go by.
+
+Source: OpenTelemetry semantic conventions, "HTTP server semantic conventions".
+"""
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -51,6 +68,8 @@ class Fate(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...]
     going: int
     """How many spans go."""
+    assumes: tuple[str, ...] = ()
+    """Attributes that give the rate only if the local root has them when it starts."""
 
 
 class FoundIssue(msgspec.Struct, frozen=True):
@@ -82,7 +101,8 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
     """What becomes of recorded spans.
 
     A recording is known at its end: rates by rule are given as if the local root had started with
-    all attributes it ended with, and what a caller decided is known only as far as the flag tells.
+    all attributes it ended with (``assumes`` names those that matter), and what a caller decided is
+    known only as far as the flag tells.
 
     Args:
         settings: The settings to try.
@@ -122,7 +142,7 @@ class _Trace(NamedTuple):
     r: int
 
     def fate(self, options: DestinationOptions, selection: Selection) -> Fate:
-        rate, rate_from = self._rate(options)
+        rate, rate_from = self._rate(options, self.root.attributes)
         is_kept, why = self._verdict(options, selection, rate)
         left_out: list[LeftOut] = []
         going = 0
@@ -135,13 +155,25 @@ class _Trace(NamedTuple):
             left_out += [LeftOut(span.events[one].name, "a rule on events") for one in positions]
         if is_kept and not going:
             is_kept, why = False, "no span of it goes"
-        return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going)
+        assumed = tuple(self._assumed(options))
+        return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going, assumed)
 
-    def _rate(self, options: DestinationOptions) -> tuple[float, str]:
+    def _assumed(self, options: DestinationOptions) -> Iterator[str]:
+        # A recording does not tell what was set later, so each attribute is tried without.
+        attributes = self.root.attributes
+        with_all = self._rate(options, attributes)
+        for name in sorted(attributes.keys() - _KNOWN_AT_START):
+            others = {key: value for key, value in attributes.items() if key != name}
+            if self._rate(options, others) != with_all:
+                yield name
+
+    def _rate(
+        self, options: DestinationOptions, attributes: Mapping[str, AttributeValue]
+    ) -> tuple[float, str]:
         root = self.root
         found = [
             rule
-            for rule in self.head.matching(root.name, root.kind, root.attributes)
+            for rule in self.head.matching(root.name, root.kind, attributes)
             if rule.is_for(options.name)
         ]
         if found and (sample := found[-1].sample) is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from spanbridge.explain import explain
 from spanbridge.recording import RecordingError, read_recording
@@ -229,3 +229,63 @@ def test_only_destinations_that_take_traces_or_issues_are_named(tmp_path: Path) 
 
     assert [fate.destination for fate in explained.fates] == ["file", "otlp"]
     assert explained.issues[0].destinations == ("file",)
+
+
+RATES = """
+[destinations.sentry]
+dsn = "http://key@127.0.0.1:9/1"
+sample_rate = 0.0
+
+[[rules]]
+name = "paying"
+on = "trace"
+match = { "app.plan" = "gold" }
+sample = 1
+
+[[rules]]
+name = "work"
+on = "trace"
+match = { root = "work", kind = "server", op = "http.server" }
+sample = 0.5
+
+[[rules]]
+name = "health"
+on = "trace"
+match = { "http.route" = "/health" }
+sample = 0
+"""
+AT_START = {"http.request.method": "GET", "http.route": "/health", "app.team": "x"}
+
+
+@pytest.mark.parametrize(
+    ("root", "attributes", "rate_from", "assumes"),
+    [
+        ("pay", {"app.plan": "gold", "app.team": "x"}, "paying", ["app.plan"]),
+        ("work", {"http.request.method": "GET", "app.plan": "gold"}, "work", []),
+        ("health", AT_START, "health", []),
+        ("other", {"app.team": "x"}, "sample_rate in [destinations.sentry] of", []),
+    ],
+)
+def test_an_attribute_that_may_have_come_after_the_start_is_told(
+    tmp_path: Path,
+    root: str,
+    attributes: dict[str, str],
+    rate_from: str,
+    assumes: list[str],
+) -> None:
+    recorded = {"kind": "file", "path": str(tmp_path / "recorded.jsonl")}
+    with bridged(destinations={"recorded": recorded}) as under_test:
+        with under_test.tracer.start_as_current_span(root, kind=SpanKind.SERVER) as span:
+            span.set_attributes(attributes)
+        under_test.flush()
+    (tmp_path / "tried.toml").write_text(RATES)
+
+    shown = command(tmp_path, "recorded.jsonl", "--config", "tried.toml")
+    as_json = command(tmp_path, "recorded.jsonl", "--config", "tried.toml", "--json")
+
+    [fate] = json.loads(as_json.stdout)["fates"]
+    assert (fate["assumes"], fate["rate_from"][: len(rate_from)]) == (assumes, rate_from)
+    told = [line for line in shown.stdout.splitlines() if "assumes" in line]
+    assert told == [
+        f"  sentry: assumes that {name!r} is there when the root starts" for name in assumes
+    ]

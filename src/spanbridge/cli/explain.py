@@ -86,6 +86,10 @@ def _parts(one: Explanation) -> Iterator[object]:
         )
         table.add_row(*map(Text, cells))
     yield table
+    for fate in one.fates:
+        if fate.assumes:
+            names = " and ".join(map(repr, fate.assumes))
+            yield Text(f"  {fate.destination}: assumes that {names} is there when the root starts")
     for issue in one.issues:
         rules = f"; rules: {', '.join(issue.rules)}" if issue.rules else ""
         where = f"; to {', '.join(issue.destinations)}" if issue.destinations else ""
