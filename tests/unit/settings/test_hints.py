@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spanbridge.errors import ConfigurationError
 from spanbridge.settings import load
 
 DEVELOPMENT = {"SENTRY_ENVIRONMENT": "development", "SPANBRIDGE_DESTINATIONS": "console"}
@@ -42,6 +43,22 @@ def test_a_misspelt_variable_of_sentry_is_one_line(variable: str, value: str, li
     assert settings.on_config_error == "raise"
     assert [options.name for options in settings.destinations] == ["console"]
     assert [str(problem) for problem in settings.problems] == [line]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SENTRY_RELEASE", "a/b"),
+        ("SENTRY_DEBUG", "perhaps"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_raised_whosever_the_variable_is(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{variable} is "):
+        load({}, {"SENTRY_ENVIRONMENT": "development", variable: value})
 
 
 @pytest.mark.parametrize(
