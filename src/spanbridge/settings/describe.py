@@ -39,7 +39,7 @@ From the weakest to the strongest:
 2. the profile of the environment,
 3. the resource of a tracer provider that was set before `spanbridge.configure()`: service,
    release, environment and host name,
-4. the settings file: top level, then `[environments.<name>]`,
+4. the settings file: top level, then `[environments.<name>]`, in any case unless both are there,
 5. environment variables, in the order in which each setting lists them below: later ones win,
 6. arguments of `spanbridge.configure()`.
 
@@ -51,7 +51,7 @@ file and the variable `SPANBRIDGE_ISSUES`.
 
 ## Profiles
 
-The environment's name selects one; a name that is not listed uses production's.
+The environment's name selects one, in any case; a name that is not listed uses production's.
 
 {profiles}
 

@@ -154,7 +154,8 @@ def _with_file(sources: Sources, findings: Findings) -> Sources:
             return sources
         path = str(found.read(option))
         try:
-            content, lines = read_settings_file(path)
+            # Whoever starts a service or a container expands no `~`.
+            content, lines = read_settings_file(os.path.expanduser(path))
         except Unusable as unusable:
             raise found.error(option, unusable) from None
     except ConfigurationError as problem:

@@ -35,5 +35,6 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 
 
 def profile_name(environment: str) -> str:
-    """The profile that ``environment`` uses: its own, or production's for an unknown name."""
-    return environment if environment in PROFILES else "production"
+    """The profile that ``environment`` uses: its own, in any case, or production's."""
+    name = environment.lower()
+    return name if name in PROFILES else "production"

@@ -39,7 +39,7 @@ def read_settings_file(path: str) -> SettingsFile:
         raise Unusable("its format is unknown", "Use a .toml, .yaml or .yml file.")
     content = read_regular_file(path, LARGEST_FILE_BYTES)
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # some editors write a mark before the first line
         table, lines = _parse_toml(text) if suffix == ".toml" else _parse_yaml(text)
     except UnicodeDecodeError:
         raise Unusable("the file is not UTF-8 text", "Save it as UTF-8.") from None

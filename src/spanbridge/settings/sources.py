@@ -122,13 +122,22 @@ class Table:
         return plain(f"{path[-1]} in {where}" + (f" line {line}" if line is not None else ""))
 
     def environment(self, name: str) -> Table | None:
-        """The table of the environment ``name``, if there is one."""
-        found = self.find(("environments", name))
+        """The table of the environment ``name``, if there is one; in another case, if need be."""
+        within = ("environments", self._spelling_of(name))
+        found = self.find(within)
         if found is None or not isinstance(found.value, Mapping):
             return None
-        within = ("environments", name)
         lines = {path[2:]: line for path, line in self.lines.items() if path[:2] == within}
-        return Table(found.value, self.origin, f"environments.{name}", lines)
+        return Table(found.value, self.origin, ".".join(map(str, within)), lines)
+
+    def _spelling_of(self, environment: str) -> str:
+        tables = self.content.get("environments")
+        if not isinstance(tables, Mapping) or environment in tables:
+            return environment
+        alike = (
+            name for name in tables if isinstance(name, str) and name.lower() == environment.lower()
+        )
+        return next(alike, environment)
 
 
 @dataclass(frozen=True)

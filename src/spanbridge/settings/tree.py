@@ -58,7 +58,7 @@ class Settings(PrivacySettings):
 
     config: str | None = option(
         None,
-        "Settings file, `.toml`, `.yaml` or `.yml`.",
+        "Settings file, `.toml`, `.yaml` or `.yml`; `~` is the home directory.",
         PATH,
         in_file="nowhere",
         is_compared=False,

@@ -122,6 +122,32 @@ def test_a_file_can_give_its_own_profile(write_file: WriteFile) -> None:
     assert load({"environment": "production"}, environ).include_locals is True
 
 
+@pytest.mark.parametrize("name", ["Staging", "STAGING", "staging"])
+def test_the_case_of_a_name_changes_neither_the_profile_nor_the_name(
+    write_file: WriteFile, name: str
+) -> None:
+    environ = write_file("[environments.staging]\nmax_breadcrumbs = 7\n")
+
+    settings = load({"dsn": "https://k@h.example/1"}, {**environ, "SENTRY_ENVIRONMENT": name})
+
+    assert (settings.environment, settings.max_breadcrumbs) == (name, 7)
+    assert [options.sample_rate for options in settings.destinations] == [0.3]
+    assert settings.source_of("max_breadcrumbs") == (
+        "max_breadcrumbs in [environments.staging] of spanbridge.toml line 2"
+    )
+    assert settings.problems == ()
+
+
+def test_of_two_tables_that_differ_in_case_each_environment_has_its_own(
+    write_file: WriteFile,
+) -> None:
+    environ = write_file(
+        "[environments.qa]\nmax_breadcrumbs = 7\n[environments.QA]\nmax_breadcrumbs = 8\n"
+    )
+
+    assert [load({"environment": name}, environ).max_breadcrumbs for name in ("qa", "QA")] == [7, 8]
+
+
 def test_the_settings_file_can_choose_destinations_per_environment(write_file: WriteFile) -> None:
     environ = write_file(
         '[destinations.sentry]\ndsn = "https://k@h.example/1"\n'
