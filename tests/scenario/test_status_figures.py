@@ -32,11 +32,11 @@ def figures(under_test: Bridged) -> tuple[int, int]:
 @pytest.mark.parametrize("kind", ["sentry", "otlp"])
 def test_bytes_and_retries_are_told(kind: str, server: Receiver) -> None:
     server.fault("status", times=AWAY, status=503)
-    choice: dict[str, Any] = {
-        "sentry": {"kind": "sentry", "dsn": server.dsn, "sample_rate": 1},
-        "otlp": {"kind": "otlp", "endpoint": server.otlp_endpoint},
-    }[kind]
-    with bridged(destinations={"it": choice}) as under_test:
+    choices: dict[str, dict[str, Any]] = {
+        "sentry": {"dsn": server.dsn, "sample_rate": 1},
+        "otlp": {"endpoint": server.otlp_endpoint},
+    }
+    with bridged(destinations={kind: choices[kind]}) as under_test:
         before = figures(under_test)
         after = figures(under_test)
 
