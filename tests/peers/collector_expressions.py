@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from spanbridge.privacy import keys, numbers, tokens
+from spanbridge.privacy import keys, numbers, rows, tokens
 
 _BRACKET: Final = "%(?:25)*5[BDbd]"
 """As URLs write what is around an index."""
@@ -114,6 +114,7 @@ def _after_a_sign() -> dict[str, str]:
         "users_in_json": r""":(?:\\+/){2}[^\s"'<>/?#]*@""",
         "users_in_code": r"""%3[Aa](?:%2[Ff]){2}[^\s"'<>&/?#]*%40""",
         "bound_values": rf"\[parameters: (?:{_brackets(3)}\]?|{_TO_END})",
+        **_in_errors(),
         "flags": rf"--{name}(?:\\*[\"'])?(?:[ \t]*,[ \t]*|[ \t]+){argument}",
         "elements": rf"<{name}(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?[^<]+",
         # A list is read as JSON.
@@ -122,6 +123,17 @@ def _after_a_sign() -> dict[str, str]:
         **_after_a_literal(),
         "jwts": _for_re2(tokens._JWT.pattern),
         "international_phones": r"\+\(?[1-9](?:[ .\-/()\x{a0}]{0,2}\d){8,14}",
+    }
+
+
+def _in_errors() -> dict[str, str]:
+    """What errors tell of rows and inputs, with the words behind it."""
+    anything = "(?s:.*?)"
+    return {
+        "inputs": rf"({rows.INPUT}){anything}(?:, input_type=\w*|\z)",
+        "keys_of_rows": rf"(ey \([^\n]*?\)=\(){anything}(?:\) (?:{rows.KEY_ENDS})|\z)",
+        "rows": rf"({re.escape(rows.ROW)}){anything}(?:\)\.(?:[\r\n\"'\\]|\z)|\z)",
+        "entries": rf"({rows.ENTRY}\\*'){anything}(?:' for key |\z)",
     }
 
 
@@ -240,7 +252,8 @@ SIGNS: Final = {
 
 def sign() -> str:
     """Something of this is in every text that holds any of them; most short ones have none."""
-    return rf"[@=:<%\[]|--|eyJ|{_LONG_NUMBER}|{_LONG_WORD}|{_SCHEME}"
+    in_errors = _either(map(re.escape, (rows.ROW, rows.ENTRY)))
+    return rf"[@=:<%\[]|--|eyJ|{in_errors}|{_LONG_NUMBER}|{_LONG_WORD}|{_SCHEME}"
 
 
 def _for_re2(pattern: str) -> str:

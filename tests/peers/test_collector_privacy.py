@@ -24,7 +24,13 @@ from tests.peers.collector import Collector, tiers
 from tests.peers.otlp_requests import send
 from tests.support.program import REPOSITORY
 from tests.support.secrets import DOMAIN
-from tests.unit.privacy import test_detectors, test_flags, test_policy, test_written_in_code
+from tests.unit.privacy import (
+    test_detectors,
+    test_flags,
+    test_policy,
+    test_rows,
+    test_written_in_code,
+)
 
 ARRIVAL_S = 30.0
 CANARY = "0pen-sesame"
@@ -103,6 +109,7 @@ CORPUS = sorted({
     *(text for text, _ in chain(
         parameters(test_policy.test_credentials_are_cut_out_of_texts),
         parameters(test_written_in_code.test_what_a_reader_sees_is_cut_out),
+        parameters(test_rows.test_values_in_the_errors_of_libraries_are_cut_out),
         parameters(test_flags.test_what_stands_behind_a_denied_flag_is_cut_out),
         parameters(test_detectors.test_what_is_written_in_a_code_is_found_and_the_rest_stays),
     )),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from spanbridge.privacy import keys, numbers, tokens
+from spanbridge.privacy import keys, numbers, rows, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,6 +69,7 @@ def _signs(rules: PrivacyRules) -> Iterable[str]:
     gaps = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))
     yield rf"(?:[0-9](?:[{gaps}]|\\[nrt])*){{{numbers.SHORTEST}}}"
     yield from map(_loosened, tokens.BEGINNINGS)
+    yield from map(re.escape, (rows.INPUT, rows.KEY, rows.ROW, rows.ENTRY))
     anywhere = "|".join([*keys.DENIED_ANYWHERE, *keys.DENIED_PARTS])
     runs = "|".join([f"{first}[_.%-]*{second}" for first, second in keys.DENIED_RUNS])
     at_the_end = "|".join(keys.DENIED_WORDS)

@@ -19,6 +19,7 @@ from spanbridge.privacy.assigned import (
 )
 from spanbridge.privacy.flags import redact_behind_flags
 from spanbridge.privacy.keys import is_denied
+from spanbridge.privacy.rows import redact_rows
 
 __all__ = [
     "CREDENTIALS",
@@ -65,6 +66,7 @@ class Credentials:
         Returns:
             ``text`` itself if there is nothing to cut out, as is usual.
         """
+        text = redact_rows(text)
         if " " in text and _names_a_scheme(text):
             text = _AUTHORIZATION.sub(_REDACTED_SCHEME, text)
         # A single character is found twenty times as fast as two.

@@ -45,7 +45,8 @@ NAMES = [
 MARKS = [":", "=", '":', "']=", '\\":', " \t:", "[0]=", "[]:", "]:", "\\n:", "\\r\\t =", "_1%:"]
 PIECES = st.sampled_from(
     [*NAMES, *RULED, *MARKS, *HOSTILE, *(value for values in FOUND.values() for value in values),
-     "\\n", "bearer", "Basic", "digest", "NEGOTIATE", " ", "\t", "\x1c", "--", "--a", "<a>", "</a>",
+     "\\n", ", input_value=", "Key (a)=(", "Failing row contains (", "Duplicate entry '",
+     "bearer", "Basic", "digest", "NEGOTIATE", " ", "\t", "\x1c", "--", "--a", "<a>", "</a>",
      "%0", "%00", "://", "u:p", "[parameters:", "[parameters: ", "\\u0061", "\\/", "hunter2.S3cr3t",
      "é", "12", "345", "0170", "a", "K", "\n", "#", "//"]
 )  # fmt: skip
