@@ -146,11 +146,13 @@ CONTENT_NAMES: Final = frozenset({
     "response_data", "prompt", "completion", "gcp.vertex.agent.llm_request",
     "gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_call_args",
     "gcp.vertex.agent.tool_response", "gcp.vertex.agent.data", "anthropic.tool_result.content",
+    # MLflow, Haystack; and what nothing but a conversation is called
+    "mlflow.chat.tools", "haystack.agent.tools", "messages",
     # bodies and parameters of other protocols
     "http.request.body", "http.response.body", "http.request.body.content",
-    "http.response.body.content", "messaging.message.body", "mcp.logging.message",
-    "mcp.progress.message", "mcp.prompt.result.description", "rpc.request.body",
-    "rpc.response.body", "db.response.body", "db.query.result.document",
+    "http.response.body.content", "request.body", "response.body", "messaging.message.body",
+    "mcp.logging.message", "mcp.progress.message", "mcp.prompt.result.description",
+    "rpc.request.body", "rpc.response.body", "db.response.body", "db.query.result.document",
     "db.query.result.metadata",
 })  # fmt: skip
 CONTENT_PREFIXES: Final = (
@@ -163,12 +165,14 @@ CONTENT_PREFIXES: Final = (
     "output.documents", "ai.prompt.", "mcp.request.argument.", "mcp.tool.result.content",
     "mcp.prompt.result.message_content", "db.query.parameter.", "db.operation.parameter.",
     "db.statement.parameters",
+    "mlflow.spanInputs.", "mlflow.spanOutputs.", "haystack.component.input.",
+    "haystack.component.output.", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
     "input.messages.", "output.messages.", "input.images.", "output.images.", "input.audio.",
     "output.audio.",
 )  # fmt: skip
 DIALECT_ROOTS: Final = (
     "gen_ai.", "llm.", "ai.", "mcp.", "openinference.", "traceloop.", "langfuse.", "agentops.",
-    "smolagents.", "crewai.",
+    "smolagents.", "crewai.", "mlflow.", "haystack.",
 )  # fmt: skip
 """Roots under which libraries write prompts and answers, by new names every month."""
 CONTENT_WORDS: Final = frozenset({

@@ -53,6 +53,12 @@ gcp.vertex.agent.llm_response gcp.vertex.agent.tool_call_args gcp.vertex.agent.t
 gcp.vertex.agent.data mcp.request.argument.city mcp.tool.result.content
 mcp.tool.result.0.content mcp.prompt.result.0.content mcp.prompt.result.message_content
 mcp.logging.message anthropic.tool_result.content ai.input_messages ai.preamble ai.texts
+mlflow.spanInputs mlflow.spanOutputs mlflow.spanInputs.messages.0.role mlflow.spanOutputs.choices
+mlflow.chat.messages mlflow.chat.tools mlflow.traceInputs haystack.component.input
+haystack.component.output haystack.component.input.prompt_builder.question
+haystack.component.output.replies.0 haystack.pipeline.input_data haystack.pipeline.output_data
+haystack.pipeline.input_data.retriever.top_k haystack.agent.input haystack.agent.tools
+messages request.body response.body
 """
 TOLD = """
 gen_ai.operation.name gen_ai.agent.name gen_ai.request.model gen_ai.usage.input_tokens
@@ -61,7 +67,10 @@ gen_ai.response.time_to_first_token gen_ai.server.time_to_first_token llm.model_
 llm.token_count.prompt llm.finish_reason openinference.span.kind traceloop.entity.name
 mcp.method.name mcp.resource.uri mcp.session.id mcp.tool.result.content_count
 mcp.tool.result.is_error multi_agent.usage.input ai.model.id ai.usage.promptTokens
-gen_ai.embeddings.dimension.count llm.is_streaming
+gen_ai.embeddings.dimension.count llm.is_streaming mlflow.spanType mlflow.spanFunctionName
+mlflow.traceRequestId mlflow.chat.tokenUsage haystack.component.name haystack.component.type
+haystack.component.input_types haystack.component.visits haystack.pipeline.metadata
+input output inputs outputs message request.body.size messages.count
 """
 
 
