@@ -87,6 +87,7 @@ ORDINARY = [
     "DE12", "AT THE END 12345678901", "4111111111111112", "1234567812345678",
     "/a/b@c/d", "for @ in names", "x" * 300, "0" * 40, "-----BEGIN CERTIFICATE-----",
     "Content-Length: 1234567", "retry 3 of 5 after 120 s",
+    "/webhooks/orders/1234567890123456789", "/webhooks/1234567890123456/run",
     "embedding [0.123456789, -0.987654321, 0.555555555]",
     "12:34:56:78:9a:bc", "KEY OF THE DOOR", "the api key is missing",
 ]  # fmt: skip
@@ -140,6 +141,17 @@ def test_a_detector_that_is_off_finds_nothing(kind: Kind) -> None:
         ("4111 1111 1111 1111 123", "[CREDIT_CARD_REDACTED]"),
         ("dp.pt.CREDIT_CARD_REDACTED", "[API_KEY_REDACTED]"),
         ("123456789:AA" + "a1b2c3d4" * 4, "[API_KEY_REDACTED]"),
+        (
+            "https://api.telegram.org/bot123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bcD/getMe",
+            "https://api.telegram.org/bot[API_KEY_REDACTED]/getMe",
+        ),
+        *(
+            (
+                f"https://{host}/webhooks/1234567890123456789/{'c4n4ry-C4_' * 7}?wait=true",
+                f"https://{host}/webhooks/[API_KEY_REDACTED]?wait=true",
+            )
+            for host in ("discord.com/api", "discordapp.com/api/v10", "canary.discord.com/api")
+        ),
         ("a@b.example,c@d.example", "[EMAIL_REDACTED],[EMAIL_REDACTED]"),
         ("https://ann@shop.example/x", "https://[REDACTED]@shop.example/x"),
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBF\n", "[PRIVATE_KEY_REDACTED]"),
@@ -169,7 +181,7 @@ HOSTILE = [
     "SG.aaaaaaaaaaaaaaaaaaaa.", "eyJ", "eyJaaaaaaaa.", "eyJaaaaaaaa.aaaaaaa.", "-----BEGIN ",
     "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----a", "-----", "==", "8Q~", ":AA",
     "1.", "1.1.1.1.", "::", "a:", "%", "%4", "%25", "\\", "\\u0040", "\\\\u00", "\\n",
-    "hooks.slack.com/",
+    "hooks.slack.com/", "/webhooks/", "/webhooks/1234567890123456/", "bot", "bot123456789:AA",
     "aaaaaaaaaaaaaaaaaaaaaaaaa ", "123456789 ", "[EMAIL_REDACTED]", "[EMAIL:0123456789ab]", "-us1",
     "a=", "a:", "password=", "a]", "\\\"", " ", "a =", "%61=", "é=",
 ]  # fmt: skip
