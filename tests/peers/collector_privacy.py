@@ -71,6 +71,20 @@ def innocent_names() -> str:
     )
 
 
+def key_headers(behind: str = "") -> str:
+    """Which headers are called a key."""
+    return (
+        rf'"{_TAG}(?:{_either(keys.HEADER_PREFIXES)})'
+        rf'(?:(?:[^"]*[^A-Za-z"])?(?i:key)|[^"]*[a-z0-9]Key)[^A-Za-z"]*"{behind}'
+    )
+
+
+def told_keys() -> str:
+    """Which of these open nothing."""
+    words = "|".join(sorted(keys.TOLD_KEYS))
+    return rf"(?i:[^A-Za-z](?:{words})[^A-Za-z]*key)[^A-Za-z]*$"
+
+
 def content_names(behind: str = "") -> str:
     """Which names hold prompts and answers, or stay here like these."""
     whole = {*keys.CONTENT_NAMES, *keys.OMITTED_NAMES, *keys.HEADER_NAMES, *keys.PARAMETER_NAMES}
@@ -127,9 +141,11 @@ def _readable(value: str, level: int = 1) -> str:
 def _by_name() -> str:
     """The statement that masks a value for its name, or whole for a name inside of it."""
     denied, content = _text(denied_names()), _text(content_names())
-    nested = _text(content_names(":"))
+    nested = _text(f"{content_names(':')}|{key_headers(':')}")
+    headers = _text(key_headers())
     is_withheld = (
         f"IsMatch([k], {denied}) and not IsMatch(k, {_text(innocent_names())})"
+        f" or IsMatch([k], {headers}) and not IsMatch(k, {_text(told_keys())})"
         f" or IsMatch([k], {content}) and not IsMatch(k, {_text(told_names())})"
         f" or (IsMap(v) or IsList(v)) and IsMatch(v, {nested})"
     )
@@ -138,6 +154,7 @@ def _by_name() -> str:
         f" where IsMatch(Keys(attributes), {_text(denied_names(in_humps=False))})"
         f" or IsMatch(Keys(attributes), {_text(HUMP)})"
         f" or IsMatch(Keys(attributes), {content})"
+        f" or IsMatch(Keys(attributes), {headers})"
         " or Any(attributes, (_, v) => IsMap(v) or IsList(v))"
     )
 

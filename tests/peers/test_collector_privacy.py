@@ -179,6 +179,7 @@ WITHHELD = [
             for word in keys.CONTENT_WORDS
         ),
         *(f"{root}api_key" for root in keys.COUNT_ROOTS),
+        *(f"{root}{name}" for root in keys.HEADER_PREFIXES for name in ("x_shop_key", "shopKey")),
         *(f"{prefix}0.content" for prefix in keys.CONTENT_RESULTS),
         *keys.CONTENT_NAMES,
         *keys.OMITTED_NAMES,
@@ -269,6 +270,7 @@ ORDINARY_VALUES: dict[str, object] = {
     "score": 0.4666666666666667,
     "time": 1764432327000000000,
     "http.route": "/orders/{id}",
+    "http.request.header.idempotency_key": "b7ad6b7169203331",
     "session.id": "b7ad6b7169203331",
     "gen_ai.usage.input_tokens": 1200,
     "gen_ai.token.type": "input",

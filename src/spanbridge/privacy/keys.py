@@ -40,7 +40,7 @@ class Treatment(enum.Enum):
 
 DENIED_ANYWHERE: Final = frozenset({
     "password", "passwords", "passwd", "pwd", "passphrase", "passcode", "secret", "secrets",
-    "credential", "credentials", "jwt", "apikey", "apikeys", "privatekey", "accesskey",
+    "credential", "credentials", "creds", "jwt", "apikey", "apikeys", "privatekey", "accesskey",
     "creditcard", "csrf", "xsrf", "csrftoken", "cvv", "cvc", "ssn", "iban", "sessionid",
     "jsessionid", "phpsessid",
 })  # fmt: skip
@@ -75,8 +75,21 @@ DENIED_RUNS: Final = frozenset({
     ("client", "ip"), ("client", "address"), ("real", "ip"), ("forwarded", "for"),
     ("connecting", "ip"), ("header", "forwarded"), ("remote", "addr"), ("ip", "address"),
     ("connect", "sid"), ("account", "key"), ("phone", "number"), ("mobile", "number"),
+    ("subscription", "key"), ("subscription", "keys"), ("functions", "key"), ("auth", "key"),
+    ("auth", "keys"), ("master", "key"), ("master", "keys"), ("license", "key"),
+    ("license", "keys"), ("ssh", "key"), ("ssh", "keys"), ("deploy", "key"), ("deploy", "keys"),
+    ("rapidapi", "key"), ("honeycomb", "team"), ("mfa", "code"), ("mfa", "codes"), ("otp", "code"),
+    ("otp", "codes"),
 })  # fmt: skip
 """A name is denied if these words follow each other in it: ``x-api-key``, ``creditCardNumber``."""
+
+HEADER_PREFIXES: Final = ("http.request.header.", "http.response.header.")
+"""Under these a name whose last word is ``key`` is denied: vendors call their secrets so."""
+TOLD_KEYS: Final = frozenset({
+    "cache", "idempotency", "partition", "public", "routing", "shard", "surrogate", "websocket",
+})  # fmt: skip
+"""Unless one of these is in front of it: they name a place, a request or a resource, or are made up
+for one handshake (``Sec-WebSocket-Key``), and open nothing."""
 
 INNOCENT_ENDINGS: Final = frozenset({
     "arn", "count", "counts", "enabled", "expired", "expires", "length", "redacted", "required",
@@ -236,6 +249,8 @@ def is_denied(name: str) -> bool:
     if not words or (words[-1] in INNOCENT_ENDINGS):
         return False
     if words[-1] in DENIED_WORDS or words[-1].endswith("token"):
+        return True
+    if words[-1] == "key" and name.startswith(HEADER_PREFIXES) and words[-2] not in TOLD_KEYS:
         return True
     return any(map(_is_unambiguous, words)) or not DENIED_RUNS.isdisjoint(pairwise(words))
 

@@ -75,6 +75,8 @@ def _signs(rules: PrivacyRules) -> Iterable[str]:
     at_the_end = "|".join(keys.DENIED_WORDS)
     yield rf"(?i:{anywhere}|{runs}){_NAME}{_BEHIND_A_NAME}"
     yield rf"(?i:{at_the_end})[_.%0-9-]*{_BEHIND_A_NAME}"
+    for prefix in keys.HEADER_PREFIXES:
+        yield rf"{re.escape(prefix)}{_NAME}(?i:key)[_.%0-9-]*{_BEHIND_A_NAME}"
     for name in (*rules.deny_keys, *(what for what, _ in rules.redaction)):
         pieces = map(re.escape, name.casefold().split("*"))
         yield rf"(?i:{_NAME.join(pieces)}){_BEHIND_A_NAME}"

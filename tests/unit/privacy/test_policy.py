@@ -43,7 +43,18 @@ def scrubbed_frames(frame: StackFrame) -> tuple[StackFrame, ...]:
         "session", "aiohttp_session", "_session", "user_session", "connect.sid", "symfony",
         "ip_address", "remote_addr", "REMOTE_ADDR", "DB_PASS", "smtp.pass", "session_key",
         "cookie_header", "auth_header", "authorization_header", "access_keys", "private_keys",
-        "user.emails", "email_addresses",
+        "user.emails", "email_addresses", "creds", "aws_creds", "ssh_key", "SSHKey", "deploy-key",
+        "mfa_code", "otp_code", "otpCode", "license_key", "Ocp-Apim-Subscription-Key",
+        "x-functions-key", "X-RapidAPI-Key", "x-honeycomb-team", "masterKey", "auth.key",
+        *(
+            f"http.request.header.{name}"
+            for name in (
+                "ocp_apim_subscription_key", "x_functions_key", "x_auth_key", "x_rapidapi_key",
+                "x_master_key", "x_license_key", "x_honeycomb_team", "tenant-key", "x_shop_key.0",
+                "key",
+            )
+        ),
+        "http.response.header.x_shop_key",
     ],
 )  # fmt: skip
 def test_names_of_secrets_and_identities_are_denied(name: str) -> None:
@@ -67,6 +78,15 @@ def test_names_of_secrets_and_identities_are_denied(name: str) -> None:
         "url.scheme", "error.code", "session.previous_id", "user.name", "user.roles",
         "aws.secretsmanager.secret.arn", "password.length", "auth.method", "authority",
         "messaging.kafka.message.key", "db.operation.name", "code.function.name", "secretary",
+        *(
+            f"http.request.header.{name}"
+            for name in (
+                "idempotency_key", "x-idempotency-key", "sec_websocket_key", "x_cache_key",
+                "x_partition_key", "x_public_key", "x_monkey", "x_key_type", "keyboard",
+            )
+        ),
+        "http.response.header.surrogate_key", "license", "ssh.host", "otp.code.length", "cred",
+        "subscription.id", "function.name", "honeycomb.dataset", "team",
         "host.ip", "network.transport", "client.port", "email.count", "user.ip_address",
         "validation.pass", "pass", "http.request.header.pass_through",
     ],

@@ -40,6 +40,7 @@ INNOCENT_NAMES = ["input_tokens", "author", "session_id"]
 NAMES = [
     *keys.DENIED_ANYWHERE, *keys.DENIED_PARTS, *keys.DENIED_WORDS,
     *(gap.join(run) for run in keys.DENIED_RUNS for gap in ("", "_", "%", "..-")),
+    "http.request.header.x_shop_key", "http.response.header.X-Shop-Key1",
     "dbPassword", "xAuthToken", "X-API-Key", "token1", *INNOCENT_NAMES,
 ]  # fmt: skip
 MARKS = [":", "=", '":', "']=", '\\":', " \t:", "[0]=", "[]:", "]:", "\\n:", "\\r\\t =", "_1%:"]
