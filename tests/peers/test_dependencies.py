@@ -5,6 +5,7 @@ Each is built once; what a user would install decides what is in it, not our loc
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.peers.environments import (
     skip_or_fail,
     uv,
 )
+from tests.support.ports import free_port
 from tests.support.program import run_program
 
 
@@ -41,6 +43,7 @@ ENVIRONMENTS = [
     Installed("core"),
     Installed("core_oldest", resolution=OLDEST),
     Installed("core_protobuf4", beside=("protobuf>=4,<5",)),
+    Installed("core_protobuf5", beside=("protobuf>=5,<6",)),
     Installed("core_protobuf6", beside=("protobuf>=6,<7",)),
     Installed("core_python312", python="3.12"),
     Installed("core_python313", python="3.13"),
@@ -48,6 +51,9 @@ ENVIRONMENTS = [
     Installed("otlp_oldest", ("otlp",), resolution=OLDEST),
     Installed("otlp_protobuf5", ("otlp",), ("protobuf>=5,<6",)),
     Installed("otlp_protobuf6", ("otlp",), ("protobuf>=6,<7",)),
+    Installed("otlp_grpc", ("otlp-grpc",)),
+    Installed("prometheus", ("prometheus",)),
+    Installed("everything", ("all",)),
     Installed("fastapi", ("fastapi",)),
     Installed("fastapi_oldest", ("fastapi",), resolution=OLDEST),
     Installed("flask", ("flask",)),
@@ -143,14 +149,19 @@ def test_a_span_and_an_error_arrive_and_the_packages_fit(
 ) -> None:
     python = python_of(installed)
     subprocess.run([uv(), "pip", "check", "--quiet", "--python", python], check=True)
-    has_otlp = "otlp" in installed.extras
-    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint} if has_otlp else {}
+    has_grpc = not {"otlp-grpc", "all"}.isdisjoint(installed.extras)
+    has_otlp = not {"otlp", "all"}.isdisjoint(installed.extras)
+    has_page = not {"prometheus", "all"}.isdisjoint(installed.extras)
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.otlp_endpoint} if has_otlp else {}
+    if has_page:
+        more["SPANBRIDGE_PROMETHEUS_PORT"] = str(free_port())
 
-    done = run_program(PROGRAM, receiver.dsn, python=python, cwd=str(tmp_path), **otlp)
+    done = run_program(PROGRAM, receiver.dsn, python=python, cwd=str(tmp_path), **more)
 
     assert (done.exit_code, done.stderr) == (0, "")
-    has_protobuf = has_otlp or bool(installed.beside)
-    assert done.lines[0] == ('["google"]' if has_protobuf else "[]")
+    has_protobuf = has_otlp or has_grpc or bool(installed.beside)
+    assert json.loads(done.lines[0]) == ["google"] * has_protobuf + ["grpc"] * has_grpc
+    assert ("prometheus" in done.status.destinations) == has_page
     assert [item.payload["transaction"] for item in receiver.transactions] == ["order"]
     assert [
         value["value"] for item in receiver.issues for value in item.payload["exception"]["values"]

@@ -248,9 +248,16 @@ def test_side_by_side_the_destinations_got_the_very_same_spans(
     assert file == sentry
 
 
+RECEIVER = "http://receiver.example"
+"""In place of the address of the receiver."""
 OTHER_WAYS: dict[str, dict[str, str]] = {
     "streamed spans": {"SPANBRIDGE_SENTRY_WIRE": "spans"},
     "errors to Sentry, traces to OTLP": {"SPANBRIDGE_SENTRY_MODE": "errors"},
+    "errors to Sentry, and traces to it over OTLP": {
+        "SPANBRIDGE_SENTRY_MODE": "errors",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{RECEIVER}/api/1/integration/otlp/v1/traces/",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-sentry-auth=sentry%20sentry_key%3D5ba9b21d9e0c4b5f8e7d6c5b4a392817",
+    },
     "by a file of settings": {"SPANBRIDGE_CONFIG": "settings.toml", "SPANBRIDGE_DESTINATIONS": ""},
     "a second Sentry project": {
         "SPANBRIDGE_DESTINATIONS": "sentry,otlp,file,second",
@@ -287,6 +294,9 @@ def test_other_ways_to_the_same_destinations_tell_the_same_set(
         variables = {"SPANBRIDGE_DESTINATIONS": "sentry,otlp,file", **OTHER_WAYS[way]}
         if "SPANBRIDGE_SECOND_KIND" in variables:
             variables["SPANBRIDGE_SECOND_DSN"] = second.dsn
+        variables = {
+            name: value.replace(RECEIVER, receiver.url) for name, value in variables.items()
+        }
         told = run_on("", receiver, tmp_path, **variables)
         others = from_sentry(second)
         assert receiver.violations == second.violations == []

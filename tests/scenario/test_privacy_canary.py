@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from urllib.parse import quote
 import pytest
 from opentelemetry import baggage
 from opentelemetry._logs import SeverityNumber
+from opentelemetry.metrics import Observation
 from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import (
@@ -29,10 +32,14 @@ from opentelemetry.trace import (
 
 from tests.support.bridged import Bridged, bridged
 from tests.support.caller import remote_span, sentry_headers
-from tests.support.secrets import CARD, email, leaked, one_of_each
+from tests.support.ports import free_port
+from tests.support.secrets import API_KEYS, CARD, email, leaked, one_of_each
 from tests.support.wiretap import Wiretap, wiretap
 
+MEASURED = re.compile(r"4rr1ves\.m_([a-z_]+)")
 ARRIVED = re.compile(r"4rr1ves\.([a-z_]+)")
+LOWER_CASE_KEY = API_KEYS[4]
+"""As the name of an instrument, which the SDK writes in lower case: it is one still."""
 CONTENT = {"prompt", "answer", "tool_arguments", "body_of_a_log_event"}
 """Fields whose whole value is left out by default."""
 
@@ -226,6 +233,69 @@ def test_no_secret_leaves_in_any_field_or_form(
             assert (kind in status.redacted) == (content == "off")
 
 
+@pytest.mark.parametrize("wire", ["http/protobuf", "prometheus"])
+def test_no_secret_leaves_in_any_field_of_a_metric(
+    tap: Wiretap, tmp_path: Path, capsys: pytest.CaptureFixture[str], wire: str
+) -> None:
+    file, port = tmp_path / "told.jsonl", free_port()
+    choice: dict[str, dict[str, object]] = {
+        "otlp": {"endpoint": tap.otlp, "metrics": True},
+        "file": {"path": str(file), "metrics": True},
+        "console": {"metrics": True},
+    }
+    if wire == "prometheus":
+        choice = {"prometheus": {"port": port}}
+    with bridged(environment="production", destinations=choice) as under_test:
+        measure_everything(under_test)
+        under_test.flush()
+        told = {
+            "otlp": tap.sent.get("/v1/metrics", b""),
+            "file": file.read_bytes() if file.exists() else b"",
+            "console": capsys.readouterr().out.encode(),
+        }
+        if wire == "prometheus":
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+                told = {"prometheus": page.read()}
+
+    assert {name: leaked(raw) for name, raw in told.items()} == {name: set() for name in told}
+    for name, raw in told.items():
+        assert set(MEASURED.findall(raw.decode("utf-8", "replace"))) >= {
+            "label",
+            "label_of_a_time",
+        }, name
+
+
+def measure_everything(under_test: Bridged) -> None:
+    metrics = under_test.bridge.metrics
+    provider = MeterProvider(
+        metrics.readers(),
+        Resource({"deployed.by": one_of_each("resource")}, f"https://s.example/{email('url')}"),
+        shutdown_on_exit=False,
+    )
+    metrics.attach(provider, is_own=True)
+    meter = provider.get_meter(
+        f"svc {one_of_each('scope_name')}",
+        f"1 {email('scope_version')}",
+        attributes={"from": one_of_each("scope_attribute")},
+    )
+    labels = {
+        "note": one_of_each("m_label"),
+        f"key {one_of_each('label_key')}": "value",
+        "list": [one_of_each("label_list"), "x"],
+        "json": json.dumps({"a": json.dumps({"b": one_of_each("label_json")})}),
+        "password": email("label_password"),
+        "gen_ai.input.messages": one_of_each("label_prompt"),
+    }
+    meter.create_counter(
+        "orders", unit=f"{{{email('unit')}}}", description=one_of_each("description")
+    ).add(1, labels)
+    meter.create_histogram("took", unit="s").record(0.5, {"note": one_of_each("m_label_of_a_time")})
+    meter.create_gauge(LOWER_CASE_KEY).set(1, {"user.email": email("label_user")})
+    meter.create_observable_gauge(
+        "load", callbacks=[lambda options: [Observation(1, {"by": one_of_each("observed")})]]
+    )
+
+
 def planted() -> set[str]:
     """The fields that carry a sign of their own besides their secrets, from this file's text.
 
@@ -233,4 +303,7 @@ def planted() -> set[str]:
     """
     text = Path(__file__).read_text()
     fields = set(re.findall(r"one_of_each\(['\"]([a-z_]+)['\"]\)", text))
-    return fields - {"denied", "sql", "bytes", "dsc"}
+    of_metrics = set(
+        re.findall(r"one_of_each..([a-z_]+).", text[text.index("def measure_every") :])
+    )
+    return fields - of_metrics - {"denied", "sql", "bytes", "dsc"}
