@@ -46,9 +46,12 @@ def texts() -> dict[str, str]:
     secrets = "ann@shop.example, +49 170 1234567, 4111 1111 1111 1111, sk-c4n4ryC4n4ryC4n4ryC4n4ry"
     return {
         "JSON, clean": clean,
+        "JSON, one secret": clean.replace("the proposal for region 3", "ann@shop.example"),
         "JSON, four secrets": clean.replace("the proposal for region 3", secrets),
         "prose, clean": "The worker could not assess the proposal since a quorum was missing. "
         * 15,
+        "prose, one secret": "The worker wrote to nobody since a quorum was missing. " * 18
+        + "ann@shop.example",
         "prose, four secrets": "The worker wrote to nobody since a quorum was missing. " * 17
         + secrets,
         "JSON, names like secrets": json.dumps(
