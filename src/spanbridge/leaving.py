@@ -63,8 +63,10 @@ class Leaving:
         departure = _Departure(pipeline, has_metrics, before, self._passed_on)
 
         def leave() -> None:
-            departure.run()
-            self._note(departure)
+            try:
+                departure.run()
+            finally:
+                self._note(departure)
 
         with self._lock:  # it may have left before it is known here
             thread = start_daemon("leaving", leave)
@@ -79,12 +81,18 @@ class Leaving:
         return self._passed_on.wait(timeout_s)
 
     def flush(self, timeout_s: float) -> bool:
-        """Let all deliver what they have; false if the deadline passed first."""
+        """Let those deliver what they have that have not tried for long.
+
+        Returns:
+            Whether they did before the deadline. Others are not waited for: after a change from a
+            server that is gone, each flush would take all of its time.
+        """
         deadline = time.monotonic() + timeout_s
         is_flushed = True
         for departure, thread in self._under_way():
-            is_flushed &= departure.flush(_until(deadline))
-            if not departure.owes and thread is not threading.current_thread():
+            until_s = min(deadline, departure.awaited_until_s)
+            is_flushed &= departure.flush(until_s) or until_s < deadline
+            if departure.is_done and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
         return is_flushed
 
@@ -154,6 +162,8 @@ class _Departure:
         self._is_asked = threading.Event()
         """Whether it has to look now how far it is."""
         self._lingers_until_s = self._deadline_s = math.inf
+        self.awaited_until_s = time.monotonic() + pipeline.settings.shutdown_timeout_s
+        """Until when whoever flushes waits for it, in monotonic time."""
 
     def give_way(self) -> None:
         """Linger no longer than the end of a process would take."""
@@ -165,17 +175,19 @@ class _Departure:
         self._deadline_s = min(self._deadline_s, time.monotonic() + timeout_s)
         self._is_asked.set()
 
-    def flush(self, timeout_s: float) -> bool:
-        """Deliver what there is; false if the deadline passed first."""
-        deadline = time.monotonic() + timeout_s
-        is_flushed = self._has_all.wait(timeout_s) and self.pipeline.flush(_until(deadline))
+    def flush(self, until_s: float) -> bool:
+        """Deliver what there is; false if that moment passed first."""
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            return self.is_done
+        is_flushed = self._has_all.wait(left_s) and self.pipeline.flush(_until(until_s))
         self._is_asked.set()
         return is_flushed
 
     @property
-    def owes(self) -> bool:
-        """Whether anything has not met its fate."""
-        return not (self._has_all.is_set() and self.pipeline.is_done)
+    def is_done(self) -> bool:
+        """Whether all has met its fate."""
+        return self._has_all.is_set() and self.pipeline.is_done
 
     def run(self) -> None:
         """Pass on what is undecided, deliver what there is, and stop."""
@@ -190,7 +202,9 @@ class _Departure:
         try:
             self._has_metrics(min(timeout_s, self._left_s) / 2)
             self._has_all.set()
-            while not self.pipeline.close_what_is_done() and self._may_linger:
+            while self._may_linger:
+                if self.pipeline.close_what_is_done(min(timeout_s, self._left_s)):
+                    break
                 self._is_asked.wait(_LOOK_EVERY_S)
                 self._is_asked.clear()
             is_late = time.monotonic() >= self._lingers_until_s

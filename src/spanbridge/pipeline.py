@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from spanbridge.destinations.shape import Destination
     from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.process.intake import Ended
     from spanbridge.process.local_trace import LocalTrace, LocalTraces
@@ -126,6 +127,7 @@ class Pipeline:
             return
         self.intake.reset()
         self._traces.forget_lost(time.monotonic(), at_once=True)  # the parent counts them
+        self._traces.forget_arriving()
         self._start_empty()
         self.issues.start_empty()
         for lane in self._lanes:
@@ -184,16 +186,20 @@ class Pipeline:
 
     @property
     def is_done(self) -> bool:
-        """Whether all that the destinations were given has met its fate."""
-        return all(one.ledger.snapshot().is_closed for one in self.destinations)
+        """Whether all that was taken has met its fate at every destination."""
+        return not self._may_bring_more and all(map(_owes_nothing, self.destinations))
 
-    def close_what_is_done(self) -> bool:
+    @property
+    def _may_bring_more(self) -> bool:
+        """Whether the worker, though told to stop, is still busy with what it took."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def close_what_is_done(self, timeout_s: float) -> bool:
         """Close the destinations that owe nothing, once nothing comes any more; whether all are."""
-        done = [one for one in self.destinations if one.ledger.snapshot().is_closed]
-        close_all(
-            [one for one in done if one.name not in self._done],
-            time.monotonic() + self.settings.shutdown_timeout_s,
-        )
+        if self._may_bring_more:
+            return False
+        done = [one for one in self.destinations if _owes_nothing(one)]
+        close_all([one for one in done if one.name not in self._done], time.monotonic() + timeout_s)
         self._done.update(one.name for one in done)
         return len(self._done) == len(self.destinations)
 
@@ -304,11 +310,9 @@ class Pipeline:
         seen: InFlight | Left | None,
         now_s: float,
     ) -> None:
-        if local.arriving and (context := span.get_span_context()) is not None:
-            local.arriving.pop(context.span_id, None)
+        if (context := span.get_span_context()) is not None:
+            local.arrived(context.span_id)
         bound = take_bound(span, local) if local.bound else None
-        if span is local.ended_root:
-            local.ended_root = None
         readers = local.keepers
         if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
             readers = readers | self._judges
@@ -401,6 +405,10 @@ class Pipeline:
         """How each destination fares."""
         led_to = {lane.name: lane.status() for lane in self._lanes}
         return {one.name: led_to.get(one.name) or one.status() for one in self.destinations}
+
+
+def _owes_nothing(destination: Destination) -> bool:
+    return destination.ledger.snapshot().is_closed
 
 
 def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int = 1) -> None:

@@ -246,6 +246,74 @@ def test_what_waits_for_a_server_that_is_away_is_sent_after_an_exchange_too(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_what_the_worker_is_busy_with_gets_where_it_was_to_go(tmp_path: Path) -> None:
+    """Until it has brought that, a destination only seems to owe nothing."""
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    done = run_program(
+        """
+        import sys, threading, time, spanbridge
+        from opentelemetry import trace
+        first, second = sys.argv[1:]
+        is_busy = threading.Event()
+
+        def slow(place, value):
+            if not is_busy.is_set():
+                is_busy.set()
+                time.sleep(1)  # twice as long as the end of the program may take
+            return value
+
+        spanbridge.configure(destinations={"file": {"path": first}}, privacy_functions=slow)
+        with trace.get_tracer("x").start_as_current_span("work"):
+            pass
+        assert is_busy.wait(20)
+        spanbridge.configure(destinations={"file": {"path": second}})
+        deadline = time.monotonic() + 20
+        while not spanbridge.status().former["file"].outcomes:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        tell_status()
+        """,
+        str(first),
+        str(second),
+        **{**ENVIRONMENT, "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "0.5"},
+    )
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert [line["name"] for line in lines_of(first, "span")] == ["work"]
+    assert done.status.former["file"].outcomes == {"span": {"delivered": 1}}
+
+
+def test_a_flush_waits_no_more_for_what_has_tried_for_long(tmp_path: Path) -> None:
+    with Receiver() as gone:
+        gone.fault("hang", times=10**6, delay_s=60)
+        done = run_program(
+            """
+            import sys, time, spanbridge
+            from opentelemetry import trace
+            tracer = trace.get_tracer("x")
+            spanbridge.configure(dsn=sys.argv[1], sample_rate=1)
+            with tracer.start_as_current_span("before"):
+                pass
+            time.sleep(0.3)  # the request is under way
+            spanbridge.configure(destinations={"file": {"path": sys.argv[2]}})
+            with tracer.start_as_current_span("after"):
+                pass
+            began = time.monotonic()
+            print(spanbridge.flush(20), time.monotonic() - began < 10)
+            print(spanbridge.flush(20), spanbridge.status().former["sentry"].pending)
+            spanbridge.shutdown(1)
+            tell_status()
+            """,
+            gone.dsn,
+            str(tmp_path / "told.jsonl"),
+            **{**ENVIRONMENT, "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "1", "SPANBRIDGE_SPOOL_DIR": "off"},
+        )
+
+    assert done.exit_code == 0, done.stderr
+    assert done.lines[:2] == ["True True", "True {'span': 1}"]
+    assert ledgers(done)["sentry"].outcomes == {"span": {"failed": 1}}
+
+
 def test_nobody_waits_for_many_that_are_leaving() -> None:
     with Receiver() as slow:
         slow.fault("slow", times=10**6, delay_s=4.0)

@@ -256,7 +256,7 @@ OTHER_WAYS: dict[str, dict[str, str]] = {
     "errors to Sentry, and traces to it over OTLP": {
         "SPANBRIDGE_SENTRY_MODE": "errors",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{RECEIVER}/api/1/integration/otlp/v1/traces/",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-sentry-auth=sentry%20sentry_key%3D5ba9b21d9e0c4b5f8e7d6c5b4a392817",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-sentry-auth=sentry%20sentry_key%3D{'a' * 32}",
     },
     "by a file of settings": {"SPANBRIDGE_CONFIG": "settings.toml", "SPANBRIDGE_DESTINATIONS": ""},
     "a second Sentry project": {

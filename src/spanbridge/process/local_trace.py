@@ -82,7 +82,7 @@ class LocalTrace:
         self.open: dict[int, SpanReference] = {}
         """Spans that started and have not ended, by span id."""
         self.arriving: dict[int, None] = {}
-        """Spans that ended after the root, by span id, until the worker takes them."""
+        """Spans below the root that ended, by span id, until the worker takes them."""
         self.root: SpanReference | None = None
         self.ended_root: ReadableSpan | None = None
         """The root that has ended, until the worker has read it."""
@@ -103,6 +103,13 @@ class LocalTrace:
     def may_go_on(self) -> bool:
         """Whether something of it is still open, or ended and is on its way to the worker."""
         return bool(self.open or self.arriving)
+
+    def arrived(self, span_id: int) -> None:
+        """Note that the worker took a span that ended, or will not get it."""
+        if span_id == self.root_id:
+            self.ended_root = None
+        else:
+            self.arriving.pop(span_id, None)
 
     def open_span(self, span_id: int) -> Span | None:
         """A span that has not ended, if the application still has it."""
@@ -186,9 +193,14 @@ class LocalTraces:
         self._references[key] = reference
         self._by_trace_id[local.trace_id] = local
 
-    def end(self, trace_id: int, span_id: int) -> LocalTrace | None:
-        """Note that a span ended. Returns ``None`` for a span whose start was not seen."""
-        key = (trace_id << 64) | span_id
+    def end(self, span: ReadableSpan, context: SpanContext) -> LocalTrace | None:
+        """Note that a span ended and is on its way to the worker.
+
+        Returns:
+            ``None`` for a span whose start was not seen.
+        """
+        span_id = context.span_id
+        key = (context.trace_id << 64) | span_id
         reference = self._references.get(key)
         if reference is None:
             # The collector tells of a span before it runs the finalizers, which may still end it.
@@ -196,8 +208,11 @@ class LocalTraces:
             if reference is None:
                 return None
         local = reference.local
-        if local.root_id not in local.open:
-            local.arriving[span_id] = None  # first, so that it is never in neither
+        # First, so that at no moment it is in neither.
+        if span_id == local.root_id:
+            local.ended_root = span
+        else:
+            local.arriving[span_id] = None
         local.open.pop(span_id, None)
         return local
 
@@ -218,6 +233,12 @@ class LocalTraces:
                 break
             reference = self._references.get((trace_id << 64) | parent.span_id)
         return found
+
+    def forget_arriving(self) -> None:
+        """Wait for no span that ended before, as in a forked child: they belong to the parent."""
+        for local in self.living():
+            local.ended_root = None
+            local.arriving.clear()
 
     def living(self) -> set[LocalTrace]:
         """The local traces of all spans that the application still has."""

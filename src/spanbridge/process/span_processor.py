@@ -110,12 +110,12 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             if context is None:
                 return
             span_id = context.span_id
-            local = self._traces.end(context.trace_id, span_id)
+            local = self._traces.end(span, context)
             if local is not None and span_id == local.root_id:
-                if self.intake is not None:
-                    local.ended_root = span
                 self._traces.close(local)
             if (intake := self.intake) is None:
+                if local is not None:
+                    local.arrived(span_id)
                 return
             if local is None:  # started before we were configured
                 policy = self.policy
@@ -134,7 +134,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 is_taken = intake.put((span, local, seen), wakes)
             if not is_taken:
                 local.bound.pop(span_id, None)
-                local.arriving.pop(span_id, None)
+                local.arrived(span_id)
         except Exception as error:
             GUARD.caught("process.on_end", error)
 

@@ -63,7 +63,7 @@ def test_a_root_that_ends_when_nothing_is_configured_any_more_is_forgotten() -> 
     assert traces.find(SpanContext(trace_id, 12345, is_remote=False)) is None
 
 
-def test_what_ends_after_its_root_is_known_until_the_worker_takes_it() -> None:
+def test_what_ended_is_known_until_the_worker_takes_it() -> None:
     traces = LocalTraces()
     processor, provider = attached(traces)
     processor.policy, processor.intake = SamplingPolicy({"some": 1.0}), Intake(2)
@@ -75,13 +75,18 @@ def test_what_ends_after_its_root_is_known_until_the_worker_takes_it() -> None:
     assert local is not None
     early.end()
     root.end()
-    assert local.arriving == {}
-    assert local.may_go_on
+    assert list(local.arriving) == [early.get_span_context().span_id]
+    assert local.is_root_to_come
 
     processor.intake = Intake(1)
     late.end()
     refused.end()
 
     assert local.open == {}
-    assert list(local.arriving) == [late.get_span_context().span_id]
+    taken = [early.get_span_context().span_id, late.get_span_context().span_id]
+    assert list(local.arriving) == taken
     assert local.may_go_on
+    for span_id in (*taken, local.root_id):
+        local.arrived(span_id)
+    assert not local.may_go_on
+    assert not local.is_root_to_come
