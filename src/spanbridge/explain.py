@@ -19,7 +19,7 @@ from spanbridge.rules.selection import Selection
 from spanbridge.sentry.convert.op import op_at_start, op_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from spanbridge.model.span import AttributeValue, SpanEvent, SpanRecord
     from spanbridge.settings import DestinationOptions, Settings
@@ -30,19 +30,27 @@ _TAKE_NO_ISSUES: Final = frozenset({"otlp", "prometheus"})
 
 _KNOWN_AT_START: Final = frozenset(
     {
+        "client.address",
         "http.method",
         "http.request.method",
-        "http.route",
         "http.scheme",
         "http.target",
+        "server.address",
+        "server.port",
         "url.path",
         "url.query",
         "url.scheme",
+        "user_agent.original",
     }
 )
-"""What instrumentations of HTTP give a span at its start, for samplers to go by.
+_KNOWN_AT_START_PREFIX: Final = "http.request.header."
+"""What a span of an HTTP server is to be given at its start, for samplers to go by.
 
-Source: OpenTelemetry semantic conventions, "HTTP server semantic conventions".
+``http.route`` is none of them: FastAPI's and Flask's instrumentations give it at the start, those
+of Django and aiohttp once the router has found it.
+
+Source: OpenTelemetry semantic conventions, "HTTP server semantic conventions": what is "provided
+at span creation time"; with the older names of the same.
 """
 
 
@@ -69,7 +77,10 @@ class Fate(msgspec.Struct, frozen=True):
     going: int
     """How many spans go."""
     assumes: tuple[str, ...] = ()
-    """Attributes that give the rate only if the local root has them when it starts."""
+    """Attributes that give the rate only if the local root has them when it starts.
+
+    Where one of several is enough, all of them.
+    """
 
 
 class FoundIssue(msgspec.Struct, frozen=True):
@@ -158,14 +169,38 @@ class _Trace(NamedTuple):
         assumed = tuple(self._assumed(options))
         return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going, assumed)
 
-    def _assumed(self, options: DestinationOptions) -> Iterator[str]:
+    def _assumed(self, options: DestinationOptions) -> Sequence[str]:
         # A recording does not tell what was set later, so each attribute is tried without.
-        attributes = self.root.attributes
-        with_all = self._rate(options, attributes)
-        for name in sorted(attributes.keys() - _KNOWN_AT_START):
-            others = {key: value for key, value in attributes.items() if key != name}
-            if self._rate(options, others) != with_all:
-                yield name
+        late = sorted(filter(_may_come_late, self.root.attributes))
+        with_all = self._rate_without(options, ())
+        mattering = [name for name in late if self._rate_without(options, {name}) != with_all]
+        return mattering or self._standing_in_for_each_other(options, late)
+
+    def _standing_in_for_each_other(
+        self, options: DestinationOptions, late: Sequence[str]
+    ) -> Sequence[str]:
+        """Attributes of which none matters as long as others are there.
+
+        Attributes that are enough together are looked for and set aside until what is left no
+        longer gives the rate.
+        """
+        with_all = self._rate_without(options, ())
+        found: set[str] = set()
+        if self._rate_without(options, late) == with_all:
+            return ()
+        while self._rate_without(options, found) == with_all:
+            left_out = set(found)
+            for name in late:
+                if self._rate_without(options, {*left_out, name}) == with_all:
+                    left_out.add(name)
+            found.update(name for name in late if name not in left_out)
+        return sorted(found)
+
+    def _rate_without(
+        self, options: DestinationOptions, names: Collection[str]
+    ) -> tuple[float, str]:
+        attributes = self.root.attributes.items()
+        return self._rate(options, {key: value for key, value in attributes if key not in names})
 
     def _rate(
         self, options: DestinationOptions, attributes: Mapping[str, AttributeValue]
@@ -194,6 +229,11 @@ class _Trace(NamedTuple):
             return False, "the caller left it out"
         is_kept = self.r >= threshold_of(rate)
         return is_kept, f"its number is {'' if is_kept else 'not '}below the rate"
+
+
+def _may_come_late(attribute: str) -> bool:
+    is_known = attribute in _KNOWN_AT_START or attribute.startswith(_KNOWN_AT_START_PREFIX)
+    return not is_known
 
 
 def _local_traces(

@@ -253,8 +253,41 @@ name = "health"
 on = "trace"
 match = { "http.route" = "/health" }
 sample = 0
+
+[[rules]]
+name = "crawlers"
+on = "trace"
+match = { "user_agent.original" = "*bot*", "http.request.header.accept" = "*", "server.port" = 80 }
+sample = 0.25
+
+[[rules]]
+name = "queries"
+on = "trace"
+match = { root = "query", op = "db" }
+sample = 0.75
+
+[[rules]]
+name = "beta"
+on = "trace"
+match = { "app.beta" = "*", "app.cohort" = "*" }
+sample = 0.125
+
+[[rules]]
+name = "beta"
+on = "trace"
+match = { "app.tester" = "*" }
+sample = 0.125
 """
-AT_START = {"http.request.method": "GET", "http.route": "/health", "app.team": "x"}
+BY_ROUTE = {"http.request.method": "GET", "http.route": "/health", "app.team": "x"}
+CRAWLER = {
+    "user_agent.original": "a bot",
+    "http.request.header.accept": ("text/html",),
+    "server.address": "shop",
+    "server.port": 80,
+    "client.address": "10.0.0.1",
+}
+QUERY = {"db.system": "postgresql", "db.system.name": "postgresql", "app.team": "x"}
+BETA = {"app.beta": "1", "app.cohort": "b", "app.team": "x", "app.tester": "me"}
 
 
 @pytest.mark.parametrize(
@@ -262,14 +295,17 @@ AT_START = {"http.request.method": "GET", "http.route": "/health", "app.team": "
     [
         ("pay", {"app.plan": "gold", "app.team": "x"}, "paying", ["app.plan"]),
         ("work", {"http.request.method": "GET", "app.plan": "gold"}, "work", []),
-        ("health", AT_START, "health", []),
+        ("health", BY_ROUTE, "health", ["http.route"]),
+        ("crawl", CRAWLER, "crawlers", []),
+        ("query", QUERY, "queries", ["db.system", "db.system.name"]),
+        ("beta", BETA, "beta", ["app.beta", "app.cohort", "app.tester"]),
         ("other", {"app.team": "x"}, "sample_rate in [destinations.sentry] of", []),
     ],
 )
 def test_an_attribute_that_may_have_come_after_the_start_is_told(
     tmp_path: Path,
     root: str,
-    attributes: dict[str, str],
+    attributes: dict[str, Any],
     rate_from: str,
     assumes: list[str],
 ) -> None:
@@ -286,6 +322,6 @@ def test_an_attribute_that_may_have_come_after_the_start_is_told(
     [fate] = json.loads(as_json.stdout)["fates"]
     assert (fate["assumes"], fate["rate_from"][: len(rate_from)]) == (assumes, rate_from)
     told = [line for line in shown.stdout.splitlines() if "assumes" in line]
-    assert told == [
-        f"  sentry: assumes that {name!r} is there when the root starts" for name in assumes
-    ]
+    names = " and ".join(map(repr, assumes)) + (" are" if len(assumes) > 1 else " is")
+    line = f"  sentry: assumes that {names} there when the root starts"
+    assert told == ([line] if assumes else [])

@@ -89,7 +89,9 @@ def _parts(one: Explanation) -> Iterator[object]:
     for fate in one.fates:
         if fate.assumes:
             names = " and ".join(map(repr, fate.assumes))
-            yield Text(f"  {fate.destination}: assumes that {names} is there when the root starts")
+            are = "is" if len(fate.assumes) == 1 else "are"
+            text = f"assumes that {names} {are} there when the root starts"
+            yield Text(f"  {fate.destination}: {text}")
     for issue in one.issues:
         rules = f"; rules: {', '.join(issue.rules)}" if issue.rules else ""
         where = f"; to {', '.join(issue.destinations)}" if issue.destinations else ""
