@@ -10,6 +10,7 @@ from typing import Final
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable, options_of
+from spanbridge.settings.elsewhere import TRACES_EXPORTER
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import Shown, show, show_names
 from spanbridge.settings.options import ENABLED, KIND, KINDS, destination_options
@@ -48,7 +49,7 @@ DESTINATIONS: Final = Option(
     reader=Reader("comma list of destinations, or `none`", _names_of),
     variables=(
         Variable(
-            "OTEL_TRACES_EXPORTER",
+            TRACES_EXPORTER,
             exporters_with_prometheus,
             Reader("comma list", _exporter_names_of),
         ),
@@ -169,10 +170,11 @@ def passed_over(sources: Sources, chosen: Collection[Chosen]) -> Iterator[str]:
     """A sentence on each destination with an address that OpenTelemetry's list does not name.
 
     A platform may have preset that list and know nothing of ours. Whoever leaves a destination out
-    of a list of ours means it.
+    of a list of ours means it, and so does whoever writes ``none``, OpenTelemetry's off switch.
     """
     listed = _list_in(sources)
-    if listed is None or not _is_opentelemetrys(listed):
+    is_off = sources.environ.get(TRACES_EXPORTER, "").strip().lower() == "none"
+    if listed is None or is_off or not _is_opentelemetrys(listed):
         return
     for name in known_names(sources):
         address = None if name in {one.name for one in chosen} else _idle_address(sources, name)

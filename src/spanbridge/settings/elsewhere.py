@@ -10,6 +10,11 @@ from spanbridge.settings.sources import Table
 
 TRACES_EXPORTER: Final = "OTEL_TRACES_EXPORTER"
 METRICS_EXPORTER: Final = "OTEL_METRICS_EXPORTER"
+NOTHING_OF_OURS: Final = "none,none"
+"""A list of exporters that are all somebody else's, as it concerns us.
+
+It chooses what ``none`` does, but it is not what somebody writes who wants nothing to be sent.
+"""
 OTLP_ENDPOINT: Final = "SPANBRIDGE_OTLP_ENDPOINT"
 OTLP_ENABLED: Final = "SPANBRIDGE_OTLP_ENABLED"
 

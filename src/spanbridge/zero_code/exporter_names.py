@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Final
 
-from spanbridge.settings.elsewhere import METRICS_EXPORTER, TRACES_EXPORTER
+from spanbridge.settings.elsewhere import METRICS_EXPORTER, NOTHING_OF_OURS, TRACES_EXPORTER
 from spanbridge.settings.options import KINDS
 from spanbridge.settings.otlp_variables import EXPORTER_ALIASES
 
@@ -67,7 +67,7 @@ class ExporterNames:
         ours = [name for name in traces if name not in others]
         metrics = _names(environ, METRICS_EXPORTER)
         return cls(
-            ours=",".join(ours) or (_NONE if others else None),
+            ours=",".join(ours) or (NOTHING_OF_OURS if others else None),
             traces=",".join(others),
             logs=_without_sentry(_names(environ, LOGS_EXPORTER)),
             metrics=_without_sentry(metrics),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanbridge.settings import load
+from spanbridge.settings.elsewhere import NOTHING_OF_OURS
 from spanbridge.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LIST = {"OTEL_TRACES_EXPORTER": "console"}
     ("arguments", "environ", "told"),
     [
         ({}, {"SENTRY_DSN": DSN, **LIST}, "SENTRY_DSN"),
-        ({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none"}, "SENTRY_DSN"),
+        ({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": NOTHING_OF_OURS}, "SENTRY_DSN"),
         ({"dsn": DSN}, LIST, "configure(dsn=...)"),
         ({}, {"SENTRY_SPOTLIGHT": "1", **LIST}, "SENTRY_SPOTLIGHT"),
         ({}, {"SPANBRIDGE_OTLP_ENDPOINT": "http://c:4318", **LIST}, "SPANBRIDGE_OTLP_ENDPOINT"),
@@ -58,6 +59,17 @@ def test_what_a_preset_list_passes_over_is_told(
         ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_ENABLED": "false", **LIST}),
         ({}, {"SENTRY_DSN": DSN, "SPANBRIDGE_SENTRY_ENABLED": "true", **LIST}),
         ({}, {"SENTRY_DSN": DSN, "OTEL_SDK_DISABLED": "true", **LIST}),
+        # The off switch, also where metrics go somewhere.
+        ({}, {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none"}),
+        ({"dsn": DSN}, {"OTEL_TRACES_EXPORTER": " None "}),
+        (
+            {},
+            {
+                "SENTRY_DSN": DSN,
+                "OTEL_TRACES_EXPORTER": "none",
+                "OTEL_METRICS_EXPORTER": "prometheus",
+            },
+        ),
         # Metrics alone choose nothing; OpenTelemetry's endpoint is there for other signals too.
         ({}, {"SENTRY_DSN": DSN, "OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}),
         ({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", **LIST}),
@@ -83,7 +95,7 @@ def test_a_list_that_cannot_be_read_is_told_as_that_alone() -> None:
 
 def test_the_start_tells_it_in_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     telemetry = Telemetry()
-    environ = {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": "none"}
+    environ = {"SENTRY_DSN": DSN, "OTEL_TRACES_EXPORTER": NOTHING_OF_OURS}
 
     for _ in range(2):
         telemetry.configure(load({}, environ))
