@@ -127,13 +127,27 @@ def _after_a_sign() -> dict[str, str]:
 
 
 def _in_errors() -> dict[str, str]:
-    """What errors tell of rows and inputs, with the words behind it."""
-    anything = "(?s:.*?)"
+    """What errors tell of rows and inputs. Only the last end of a line is one, as in the library.
+
+    Several errors on a line count as one here.
+    """
+
+    def value(end: str, closing: str = "", line: str = r"[^\n]") -> str:
+        """A value with its end, or up to what closes it, or all that is left."""
+        known = rf"(?s:.*?)(?:{end}{line}*)?(?P<end>{end})"
+        return rf"()()()()(?:{'|'.join(filter(None, (known, closing, _TO_END)))})"
+
+    in_brackets = r"(?:[^()]|\([^()]*\)|\((?s:.*))*"
+    quoted = r"(?:[^'\\]|\\+[^'\\]|\\*'\w)*"
+    sentence = r"[^\n\\]*(?P<dot>\)\. )"
+    entry_end = rf"\\*{rows.ENTRY_END}"
+    row = value(rows.ROW_END, sentence, r"[^\n\\]")
     return {
-        "inputs": rf"({rows.INPUT}){anything}(?:, input_type=\w*|\z)",
-        "keys_of_rows": rf"(ey \([^\n]*?\)=\(){anything}(?:\) (?:{rows.KEY_ENDS})|\z)",
-        "rows": rf"({re.escape(rows.ROW)}){anything}(?:\)\.(?:[\r\n\"'\\]|\z)|\z)",
-        "entries": rf"({rows.ENTRY}\\*'){anything}(?:' for key |\z)",
+        "inputs": rf"({rows.INPUT_BEGIN}){value(rows.INPUT_END)}",
+        "existing_keys": rf"({rows.EXISTING_KEY}\([^\n]*?\)=\(){value(rows.ROW_END, in_brackets)}",
+        "keys_of_rows": rf"(ey \([^\n]*?\)=\(){value(rows.KEY_END, in_brackets)}",
+        "rows": rf"({re.escape(rows.ROW)}){row}",
+        "entries": rf"({rows.ENTRY}\\*'){value(entry_end, quoted)}",
     }
 
 
@@ -221,8 +235,12 @@ def value_patterns() -> dict[str, str]:
     }
 
 
-REPLACEMENT: Final = "${1}${2}${3}${4}${5}[REDACTED]"
-"""Names of what was assigned stay, and what stands in front of a number."""
+REPLACEMENT: Final = "${1}${2}${3}${4}${5}[REDACTED]${end}${dot}"
+"""Names of what was assigned stay, what stands in front of a number, and the ends of errors.
+
+The next tier looks for these ends again. In expressions without such a group they are empty, and in
+those with one it is not among the first five.
+"""
 
 
 _GAPS: Final = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))

@@ -106,6 +106,7 @@ CORPUS = sorted({
       for values in (v for kind, v in test_detectors.FOUND.items() if kind != "ip_address")
       for value in values
       for around in ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb", "{0},{0},{0}")),
+    *(text.format(value, "str") for text, value in test_rows.IN_VALUES),
     *(text for text, _ in chain(
         parameters(test_policy.test_credentials_are_cut_out_of_texts),
         parameters(test_written_in_code.test_what_a_reader_sees_is_cut_out),
@@ -145,7 +146,7 @@ def test_what_the_gateway_does_not_hold_back_is_told_in_the_guide() -> None:
 
 ORDINARY = [
     around.format(text)
-    for text in test_detectors.ORDINARY
+    for text in (*test_detectors.ORDINARY, *test_rows.ORDINARY)
     for around in ("{}", "see {} there", '{{"a": "{}"}}')
 ]
 
