@@ -76,7 +76,7 @@ def test_what_ended_is_known_until_the_worker_takes_it() -> None:
     early.end()
     root.end()
     assert list(local.arriving) == [early.get_span_context().span_id]
-    assert local.is_root_to_come
+    assert (local.may_go_on, local.is_root_to_come) == (True, True)
 
     processor.intake = Intake(1)
     late.end()
@@ -85,8 +85,7 @@ def test_what_ended_is_known_until_the_worker_takes_it() -> None:
     assert local.open == {}
     taken = [early.get_span_context().span_id, late.get_span_context().span_id]
     assert list(local.arriving) == taken
-    assert local.may_go_on
+    assert (local.may_go_on, local.is_root_to_come) == (True, True)
     for span_id in (*taken, local.root_id):
         local.arrived(span_id)
-    assert not local.may_go_on
-    assert not local.is_root_to_come
+    assert (local.may_go_on, local.is_root_to_come) == (False, False)
