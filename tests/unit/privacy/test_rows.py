@@ -96,8 +96,8 @@ ORDINARY = [
         ),
         (ROW.format("1, hunter2", " CONTEXT: x"), ROW.format(LEFT, " CONTEXT: x")),
         (
-            json.dumps([ROW.format("1, hunter2", "\n\nin f (x).\n")]),
-            json.dumps([ROW.format(LEFT, "\n\nin f (x).\n")]),
+            json.dumps([ROW.format("1, hunter2", "\n\nin f x\n")]),
+            json.dumps([ROW.format(LEFT, "\n\nin f x\n")]),
         ),
         ("Duplicate entry 'hunter2' for key 2", f"Duplicate entry '{LEFT}' for key 2"),
     ],
