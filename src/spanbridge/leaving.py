@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanbridge.runtime.ledger import LedgerSnapshot
 
 MAX_LINGERING: Final = 8
-"""Pipelines that may wait for their servers at once; for one more the oldest has to hurry."""
+"""Pipelines that may wait for their servers at once; for one more the oldest has to give way."""
 MAX_LEAVING: Final = 32
 """Pipelines that may be on their way out at once; one more waits for the oldest."""
 _LOOK_EVERY_S: Final = 0.2

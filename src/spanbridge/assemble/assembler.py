@@ -50,10 +50,10 @@ class Assembler:
     """Puts the spans of each local trace together as segments.
 
     A segment leaves when the local root ends, or with ``waits`` when that is over or after
-    ``max_wait_s``. What ends later leaves as a follow-up segment, whose
-    root is a real span, when nothing of the trace is open any more. Spans whose root does not end
-    leave without it: when it is garbage-collected, after ``max_hold_s``, or when more than
-    ``max_spans`` or ``max_bytes`` are held. Each span leaves exactly once.
+    ``max_wait_s``. What ends later leaves as a follow-up segment, whose root is a real span, when
+    nothing of the trace is open any more. Spans whose root does not end leave without it: when it
+    is garbage-collected, after ``max_hold_s``, or when more than ``max_spans`` or ``max_bytes`` are
+    held. Each span leaves exactly once.
 
     Args:
         max_hold_s: Longest wait for a root, in seconds.

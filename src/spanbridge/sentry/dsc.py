@@ -81,8 +81,8 @@ class DscSource(msgspec.Struct):
         if upstream is not None and upstream.is_frozen:
             made = self._continued(local, upstream)
         else:
-            if transaction is None and self.sees_open_roots:
-                transaction = name_so_far(local, self.policy)
+            if not transaction:  # an empty name is none either
+                transaction = name_so_far(local, self.policy) if self.sees_open_roots else None
             made = self._own(local, transaction)
         return local.dsc.setdefault(self.destination, made)
 

@@ -376,6 +376,10 @@ def test_a_caller_tells_a_destination_no_more_than_it_may_know() -> None:
     assert told_less.transaction is None
 
 
+def test_an_empty_name_is_none() -> None:
+    assert SOURCE.of(local(None, "sentry"), "").transaction is None
+
+
 def test_where_spans_are_left_out_an_open_root_is_not_named() -> None:
     span, trace = opened("nightly batch of all")
     source = msgspec.structs.replace(SOURCE, sees_open_roots=False)

@@ -74,7 +74,8 @@ class CommonOptions(PrivacyOverrides):
         None,
         "The most traces a process sends here in a second, in the long run; beyond it the share "
         "of traces is lowered. As many as in a second, and at least ten, may come at once. Errors, "
-        "and traces that a caller decided on, are not limited. Unset: no limit.",
+        "traces that a rule keeps, and those that a caller decided on, are not limited. Unset: no "
+        "limit.",
         TRACES_PER_S,
         unit="per second",
         careful=lambda _profile: 1.0,  # whoever sets a ceiling wants no flood
