@@ -156,6 +156,67 @@ def test_every_value_is_shown_with_where_it_came_from(tmp_path: Path) -> None:
         assert by_key[expected.key] == expected
 
 
+def test_an_empty_value_is_shown_as_what_it_means(tmp_path: Path) -> None:
+    done = status(
+        tmp_path,
+        "--settings",
+        SENTRY_DSN=DSN,
+        SPANBRIDGE_CONSOLE_ENABLED="true",
+        SPANBRIDGE_CONSOLE_USER_FIELDS="none",
+    )
+
+    rows = (re.split(r" {2,}", line) for line in done.lines)
+    shown = {row[0]: row[1] for row in rows if len(row) == 3}
+    assert "–" not in shown.values()
+    for setting, words in {
+        "redaction": "mask",
+        "user_fields": "all but user.email",
+        "propagate_to": "all",
+        "capture_content": "off",
+        "deny_keys": "none",
+        "release": "not set",
+        "destinations.sentry.redaction": "as for all",
+        "destinations.sentry.user_fields": "as for all",
+        "destinations.console.user_fields": "none",
+        "destinations.sentry.match": "every span",
+        "destinations.sentry.max_traces_per_s": "no limit",
+        "destinations.sentry.https_proxy": "the system's, else as http_proxy",
+    }.items():
+        assert shown[setting] == words
+
+
+def test_programs_get_the_value_beside_its_meaning(tmp_path: Path) -> None:
+    done = status(tmp_path, "--settings", "--json", SENTRY_DSN=DSN, SPANBRIDGE_ISSUES="all")
+
+    told = {one["key"]: one for one in json.loads(done.stdout)["settings"]}
+    assert told["propagate_to"] == {
+        "key": "propagate_to", "value": None, "source": "default", "meaning": "all"
+    }  # fmt: skip
+    assert told["redaction"]["value"] == []
+    assert told["issues"] == {"key": "issues", "value": "all", "source": "SPANBRIDGE_ISSUES"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "row"),
+    [
+        ({"SPANBRIDGE_DESTINATIONS": "console,file"}, "console, file  SPANBRIDGE_DESTINATIONS"),
+        (
+            {"SENTRY_DSN": DSN, "SPANBRIDGE_CONSOLE_ENABLED": "true"},
+            "sentry, console  SENTRY_DSN, SPANBRIDGE_CONSOLE_ENABLED",
+        ),
+        ({"SPANBRIDGE_DESTINATIONS": "none"}, "none  SPANBRIDGE_DESTINATIONS"),
+        ({}, "none  default"),
+    ],
+)
+def test_the_destinations_are_a_row_of_their_own(
+    variables: dict[str, str], row: str, tmp_path: Path
+) -> None:
+    done = status(tmp_path, "--settings", **variables)
+
+    rows = [re.sub(r" {2,}", "  ", line) for line in done.lines]
+    assert f"destinations  {row}" in rows
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     (tmp_path / "dsn").write_text(DSN)
     for arguments in ((), ("--settings",), ("--settings", "--json")):

@@ -157,7 +157,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     else:
         yield "sending nowhere"
     if plan.settings is not None:
-        rows = [(one.key, _text(one.value), one.source) for one in plan.settings]
+        rows = [(one.key, one.meaning or _text(one.value), one.source) for one in plan.settings]
         yield from ("", *_table([("setting", "value", "source"), *rows]))
     if plan.problems or plan.notes:
         yield ""
@@ -190,13 +190,13 @@ def _destination_rows(plan: Plan) -> list[tuple[str, ...]]:
 def _text(value: object) -> str:
     match value:
         case None:
-            return "–"
+            return "not set"
         case bool():
             return str(value).lower()
         case float():
             return f"{value:g}"
         case list():
-            return ", ".join(value) or "none"
+            return ", ".join(value)
         case _:
             return str(value)
 

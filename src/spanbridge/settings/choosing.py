@@ -45,8 +45,9 @@ def _exporter_names_of(raw: object) -> tuple[str, ...]:
 DESTINATIONS: Final = Option(
     key="destinations",
     default=None,
-    sentence="Where telemetry goes: names or kinds. Unset: those whose address is set.",
+    sentence="Where telemetry goes: names or kinds.",
     reader=Reader("comma list of destinations, or `none`", _names_of),
+    unset="those whose address is set",
     variables=(
         Variable(
             TRACES_EXPORTER,

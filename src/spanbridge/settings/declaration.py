@@ -56,6 +56,8 @@ class Option:
         sentence: What it is for.
         reader: How a value is read.
         unit: Unit of the value, empty if it has none.
+        unset: What an empty default means, in words.
+        empty: What any other empty value means, in words.
         variables: Variables of other products, weakest first. Its own variable is derived.
         by_profile: The default where the environment's profile decides it.
         mask: Makes a value safe to show.
@@ -74,6 +76,8 @@ class Option:
     sentence: str
     reader: Reader[object]
     unit: str = ""
+    unset: str = ""
+    empty: str = "none"
     variables: tuple[Variable, ...] = ()
     by_profile: Callable[[Profile], object] | None = None
     mask: Callable[[object], Shown] = show
@@ -88,6 +92,14 @@ class Option:
     def default_in(self, profile: Profile) -> object:
         """The default under ``profile``."""
         return self.by_profile(profile) if self.by_profile else self.default
+
+    def meaning_of(self, value: object) -> str:
+        """What an empty value means, in words; empty where the value says it, or nothing does."""
+        if value not in (None, (), ""):
+            return ""
+        if value != self.default:
+            return self.empty
+        return self.unset or (self.empty if value == () else "")
 
     @property
     def can_do_without(self) -> bool:

@@ -228,7 +228,7 @@ def _variable(variable: Variable) -> str:
 
 def _default(option: Option) -> str:
     if option.by_profile is None:
-        return _value(option.default)
+        return option.meaning_of(option.default) or _value(option.default)
     return ", ".join(f"{n}: {_value(option.default_in(p))}" for n, p in PROFILES.items())
 
 
@@ -251,6 +251,8 @@ def _example_lines(title: str, rows: Iterable[_Row]) -> Iterator[str]:
     for option, variables in rows:
         sentence = option.sentence + (f" Default: {_default(option)}." if option.by_profile else "")
         sentence += f" Unit: {option.unit}." if option.unit else ""
+        words = option.meaning_of(option.default)
+        sentence += f" Unset: {words}." if words not in ("", "none") else ""
         *others, own = (variable.name for variable in variables if not variable.part)
         lines = textwrap.wrap(sentence.replace("`", ""), 92)
         lines += textwrap.wrap(f"Also: {', '.join(others)}", 92) if others else []

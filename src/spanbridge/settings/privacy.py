@@ -140,9 +140,9 @@ class PrivacySettings:
     redaction: Redaction = option(
         (),
         "What becomes of what a detector finds, or of the value under a name: a placeholder "
-        "(`mask`), a keyed hash, its first four characters (`truncate`), nothing (`drop`). "
-        "Unset: `mask`.",
+        "(`mask`), a keyed hash, its first four characters (`truncate`), nothing (`drop`).",
         REDACTION,
+        empty="`mask`",
         is_privacy=True,
     )
     deny_keys: tuple[str, ...] = option(
@@ -167,15 +167,16 @@ class PrivacySettings:
     )
     user_fields: tuple[str, ...] | None = option(
         None,
-        "Which of `user.*` leave, such as `id,name,email`; all others stay. Unset: all but "
-        "`user.email`.",
+        "Which of `user.*` leave, such as `id,name,email`; all others stay.",
         USER_FIELDS,
+        unset="all but `user.email`",
         is_privacy=True,
     )
     hash_key: Secret | None = option(
         None,
         "Key of the keyed hashes. Without it, what would be hashed is left out.",
         HASH_KEY,
+        unset="none",
         mask=mask_whole,
         has_file_variant=True,
         is_privacy=True,
@@ -193,8 +194,10 @@ def _own(key: str) -> Any:
     declared = options_of(PrivacySettings)[key]
     return option(
         None,
-        f"`{key}` for this destination alone. Unset: as for all.",
+        f"`{key}` for this destination alone.",
         declared.reader,
+        unset="as for all",
+        empty=declared.empty,
         mask=declared.mask,
         has_file_variant=declared.has_file_variant,
         is_privacy=True,

@@ -60,6 +60,7 @@ class Settings(PrivacySettings):
         None,
         "Settings file, `.toml`, `.yaml` or `.yml`; `~` is the home directory.",
         PATH,
+        unset="none",
         in_file="nowhere",
         is_compared=False,
         is_privacy=True,  # whatever must not leave may be written there
@@ -89,6 +90,7 @@ class Settings(PrivacySettings):
         None,
         "Name of the service.",
         TEXT,
+        unset="OpenTelemetry's `unknown_service`",
         variables=(resource_attribute("service.name"), "OTEL_SERVICE_NAME"),
     )
     release: str | None = option(
@@ -101,12 +103,14 @@ class Settings(PrivacySettings):
         None,
         "Build of the release.",
         server_side_name(64),
+        unset="none",
         variables=("SENTRY_DIST",),
     )
     server_name: str = option(
         "",
-        "Name of this host. Unset: the system's host name.",
+        "Name of this host.",
         TEXT,
+        unset="the system's host name",
         variables=(resource_attribute("host.name"), "SENTRY_SERVER_NAME"),
     )
     disabled: bool = option(
@@ -187,6 +191,7 @@ class Settings(PrivacySettings):
         (),
         "Destinations that may get prompts and answers.",
         NAMES_OR_OFF,
+        empty="`off`",
         is_privacy=True,
     )
     include_locals: bool = option(
@@ -199,8 +204,9 @@ class Settings(PrivacySettings):
     )
     propagate_to: tuple[str, ...] | None = option(
         None,
-        "Hosts that get Sentry's trace headers, `*` allowed. Unset: all.",
+        "Hosts that get Sentry's trace headers, `*` allowed.",
         NAMES_OR_NONE,
+        unset="all",
     )
     remote_decision: RemoteDecision = option(
         "honour",
@@ -226,9 +232,10 @@ class Settings(PrivacySettings):
     spool_dir: str | None = option(
         None,
         "Folder where what Sentry could not be given waits for the next start; a relative path "
-        "starts at the working directory. Unset: `spanbridge/spool` in the user's cache folder "
-        "(`XDG_CACHE_HOME`, else `~/.cache`). `off`: nothing is kept on disk.",
+        "starts at the working directory. The user's cache folder is `XDG_CACHE_HOME`, else "
+        "`~/.cache`. `off`: nothing is kept on disk.",
         PATH_OR_OFF,
+        unset="`spanbridge/spool` in the user's cache folder",
     )
     spool_max_mb: int = option(
         64, "Disk space of each Sentry destination's spool.", COUNT, unit="MB"

@@ -74,6 +74,24 @@ def test_defaults_and_units_are_told() -> None:
     assert "Unit: MB.\n# SPANBRIDGE_SPOOL_MAX_MB=64\n" in describe.example_file()
 
 
+FOUND_OUT_OR_NEEDED = {"SPANBRIDGE_RELEASE", "SPANBRIDGE_SENTRY_DSN", "SPANBRIDGE_SPOTLIGHT_DSN"}
+"""Settings without words for an empty value: a release is looked for, a DSN has to be there."""
+
+
+@pytest.mark.parametrize(("option", "variable"), DECLARED, ids=lambda value: str(value)[:40])
+def test_what_it_means_that_nothing_is_set_is_told_in_words(option: Option, variable: str) -> None:
+    is_empty = option.default in (None, (), "")
+    words = option.meaning_of(option.default)
+    [block] = [b for b in describe.example_file().split("\n\n") if f"# {variable}=" in b]
+    said = " ".join(block.replace("\n# ", " ").split())
+    rows = describe.reference_page().splitlines()
+
+    assert bool(words) is (is_empty and variable not in FOUND_OUT_OR_NEEDED)
+    if words:
+        assert any(row.startswith(f"| `{option.key}` |") and f"| {words} |" in row for row in rows)
+        assert f"Unset: {words.replace('`', '')}." in said or words == "none"
+
+
 def test_the_settings_file_of_the_reference_page_is_accepted(empty_directory: Path) -> None:
     [example] = re.findall(r"```toml\n(.*?)```", describe.reference_page(), re.DOTALL)
     content = example.replace("/var/log", str(empty_directory))

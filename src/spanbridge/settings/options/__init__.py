@@ -56,6 +56,7 @@ KIND: Final = Option(
     default=None,
     sentence="What a destination with a name of its own is.",
     reader=one_of("sentry", "otlp", "console", "file", "spotlight", "prometheus"),
+    unset="its name",
 )
 
 ENABLED: Final = Option(
@@ -63,6 +64,7 @@ ENABLED: Final = Option(
     default=None,
     sentence="Add the destination to those chosen, or take it out.",
     reader=BOOLEAN,
+    unset="as it was chosen",
 )
 
 

@@ -69,14 +69,15 @@ class CommonOptions(PrivacyOverrides):
         "What a span has to be to go here. Others are left out, and what is below them moves up "
         "to the nearest span that goes. Issues go by the span they arose in.",
         MATCH,
+        empty="every span",
     )
     max_traces_per_s: float | None = option(
         None,
         "The most traces a process sends here in a second, in the long run; beyond it the share "
         "of traces is lowered. As many as in a second, and at least ten, may come at once. Errors, "
-        "traces that a rule keeps, and those that a caller decided on, are not limited. Unset: no "
-        "limit.",
+        "traces that a rule keeps, and those that a caller decided on, are not limited.",
         TRACES_PER_S,
+        unset="no limit",
         unit="per second",
         careful=lambda _profile: 1.0,  # whoever sets a ceiling wants no flood
     )

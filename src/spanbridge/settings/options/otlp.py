@@ -32,8 +32,9 @@ class OtlpOptions(OtlpMetricsOptions, CommonOptions):
     kind: Literal["otlp"] = "otlp"
     endpoint: str = option(
         "",
-        "Where traces are posted. Unset: this machine, port 4318, or 4317 for gRPC.",
+        "Where traces are posted.",
         otel.TRACES_URL,
+        unset="this machine, port 4318, or 4317 for gRPC",
         variables=otel.ENDPOINT_VARIABLES,
         mask=mask_url,
         is_address=True,
@@ -68,20 +69,23 @@ class OtlpOptions(OtlpMetricsOptions, CommonOptions):
     )
     certificate_file: str | None = option(
         None,
-        "PEM file of the authorities to trust. Unset: the system's.",
+        "PEM file of the authorities to trust.",
         PATH,
+        unset="the system's",
         variables=otel.otlp_variables("CERTIFICATE"),
     )
     client_certificate_file: str | None = option(
         None,
         "PEM file of a client certificate.",
         PATH,
+        unset="none",
         variables=otel.otlp_variables("CLIENT_CERTIFICATE"),
     )
     client_key_file: str | None = option(
         None,
         "PEM file of the client certificate's key.",
         PATH,
+        unset="none",
         variables=otel.otlp_variables("CLIENT_KEY"),
     )
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from spanbridge.model.metric_form import HistogramAggregation, MetricForm, TemporalityPreference
 from spanbridge.settings import otlp_variables as otel
@@ -15,6 +16,8 @@ from spanbridge.settings.options.common import metrics_option
 from spanbridge.settings.otlp_target import COMPRESSION, Compression, OtlpTarget
 from spanbridge.settings.reading import DURATION_S, HEADERS, PATH, one_of
 
+AS_FOR_TRACES: Final = "as for traces"
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class OtlpMetricsOptions:
@@ -23,8 +26,9 @@ class OtlpMetricsOptions:
     metrics: bool = metrics_option(*otel.METRICS_VARIABLES)
     metrics_endpoint: str | None = option(
         None,
-        "Where metrics are posted. Unset: beside the traces.",
+        "Where metrics are posted.",
         otel.OTLP_URL,
+        unset="beside the traces",
         variables=otel.metrics_variables("ENDPOINT"),
         mask=mask_url,
     )
@@ -32,12 +36,14 @@ class OtlpMetricsOptions:
         None,
         "The protocol of metrics, where it is another.",
         otel.PROTOCOL,
+        unset=AS_FOR_TRACES,
         variables=otel.metrics_variables("PROTOCOL"),
     )
     metrics_headers: tuple[tuple[str, Secret], ...] | None = option(
         None,
         "The headers of metrics, where they are others. Those of traces go to no other server.",
         HEADERS,
+        unset="as for traces at the same server, else none",
         variables=otel.metrics_variables("HEADERS"),
         mask=mask_whole,
     )
@@ -45,6 +51,7 @@ class OtlpMetricsOptions:
         None,
         "Longest time of one request with metrics, where it is another.",
         DURATION_S,
+        unset=AS_FOR_TRACES,
         unit="s",
         variables=otel.metrics_variables("TIMEOUT"),
         has_safe_default=True,
@@ -53,6 +60,7 @@ class OtlpMetricsOptions:
         None,
         "The compression of metrics, where it is another.",
         COMPRESSION,
+        unset=AS_FOR_TRACES,
         variables=otel.metrics_variables("COMPRESSION"),
         has_safe_default=True,
     )
@@ -60,18 +68,21 @@ class OtlpMetricsOptions:
         None,
         "PEM file of the authorities to trust for metrics, where they are others.",
         PATH,
+        unset=AS_FOR_TRACES,
         variables=otel.metrics_variables("CERTIFICATE"),
     )
     metrics_client_certificate_file: str | None = option(
         None,
         "PEM file of the client certificate for metrics, where it is another.",
         PATH,
+        unset=AS_FOR_TRACES,
         variables=otel.metrics_variables("CLIENT_CERTIFICATE"),
     )
     metrics_client_key_file: str | None = option(
         None,
         "PEM file of that certificate's key.",
         PATH,
+        unset=AS_FOR_TRACES,
         variables=otel.metrics_variables("CLIENT_KEY"),
     )
     metrics_temporality: TemporalityPreference = option(

@@ -36,6 +36,7 @@ class PrometheusOptions(CommonOptions):
         "TCP port of the page. Of a range each process takes the first that is free. `off`: no "
         "port of its own; mount the page in the application.",
         PORTS_OR_OFF,
+        empty="`off`",
         variables=(otel.prometheus_port(PROMETHEUS_PORT), "OTEL_EXPORTER_PROMETHEUS_PORT"),
         is_address=True,
     )

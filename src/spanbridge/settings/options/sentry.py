@@ -76,8 +76,9 @@ class SentryOptions(CommonOptions):
     )
     org_id: str | None = option(
         None,
-        "The organisation's id. Unset: the one in the DSN's host, as Sentry's own hosts carry it.",
+        "The organisation's id. Sentry's own hosts carry it.",
         ORGANISATION_ID,
+        unset="the one in the DSN's host, if any",
         is_shorthand=True,
     )
     timeout_s: float = option(
@@ -85,21 +86,26 @@ class SentryOptions(CommonOptions):
     )
     http_proxy: str | None = option(
         None,
-        "Proxy for requests. Unset: the system's; empty (not in a variable): none.",
+        "Proxy for requests; empty (not in a variable): none.",
         PROXY,
+        unset="the system's",
         mask=mask_url,
     )
     https_proxy: str | None = option(
         None,
         "Proxy for HTTPS requests, where it differs from `http_proxy`.",
         PROXY,
+        unset="the system's, else as `http_proxy`",
+        empty="as `http_proxy`",
         mask=mask_url,
     )
     ca_certs: str | None = option(
-        None, "PEM file of the authorities to trust. Unset: the system's.", PATH
+        None, "PEM file of the authorities to trust.", PATH, unset="the system's"
     )
-    cert_file: str | None = option(None, "PEM file of a client certificate.", PATH)
-    key_file: str | None = option(None, "PEM file of the client certificate's key.", PATH)
+    cert_file: str | None = option(None, "PEM file of a client certificate.", PATH, unset="none")
+    key_file: str | None = option(
+        None, "PEM file of the client certificate's key.", PATH, unset="none"
+    )
 
     @property
     def organisation(self) -> str | None:
