@@ -19,6 +19,7 @@ from spanbridge.settings.reading import (
     NAMES_OR_NONE,
     Reader,
     Unusable,
+    names_of,
     names_or_none_of,
     one_of,
     some_of_or_none,
@@ -49,11 +50,11 @@ KEY_PATTERNS: Final = Reader("comma list of names, `*` allowed; or `none`", key_
 
 
 def redaction_of(raw: object) -> Redaction:
-    """``what=action`` pairs: a detector or a name, and what becomes of it."""
+    """``what=action`` pairs: a detector or a name, and what becomes of it; ``mask`` for none."""
     if isinstance(raw, Mapping):
         pairs = [(text_of(what), action) for what, action in raw.items()]
     else:
-        pairs = [_pair(part) for part in names_or_none_of(raw)]
+        pairs = [_pair(part) for part in _exceptions_from_masking(raw)]
     if nameless := next((what for what, _ in pairs if not _PATTERN.fullmatch(what)), None):
         raise Unusable(f"{show(nameless)} names nothing", "Write email=hash,tenant.id=hash.")
     actions: dict[str, Action] = {}
@@ -65,6 +66,19 @@ def redaction_of(raw: object) -> Redaction:
             raise Unusable(f"{show(name)} is named twice", "Say one action for it.")
         actions[name] = _ACTION.convert(action)
     return tuple(actions.items())
+
+
+def _exceptions_from_masking(raw: object) -> tuple[str, ...]:
+    parts = () if raw is False else names_of(raw)
+    word = parts[0].lower() if len(parts) == 1 else ""
+    # Whoever writes this wants values to leave as they are, and would not see that they do not.
+    if raw is False or word in ("none", "off", "false", "no"):
+        raise Unusable(
+            "what is found cannot be left as it is",
+            "Use mask, the default; detectors says what is looked for, and allow_keys and "
+            "allow_values what leaves all the same.",
+        )
+    return () if word == "mask" else parts
 
 
 def _misspelt_kind(what: str) -> str | None:
@@ -84,7 +98,7 @@ def _pair(part: str) -> tuple[str, str]:
 
 
 REDACTION: Final = Reader(
-    f"`what=action,…`, with {', '.join(f'`{action}`' for action in ACTIONS)}; or a table",
+    f"`mask`, or `what=action,…` with {', '.join(f'`{action}`' for action in ACTIONS)}; or a table",
     redaction_of,
 )
 

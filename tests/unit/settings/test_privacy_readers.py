@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from spanbridge.settings.privacy import redaction_of, user_fields_of
+from spanbridge.settings import load
+from spanbridge.settings.privacy import redaction_of, rules_for, user_fields_of
 from spanbridge.settings.reading import Unusable
+
+if TYPE_CHECKING:
+    from tests.unit.settings.conftest import Warn
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,44 @@ def test_a_detector_is_meant_in_any_case() -> None:
 def test_what_is_named_twice_is_refused(written: object) -> None:
     with pytest.raises(Unusable, match="is named twice"):
         redaction_of(written)
+
+
+@pytest.mark.parametrize("written", ["none", "OFF", "false", "no", False, ["none"]])
+def test_masking_cannot_be_switched_off_by_a_word(written: object) -> None:
+    with pytest.raises(Unusable, match="cannot be left as it is") as refused:
+        redaction_of(written)
+
+    assert refused.value.fix.startswith("Use mask, the default; detectors says")
+
+
+@pytest.mark.parametrize("written", ["mask", " Mask ", ["mask"], {}, []])
+def test_masking_everything_can_be_said(written: object) -> None:
+    assert redaction_of(written) == ()
+
+
+def test_mask_takes_back_for_one_destination_what_is_said_for_all() -> None:
+    settings = load(
+        {"destinations": {"console": {"redaction": "mask"}, "file": {}}},
+        {"SPANBRIDGE_REDACTION": "email=drop"},
+    )
+
+    console, file = (rules_for(settings, one) for one in settings.destinations)
+    assert (console.redaction, file.redaction) == ((), (("email", "drop"),))
+
+
+def test_redaction_none_is_one_line_and_nothing_leaves_this_machine(warn: Warn) -> None:
+    settings = warn(
+        environ={
+            "SPANBRIDGE_REDACTION": "none",
+            "SPANBRIDGE_DESTINATIONS": "sentry,console",
+            "SENTRY_DSN": "https://key@sentry.example/1",
+        }
+    )
+
+    assert [options.name for options in settings.destinations] == ["console"]
+    assert settings.redaction == ()
+    assert [str(problem) for problem in settings.problems] == [
+        "SPANBRIDGE_REDACTION is 'none': what is found cannot be left as it is. Use mask, the "
+        "default; detectors says what is looked for, and allow_keys and allow_values what leaves "
+        "all the same. Until then nothing is sent to sentry."
+    ]
