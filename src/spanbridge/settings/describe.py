@@ -56,7 +56,8 @@ The environment's name selects one, in any case; a name that is not listed uses 
 {profiles}
 
 Without a name, the environment is `development` if at least one destination is chosen and all of
-them are on this machine (`console`, `file`, or a server on loopback), else `production`.
+them are on this machine (`console`, `file`, or a server on loopback), else `production`. One that
+cannot be read may be anywhere, so it is `production` then, and the line of that problem says so.
 
 ## The settings file
 

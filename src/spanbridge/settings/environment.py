@@ -28,7 +28,8 @@ class Environment(NamedTuple):
 def detect_environment(sources: Sources, findings: Findings) -> Environment:
     """The environment that was named, or what the destinations' addresses suggest.
 
-    Without a name and without a destination it is production, the careful one.
+    Without a name and without a destination it is production, the careful one. So it is with a
+    destination that cannot be read, which may be anywhere; the findings say whose fault it is.
     """
     option = options_of(Settings)["environment"]
     try:
@@ -37,10 +38,9 @@ def detect_environment(sources: Sources, findings: Findings) -> Environment:
             return Environment(str(found.read(option)), found.source)
     except ConfigurationError as problem:
         findings.note(problem)
+        findings.as_production.add(str(problem))
         return Environment("production", "default")
-    if _everything_is_local(sources):
-        return Environment("development", EVERYTHING_IS_LOCAL)
-    return Environment("production", "default")
+    return _suggested(sources, findings)
 
 
 def _place(sources: Sources) -> Place:
@@ -62,9 +62,33 @@ def _place(sources: Sources) -> Place:
     )
 
 
-def _everything_is_local(sources: Sources) -> bool:
-    chosen = choose(sources, Findings())
-    return bool(chosen) and all(_is_local(sources, one) for one in chosen)
+class _NobodyKnows(Exception):
+    """It cannot be told where a destination sends.
+
+    Attributes:
+        cause: The problem's text; the destination's name, if it lacks an address.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _suggested(sources: Sources, findings: Findings) -> Environment:
+    """Development if all that is chosen is known to be on this machine."""
+    known, causes = 0, []
+    for one in choose(sources, Findings()):
+        try:
+            if not _is_local(sources, one):
+                return Environment("production", "default")
+            known += 1
+        except _NobodyKnows as unknown:
+            causes.append(unknown.cause)
+    if known and not causes:
+        return Environment("development", EVERYTHING_IS_LOCAL)
+    if known:  # without those it would be development
+        findings.as_production.update(causes)
+    return Environment("production", "default")
 
 
 def _is_local(sources: Sources, chosen: Chosen) -> bool:
@@ -75,6 +99,8 @@ def _is_local(sources: Sources, chosen: Chosen) -> bool:
             if option.is_address or key in _PLACES:
                 found = sources.find(destination_place(option, chosen.name, kind))
                 where |= {key: found.read(option)} if found else {}
-    except ConfigurationError:
-        return False  # what cannot be read may be anywhere
+                if found is None and option.is_address and option.default is None:
+                    raise _NobodyKnows(chosen.name)
+    except ConfigurationError as problem:
+        raise _NobodyKnows(str(problem)) from None
     return KINDS[kind](name=chosen.name, **where).is_local

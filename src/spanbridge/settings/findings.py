@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spanbridge.errors import ConfigurationError
@@ -17,6 +18,8 @@ class Findings:
         privacy: Those of them that leave in doubt what may leave the process.
         left_out: The destinations that get nothing because of a problem, by its text.
         instead: What is in force in place of an unusable value, by the problem's text.
+        as_production: Why the environment counts as production: texts of problems, and names of
+            destinations that lack what says where they send.
         certain: Those that may stop the program: what they are about is ours without doubt.
     """
 
@@ -24,6 +27,7 @@ class Findings:
     privacy: list[ConfigurationError] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     instead: dict[str, object] = field(default_factory=dict)
+    as_production: set[str] = field(default_factory=set)
     certain: list[ConfigurationError] = field(default_factory=list)
 
     def note(
@@ -72,21 +76,25 @@ class Findings:
     def _with_consequence(
         self, problem: ConfigurationError, is_anything_left: bool
     ) -> ConfigurationError:
-        consequence = self._consequence(str(problem), is_anything_left)
-        if not consequence:
+        consequences = tuple(self._consequences(str(problem), is_anything_left))
+        if not consequences:
             return problem
         return ConfigurationError(
             problem.setting,
             problem.value,
             problem.problem,
-            f"{_ended(problem.fix)} Until then {consequence}.",
+            f"{_ended(problem.fix)} Until then {', and '.join(consequences)}.",
         )
 
-    def _consequence(self, problem: str, is_anything_left: bool) -> str:
-        if names := dict.fromkeys(self.left_out.get(problem, ())):
+    def _consequences(self, problem: str, is_anything_left: bool) -> Iterator[str]:
+        names = dict.fromkeys(self.left_out.get(problem, ()))
+        if names:
             where = f"to {', '.join(map(show_name, names))}" if is_anything_left else "anywhere"
-            return f"nothing is sent {where}"
-        return f"it is {show(self.instead[problem])}" if problem in self.instead else ""
+            yield f"nothing is sent {where}"
+        elif problem in self.instead:
+            yield f"it is {show(self.instead[problem])}"
+        if not self.as_production.isdisjoint((problem, *names)):
+            yield "the environment is taken for production"
 
 
 def _ended(sentence: str) -> str:

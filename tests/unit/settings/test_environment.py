@@ -161,3 +161,72 @@ def test_the_settings_file_can_choose_destinations_per_environment(write_file: W
     assert names("development") == ["console"]
     assert names("staging") == ["sentry", "file"]
     assert names("production") == ["sentry"]
+
+
+TAKEN = "the environment is taken for production."
+
+
+@pytest.mark.parametrize(
+    ("environ", "setting", "until_then"),
+    [
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console,setnry"},
+            "SPANBRIDGE_DESTINATIONS",
+            f"Until then nothing is sent to setnry, and {TAKEN}",
+        ),
+        (
+            {"SPANBRIDGE_CONSOLE_ENABLED": "true", "SENTRY_DSN": "nonsense"},
+            "SENTRY_DSN",
+            f"Until then nothing is sent to sentry, and {TAKEN}",
+        ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console,sentry"},
+            "SENTRY_DSN",
+            f"Until then nothing is sent to sentry, and {TAKEN}",
+        ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console,otlp", "SPANBRIDGE_OTLP_METRICS": "perhaps"},
+            "SPANBRIDGE_OTLP_METRICS",
+            f"and {TAKEN}",
+        ),
+        (
+            {"SPANBRIDGE_DESTINATIONS": "console", "ENVIRONMENT": "a/b"},
+            "ENVIRONMENT",
+            f"Until then {TAKEN}",
+        ),
+    ],
+)
+def test_a_fault_that_hides_where_something_goes_says_that_it_is_production_then(
+    environ: dict[str, str], setting: str, until_then: str
+) -> None:
+    settings = load({}, environ)
+
+    assert settings.environment == "production"
+    [problem] = settings.problems
+    assert problem.setting == setting
+    assert str(problem).endswith(until_then)
+
+
+def test_a_table_without_kind_says_that_it_is_production_then(write_file: WriteFile) -> None:
+    environ = write_file("[destinations.audit]\npath = 'a.jsonl'\n")
+
+    settings = load({}, {**environ, "SPANBRIDGE_CONSOLE_ENABLED": "true"})
+
+    [problem] = settings.problems
+    assert str(problem).endswith(f"Until then nothing is sent to audit, and {TAKEN}")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SPANBRIDGE_DESTINATIONS": "console,setnry", "ENVIRONMENT": "production"},
+        {"SPANBRIDGE_DESTINATIONS": "sentry,setnry", "SENTRY_DSN": "https://k@sentry.example/1"},
+        {"SPANBRIDGE_DESTINATIONS": "setnry"},
+    ],
+)
+def test_a_fault_says_nothing_of_the_environment_that_it_did_not_change(
+    environ: dict[str, str],
+) -> None:
+    [problem] = load({}, environ).problems
+
+    assert "environment" not in str(problem)

@@ -25,7 +25,9 @@ def test_a_faulty_destination_is_left_out_and_listed(warn: Warn) -> None:
     assert settings.issues == "all"
     [problem] = settings.problems
     assert problem.setting == "SENTRY_DSN"
-    assert str(problem).endswith(". Until then nothing is sent to sentry.")
+    assert str(problem).endswith(
+        ". Until then nothing is sent to sentry, and the environment is taken for production."
+    )
 
 
 def test_a_missing_exporter_is_told_with_the_address_that_chose_it(
