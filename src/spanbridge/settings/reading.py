@@ -169,9 +169,14 @@ RATE: Final = Reader("number from 0 to 1", rate_of)
 def traces_per_s_of(raw: object) -> float:
     """A number of traces per second, more than zero."""
     number = _number_of(raw)
-    if 0 < number <= 1_000_000:
-        return number
-    raise Unusable("it does not lie between 0 and 1000000", "Use 50, or 0.1 for one in 10 s.")
+    if number <= 0:
+        raise Unusable(
+            "a number above 0 is needed",
+            "Leave it out for no limit; a sample rate of 0 is how to send no traces.",
+        )
+    if number > 1_000_000:
+        raise Unusable("it is above 1000000", "Leave it out for no limit.")
+    return number
 
 
 TRACES_PER_S: Final = Reader("number above 0", traces_per_s_of)

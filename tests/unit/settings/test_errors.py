@@ -166,6 +166,16 @@ def test_what_is_wrong_with_a_dsn_is_said_without_its_key(
             "Give a whole number, for example 1000.",
         ),
         (
+            {"SPANBRIDGE_SENTRY_MAX_TRACES_PER_S": "0", "SENTRY_DSN": DSN},
+            "SPANBRIDGE_SENTRY_MAX_TRACES_PER_S is '0': a number above 0 is needed. "
+            "Leave it out for no limit; a sample rate of 0 is how to send no traces.",
+        ),
+        (
+            {"SPANBRIDGE_SENTRY_MAX_TRACES_PER_S": "2e6", "SENTRY_DSN": DSN},
+            "SPANBRIDGE_SENTRY_MAX_TRACES_PER_S is '2e6': it is above 1000000. "
+            "Leave it out for no limit.",
+        ),
+        (
             {"SPANBRIDGE_INCLUDE_LOCALS": "maybe"},
             "SPANBRIDGE_INCLUDE_LOCALS is 'maybe': it is neither true nor false. "
             "Use true or false.",
