@@ -43,7 +43,8 @@ class Test(msgspec.Struct, frozen=True):
     operand: str | float | bool
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.operand}"
+        is_flag = isinstance(self.operand, bool)
+        return f"{self.operator} {str(self.operand).lower() if is_flag else self.operand}"
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -158,7 +158,7 @@ def choose(sources: Sources, findings: Findings) -> tuple[Chosen, ...]:
             if found is None:
                 continue
             if found.read(ENABLED):
-                chosen.setdefault(name, Chosen(name, found.setting, show(found.value)))
+                chosen.setdefault(name, Chosen(name, found.setting, found.shown(ENABLED)))
             else:
                 chosen.pop(name, None)
         except ConfigurationError as problem:
@@ -264,7 +264,7 @@ def _chosen_by_address(sources: Sources, name: str) -> Chosen | None:
     if address is None:
         return None
     option, found = address
-    return Chosen(name, found.setting, option.mask(found.value))
+    return Chosen(name, found.setting, found.shown(option))
 
 
 def _address_of(sources: Sources, name: str, kind: str) -> tuple[Option, Found] | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 from spanbridge.model.log import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_INFO, SEVERITY_WARN
 from spanbridge.model.rule import ATTRIBUTE_PREFIX, FACTS, Condition, Operator, Subject, Test
 from spanbridge.model.span import SpanKind, SpanStatus
-from spanbridge.settings.masking import show
+from spanbridge.settings.masking import as_in_a_file, show, show_name
 from spanbridge.settings.reading import Reader, Unusable, did_you_mean, one_of, text_of
 
 SEVERITIES: Final[Mapping[str, int]] = {
@@ -95,11 +95,12 @@ def _check_key(place: str, key: str, value: object, subject: Subject) -> None:
         return
     facts = FACTS[subject]
     others = [other for other in get_args(Subject) if key in FACTS[other]]
+    hint = did_you_mean(key, facts)
     if others:
-        fix = f"It belongs to on = {' or '.join(map(repr, others))}; use {', '.join(facts)}."
-    else:
-        fix = f"Use {', '.join(facts)}; write an attribute without a dot as '{ATTRIBUTE_PREFIX}…'."
-    raise unknown_key(place, value, did_you_mean(key, facts) + fix)
+        hint += f"It belongs to on = {' or '.join(map(repr, others))}. "
+    attribute = f"'{ATTRIBUTE_PREFIX}{show_name(key)}'"
+    fix = f"{hint}Write an attribute of that name as {attribute}, or use {', '.join(facts)}."
+    raise unknown_key(place, value, fix)
 
 
 def _test_of(key: str, raw: object) -> Test:
@@ -160,7 +161,7 @@ def _match_of(raw: object) -> tuple[Condition, ...]:
     try:
         found = tuple(conditions("span", table_of(table)))
     except Fault as fault:
-        shown = f"{fault.key.removeprefix('match.')} is {show(fault.value)}: "
+        shown = f"{fault.key.removeprefix('match.')} is {show(as_in_a_file(fault.value))}: "
         raise Unusable(f"{shown}{fault.unusable.problem}", fault.unusable.fix) from None
     if not found:
         raise Unusable("it is empty", "Say what a span has to be, or leave the setting out.")

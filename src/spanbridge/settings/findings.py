@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings.masking import show, show_name
+from spanbridge.settings.masking import as_in_a_file, show, show_name
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Findings:
             where = f"to {', '.join(map(show_name, names))}" if is_anything_left else "anywhere"
             yield f"nothing is sent {where}"
         elif problem in self.instead:
-            yield f"it is {show(self.instead[problem])}"
+            yield f"it is {show(as_in_a_file(self.instead[problem]))}"
         if not self.as_production.isdisjoint((problem, *names)):
             yield "the environment is taken for production"
 

@@ -107,7 +107,8 @@ def _misplaced(
         fix = "Set it at the top level of the file."
     else:
         return None
-    return ConfigurationError(label, option.mask(value), "it cannot be set here", fix)
+    shown = table.shown(value, option)
+    return ConfigurationError(label, shown, "it cannot be set here", fix)
 
 
 def _check_destination(
@@ -129,7 +130,7 @@ def _check_destination(
         if key in known:
             continue
         if key in privacy:
-            shown, fix = privacy[key].mask(value), "Set it at the top level."
+            shown, fix = table.shown(value, privacy[key]), "Set it at the top level."
             problem = "it cannot be set for one destination"
             findings.note(ConfigurationError(label, shown, problem, fix), is_privacy=True)
         else:

@@ -119,6 +119,35 @@ def _member(name: str, value: object) -> object:
     return Shown("…") if isinstance(value, Mapping | list | tuple) else value
 
 
+class _Word:
+    """What stands for a value in a ``repr``, without quotes."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def as_in_a_file(value: object) -> object:
+    """``value``, to be shown as a settings file writes it: of ``True`` it knows only ``true``."""
+    match value:
+        case bool():
+            return _Word(str(value).lower())
+        case Mapping():
+            return {key: _flag_as_in_a_file(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_flag_as_in_a_file(one) for one in value]
+        case _:
+            return value
+
+
+def _flag_as_in_a_file(value: object) -> object:
+    return as_in_a_file(value) if isinstance(value, bool) else value
+
+
 def show_names(value: object) -> Shown:
     """A list of names, in the same way; anything else in it is masked."""
     if isinstance(value, list | tuple):

@@ -17,7 +17,7 @@ from spanbridge.settings.conditions import (
     table_of,
     unknown_key,
 )
-from spanbridge.settings.masking import show
+from spanbridge.settings.masking import show, show_name
 from spanbridge.settings.reading import (
     FaultyPart,
     PartlyUnusable,
@@ -234,7 +234,8 @@ def _template_of(subject: Subject, raw: object) -> str:
             raise Unusable(
                 f"nothing is known as {show(key)}",
                 f"{did_you_mean(key, FACTS[subject])}Use {known}, or an attribute such as "
-                f"{{http.route}}; write one without a dot as {{{ATTRIBUTE_PREFIX}…}}.",
+                f"{{http.route}}; write one of that name as "
+                f"{{{ATTRIBUTE_PREFIX}{show_name(key.strip())}}}.",
             )
     return text
 

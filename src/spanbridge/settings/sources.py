@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable
-from spanbridge.settings.masking import Shown, plain, show
+from spanbridge.settings.masking import Shown, as_in_a_file, plain, show
 from spanbridge.settings.otlp_variables import RESOURCE_VARIABLE
 from spanbridge.settings.reading import FaultyPart, Reader, Unusable
 from spanbridge.settings.secret_file import secret_file_variable
@@ -45,12 +45,21 @@ class Found:
 
     def error(self, option: Option, unusable: Unusable) -> ConfigurationError:
         """What is wrong with the value, with the value masked as the setting asks."""
-        shown = option.mask(self.value)
+        shown = self.shown(option)
         return ConfigurationError(self.setting, shown, plain(unusable.problem), unusable.fix)
+
+    def shown(self, option: Option) -> Shown:
+        """The value as its writer would know it again, masked as the setting asks."""
+        return option.mask(self.value if self._is_python else as_in_a_file(self.value))
+
+    @property
+    def _is_python(self) -> bool:
+        return self.table is not None and not self.table.origin
 
     def error_of_part(self, part: FaultyPart) -> ConfigurationError:
         """What is wrong with one part of the value, and in which line of a file."""
-        shown = Shown("not set") if part.value is None else show(part.value)
+        value = part.value if self._is_python else as_in_a_file(part.value)
+        shown = Shown("not set") if value is None else show(value)
         place = f"{plain(part.place)}, {self.setting_with(part.path)}"
         return ConfigurationError(place, shown, plain(part.problem), plain(part.fix))
 
@@ -120,6 +129,10 @@ class Table:
         section = ".".join(part for part in sections if part)
         where = f"[{section}] of {self.origin}" if section else self.origin
         return plain(f"{path[-1]} in {where}" + (f" line {line}" if line is not None else ""))
+
+    def shown(self, value: object, option: Option) -> Shown:
+        """A value in it as its writer would know it again, masked as the setting asks."""
+        return option.mask(as_in_a_file(value) if self.origin else value)
 
     def environment(self, name: str) -> Table | None:
         """The table of the environment ``name``, if there is one; in another case, if need be."""

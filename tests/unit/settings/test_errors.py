@@ -389,6 +389,38 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
             "text. Give a text.",
         ),
         (
+            "issues = true",
+            "issues in spanbridge.toml line 1 is true: it is not a known choice. "
+            "Use unhandled, all, none.",
+        ),
+        (
+            "ignored_loggers = [false]",
+            "ignored_loggers in spanbridge.toml line 1 is [false]: it is of type bool, not text. "
+            "Give a text.",
+        ),
+        (
+            "[destinations.console]\ninclude_locals = true",
+            "include_locals in [destinations.console] of spanbridge.toml line 2 is true: it cannot "
+            "be set for one destination. Set it at the top level.",
+        ),
+        (
+            "[destinations.otlp]\nenabled = true\nendpoint = true",
+            "endpoint in [destinations.otlp] of spanbridge.toml line 3 is true: it is of type "
+            "bool, not text. Give a text.",
+        ),
+        (
+            "[[rules]]\non = 'span'\ndrop = true\nmatch = { tenant = true }",
+            "match.tenant of rule 1, rules in spanbridge.toml line 4 is true: there is no such "
+            "key. Write an attribute of that name as 'attribute.tenant', or use span, op, kind, "
+            "status, duration_s, scope, local_root.",
+        ),
+        (
+            "[destinations.console]\nmatch = { tenant = true }",
+            "match in [destinations.console] of spanbridge.toml line 2 is {'tenant': true}: "
+            "tenant is true: there is no such key. Write an attribute of that name as "
+            "'attribute.tenant', or use span, op, kind, status, duration_s, scope, local_root.",
+        ),
+        (
             "environments = 5",
             "environments in spanbridge.toml line 1 is of type int: it is not a table. "
             "Write key = value lines under it.",

@@ -105,12 +105,16 @@ def test_rules_in_a_variable_are_json() -> None:
         ({"on": "exeption"}, "on of rule 1, configure(rules=...) is 'exeption': it is not a known "
          "choice. Did you mean 'exception'? Use exception, span, event, log, trace."),
         ({"name": "noise", "match": {"typ": "X"}}, "match.typ of rule 1 'noise', "
-         "configure(rules=...) is 'X': there is no such key. Did you mean 'type'? Use type, "
-         "chain, message, span, root, kind, logger, handled; write an attribute without a dot as "
-         "'attribute.…'."),
+         "configure(rules=...) is 'X': there is no such key. Did you mean 'type'? Write an "
+         "attribute of that name as 'attribute.typ', or use type, chain, message, span, root, "
+         "kind, logger, handled."),
+        ({"match": {"tenant": "acme"}}, "match.tenant of rule 1, configure(rules=...) is 'acme': "
+         "there is no such key. Write an attribute of that name as 'attribute.tenant', or use "
+         "type, chain, message, span, root, kind, logger, handled."),
         ({"match": {"severity": "error"}}, "match.severity of rule 1, configure(rules=...) is "
-         "'error': there is no such key. It belongs to on = 'log'; use type, chain, message, "
-         "span, root, kind, logger, handled."),
+         "'error': there is no such key. It belongs to on = 'log'. Write an attribute of that name "
+         "as 'attribute.severity', or use type, chain, message, span, root, kind, logger, "
+         "handled."),
         ({"match": {"kind": "sever"}}, "match.kind of rule 1, configure(rules=...) is 'sever': it "
          "is not a known choice. Did you mean 'server'? Use internal, server, client, producer, "
          "consumer."),
@@ -134,8 +138,8 @@ def test_rules_in_a_variable_are_json() -> None:
          "its type and message. Use it with 'span' or 'event' or 'log', or remove it."),
         ({"fingerprint": ["{agent}"]}, "fingerprint of rule 1, configure(rules=...) is "
          "['{agent}']: nothing is known as 'agent'. Use type, chain, message, span, root, kind, "
-         "logger, handled, or an attribute such as {http.route}; write one without a dot as "
-         "{attribute.…}."),
+         "logger, handled, or an attribute such as {http.route}; write one of that name as "
+         "{attribute.agent}."),
         ({"tag": {"a b": "x"}}, "tag.a b of rule 1, configure(rules=...) is 'x': a tag's name has "
          "other characters. Use letters, digits and . _ : - only."),
         ({"on": None}, "on of rule 1, configure(rules=...) is not set: it is missing. Say what it "
@@ -157,7 +161,8 @@ def test_rules_in_a_variable_are_json() -> None:
          "0.1 for 10 %."),
         ({"on": "trace", "match": {"span": "x"}, "issue": None, "sample": 1}, "match.span of rule "
          "1, configure(rules=...) is 'x': there is no such key. It belongs to on = 'exception' or "
-         "'span' or 'event'; use root, op, kind."),
+         "'span' or 'event'. Write an attribute of that name as 'attribute.span', or use root, "
+         "op, kind."),
         ({"on": "event", "issue": None, "keep": True, "match": {"event": "exception"}},
          "match.event of rule 1, configure(rules=...) is {'event': 'exception'}: exceptions are a "
          "subject of their own. Use on = 'exception' with keep; an exception cannot be dropped "

@@ -245,7 +245,8 @@ def test_how_much_and_in_which_form_is_no_reason_to_send_nothing(
     assert getattr(destination, key) == fallback
     [problem] = settings.problems
     assert "half of it" in str(problem)
-    said = f". Until then it is {fallback!r}."
+    shown = "false" if fallback is False else repr(fallback)
+    said = f". Until then it is {shown}."
     assert str(problem).endswith(said) is (fallback is not None)
     assert settings.source_of(f"destinations.{kind}.{key}") == f"{problem.setting} is unusable"
 
