@@ -19,10 +19,11 @@ from spanbridge.settings.otlp_variables import (
     EXPORTER_ALIASES,
     exporters_with_prometheus,
 )
-from spanbridge.settings.reading import Reader, did_you_mean, names_of, names_or_none_of
+from spanbridge.settings.reading import Reader, closest, did_you_mean, names_of, names_or_none_of
 from spanbridge.settings.sources import (
     Found,
     Sources,
+    Table,
     destination_place,
     destination_variable,
     top_level_place,
@@ -95,7 +96,7 @@ def known_names(sources: Sources) -> tuple[str, ...]:
 def kind_of(sources: Sources, chosen: Chosen) -> str:
     """What the destination is. Raises ``ConfigurationError`` for one that is not known."""
     name = chosen.name
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise _unknown(sources, chosen)
     found = sources.find(destination_place(KIND, name, kind=None))
     if found is None:
@@ -108,12 +109,13 @@ def kind_of(sources: Sources, chosen: Chosen) -> str:
 
 
 def _unknown(sources: Sources, chosen: Chosen) -> ConfigurationError:
+    tables = [one for one in sources.all_tables if chosen.name in one.destination_names()]
+    if tables:  # what holds everywhere is the place for its kind
+        return _without_kind(sources, chosen.name, tables[-1])
     known = known_names(sources)
     listed = ", ".join(name for name in known if name != chosen.name)
     hint = ""
-    if any(chosen.name in table.destination_names() for table in sources.all_tables):
-        hint = ", or say what it is with `kind` there"
-    elif _NAME.fullmatch(chosen.name):
+    if is_name(chosen.name):
         hint = f", or say what it is with {destination_variable(chosen.name, KIND.key)}"
     return ConfigurationError(
         chosen.setting,
@@ -122,6 +124,42 @@ def _unknown(sources: Sources, chosen: Chosen) -> ConfigurationError:
         f"{did_you_mean(chosen.name, (*(n for n in known if n != chosen.name), 'none'))}"
         f"Use {listed}{hint}.",
     )
+
+
+def _without_kind(sources: Sources, name: str, table: Table) -> ConfigurationError:
+    """What is wrong with a table under a name that says no kind."""
+    path = (DESTINATIONS.key, name)
+    setting, shown = table.label(path), show(name)
+    if not is_name(name):
+        fix = "Start with a small letter; small letters, digits, '_' and '-' may follow."
+        return ConfigurationError(setting, shown, "it is no name of a destination", fix)
+    found = table.find(path)
+    suggested = _kind_in_name(name)
+    alike = closest(name, (other for other in known_names(sources) if other != name))
+    kinds = ", ".join(KINDS)
+    if suggested is None and alike is not None:
+        fix = f"Did you mean the name {alike!r}? If not, write kind there: {kinds}."
+    elif suggested := suggested or _kind_with_address(found.value if found else None):
+        fix = f"Did you mean kind = {suggested!r}? Use {kinds}."
+    else:
+        fix = f"Write kind there: {kinds}."
+    return ConfigurationError(setting, shown, "its kind is missing", fix)
+
+
+def _kind_in_name(name: str) -> str | None:
+    """The kind that a part of a name starts with, as in ``sentry-eu``."""
+    parts = re.split("[-_]", name)
+    return next((kind for kind in KINDS if any(part.startswith(kind) for part in parts)), None)
+
+
+def _kind_with_address(content: object) -> str | None:
+    """The kind whose address stands in a table."""
+    if not isinstance(content, Mapping):
+        return None
+    for kind, options in KINDS.items():
+        if any(option.is_address and key in content for key, option in options_of(options).items()):
+            return kind
+    return None
 
 
 def _check_variables_are_its_own(sources: Sources, chosen: Chosen, kind: str) -> None:

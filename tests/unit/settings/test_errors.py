@@ -373,10 +373,31 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
         ),
         (
             "[destinations.sentyr]\nsample_rate = 1",
-            "sentyr in [destinations] of spanbridge.toml line 1 is 'sentyr': there is no such "
-            "destination. Did you mean 'sentry'? Use sentry, otlp, console, file, spotlight, "
-            "prometheus, or "
-            "say what it is with `kind` there.",
+            "sentyr in [destinations] of spanbridge.toml line 1 is 'sentyr': its kind is missing. "
+            "Did you mean the name 'sentry'? If not, write kind there: sentry, otlp, console, "
+            "file, spotlight, prometheus.",
+        ),
+        (
+            "[destinations.sentry-eu]\nsample_rate = 1",
+            "sentry-eu in [destinations] of spanbridge.toml line 1 is 'sentry-eu': its kind is "
+            "missing. Did you mean kind = 'sentry'? Use sentry, otlp, console, file, spotlight, "
+            "prometheus.",
+        ),
+        (
+            "[destinations.audit]\npath = 'a.jsonl'",
+            "audit in [destinations] of spanbridge.toml line 1 is 'audit': its kind is missing. "
+            "Did you mean kind = 'file'? Use sentry, otlp, console, file, spotlight, prometheus.",
+        ),
+        (
+            "[destinations.archive]\nsample_rate = 1",
+            "archive in [destinations] of spanbridge.toml line 1 is 'archive': its kind is "
+            "missing. Write kind there: sentry, otlp, console, file, spotlight, prometheus.",
+        ),
+        (
+            "[destinations.Audit]\nkind = 'file'",
+            "Audit in [destinations] of spanbridge.toml line 1 is 'Audit': it is no name of a "
+            "destination. Start with a small letter; small letters, digits, '_' and '-' may "
+            "follow.",
         ),
         (
             "[destinations.sentry]\ndns = 'https://topsecret@h/1'",

@@ -167,6 +167,21 @@ def test_an_unknown_name_is_left_out_of_the_list(warn: Warn) -> None:
     assert "Did you mean 'console'?" in str(settings.problems[0])
 
 
+def test_a_table_without_kind_is_told_once_however_it_is_chosen(
+    warn: Warn, write_file: WriteFile
+) -> None:
+    environ = write_file(
+        "[destinations.audit]\npath = 'a'\n"
+        "[environments.production.destinations.audit]\nsample_rate = 1\n"
+    )
+
+    settings = warn(environ={**environ, "SPANBRIDGE_DESTINATIONS": "audit,console"})
+
+    [problem] = settings.problems
+    assert str(problem).startswith("audit in [destinations] of spanbridge.toml line 1 is 'audit': ")
+    assert "its kind is missing" in str(problem)
+
+
 def test_an_unreadable_list_chooses_nothing(warn: Warn) -> None:
     settings = warn({"destinations": 5}, {"SENTRY_DSN": DSN})
 
