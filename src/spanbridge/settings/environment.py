@@ -8,10 +8,12 @@ from typing import Any, Final, NamedTuple
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.choosing import Chosen, choose, kind_of
 from spanbridge.settings.declaration import Variable, options_of
+from spanbridge.settings.doubt import is_doubtful
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.options import KINDS
 from spanbridge.settings.sources import Place, Sources, destination_place, top_level_place
 from spanbridge.settings.tree import Settings
+from spanbridge.settings.unknown_tables import is_table
 
 _PLACES: Final = ("host", "metrics", "metrics_endpoint")
 """What else says where something goes: who can see a page, and where metrics go."""
@@ -32,12 +34,15 @@ def detect_environment(sources: Sources, findings: Findings) -> Environment:
     destination that cannot be read, which may be anywhere; the findings say whose fault it is.
     """
     option = options_of(Settings)["environment"]
+    found = None
     try:
         found = sources.find(_place(sources))
         if found is not None:
             return Environment(str(found.read(option)), found.source)
     except ConfigurationError as problem:
-        findings.note(problem)
+        # A table [environment.…], which means nothing, may say what must not leave.
+        is_privacy = found is not None and is_table(found.value) and is_doubtful(found.value)
+        findings.note(problem, is_privacy=is_privacy)
         findings.as_production.add(str(problem))
         return Environment("production", "default")
     return _suggested(sources, findings)

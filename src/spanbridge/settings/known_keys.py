@@ -24,8 +24,7 @@ from spanbridge.settings.sources import (
     top_level_place,
 )
 from spanbridge.settings.tree import Settings
-
-_ENVIRONMENTS: Final = "environments"
+from spanbridge.settings.unknown_tables import ENVIRONMENTS, is_table, table_meant
 
 
 def top_level_options() -> dict[str, Option]:
@@ -58,20 +57,20 @@ def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings
 
 
 def _check_environments(table: Table, sources: Sources, findings: Findings) -> None:
-    environments = table.content.get(_ENVIRONMENTS)
+    environments = table.content.get(ENVIRONMENTS)
     if environments is None:
         return
     if not isinstance(environments, Mapping):
-        _note_no_table(table, (_ENVIRONMENTS,), environments, findings)
+        _note_no_table(table, (ENVIRONMENTS,), environments, findings)
         return
     for name, content in environments.items():
         section = table.environment(name)
         if content is None:  # YAML's form of an empty table
             continue
         if section is None:
-            _note_no_table(table, (_ENVIRONMENTS, str(name)), content, findings)
+            _note_no_table(table, (ENVIRONMENTS, str(name)), content, findings)
         elif not isinstance(name, str):  # YAML reads 1 and on as something else
-            label = table.label((_ENVIRONMENTS, str(name)))
+            label = table.label((ENVIRONMENTS, str(name)))
             problem = ConfigurationError(label, show(name), "it is no text", "Put it in quotes.")
             findings.note(problem, is_privacy=is_doubtful(content))
         else:
@@ -87,10 +86,19 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
             misplaced = _misplaced(table, label, value, known[key])
             if misplaced:
                 findings.note(misplaced, is_privacy=known[key].is_privacy)
-        elif not (is_whole_file and key == _ENVIRONMENTS):
+        elif not (is_whole_file and key == ENVIRONMENTS):
             meant = _meant_by_key(str(key), known, is_top_level=True)
-            if is_whole_file and closest(str(key), (*known, _ENVIRONMENTS)) == _ENVIRONMENTS:
-                meant = _Meant(None, _did_you_mean(_ENVIRONMENTS))
+            if is_whole_file and closest(str(key), (*known, ENVIRONMENTS)) == ENVIRONMENTS:
+                meant = _Meant(None, _did_you_mean(ENVIRONMENTS))
+            if table.origin and is_table(value):
+                fix = table_meant(
+                    str(key),
+                    value,
+                    destinations=known_names(sources),
+                    settings=known,
+                    is_whole_file=is_whole_file,
+                )
+                meant = meant._replace(fix=fix or _fix_of_table(str(key), meant))
             _note(label, value, meant, findings)
     destinations = table.content.get(DESTINATIONS.key)
     if isinstance(destinations, Mapping):
@@ -173,6 +181,14 @@ class _Meant(NamedTuple):
 
 
 _NOTHING: Final = _Meant(None, "Remove it, or look it up in the reference.")
+
+
+def _fix_of_table(key: str, meant: _Meant) -> str:
+    """What to do with a table that nothing else is suggested for."""
+    is_setting = key in _first_homes(lambda kind, key: kind)
+    return (
+        meant.fix if is_setting else "Remove it; tables are destinations, environments and rules."
+    )
 
 
 def _did_you_mean(name: str) -> str:

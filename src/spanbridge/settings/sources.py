@@ -106,7 +106,11 @@ class Table:
 
     def label(self, path: Path) -> str:
         """The key at ``path`` as its writer would name it."""
-        return self._label(path, self.lines.get(path))
+        line = self.lines.get(path)
+        if line is None:  # [a.b] says where b stands, and so where a begins
+            below = (line for known, line in self.lines.items() if known[: len(path)] == path)
+            line = min(below, default=None)
+        return self._label(path, line)
 
     def label_of_part(self, path: Path, part: str) -> str:
         """The same with the line of a part of the value, or else of what that part stands in.

@@ -31,6 +31,8 @@ from spanbridge.settings.reading import (
     PATH,
     PATH_OR_OFF,
     TEXT,
+    Reader,
+    Unusable,
     one_of,
     server_side_name,
     some_of_or_none,
@@ -42,8 +44,18 @@ LoggerProviderUse: TypeAlias = Literal["install", "attach"]
 RemoteDecision: TypeAlias = Literal["honour", "ignore"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
 
-ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
+_ENVIRONMENT_NAME: Final = server_side_name(64, ".", "..", "none")
 RELEASE_NAME: Final = server_side_name(200, ".", "..", "latest")
+
+
+def environment_of(raw: object) -> str:
+    """The name of an environment."""
+    if isinstance(raw, Mapping):
+        raise Unusable("it is a table, not text", "Did you mean 'environments.<name>'?")
+    return _ENVIRONMENT_NAME.convert(raw)
+
+
+ENVIRONMENT_NAME: Final = Reader(_ENVIRONMENT_NAME.shape, environment_of)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -409,6 +409,50 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
             "path in [destinations.file] of spanbridge.toml line 2 is 5: it is of type int, not "
             "text. Give a text.",
         ),
+        *(
+            (
+                content,
+                f"{table} in spanbridge.toml line 1 is ***: there is no such setting. {fix}",
+            )
+            for content, table, fix in (
+                ("[sentry]\ndsn = 'topsecret'", "sentry", "Did you mean 'destinations.sentry'?"),
+                ("[Sentry]\nwire = 'spans'", "Sentry", "Did you mean 'destinations.sentry'?"),
+                ("[destination.file]\npath = 'x'", "destination", "Did you mean 'destinations'?"),
+                ("[[rule]]\non = 'span'", "rule", "Did you mean 'rules'?"),
+                ("[enviroments.qa]\nissues = 'all'", "enviroments", "Did you mean 'environments'?"),
+                ("[staging]\nissues = 'all'", "staging", "Did you mean 'environments.staging'?"),
+                (
+                    "[privacy]\nuser_fields = 'id'\nx = 1",
+                    "privacy",
+                    "Write user_fields outside of a table, above the first one.",
+                ),
+                (
+                    "[tool.spanbridge]\nissues = 'all'\nrelease = '1'",
+                    "tool",
+                    "Write issues, release outside of a table, above the first one.",
+                ),
+                (
+                    "[metrics]\nx = 1",
+                    "metrics",
+                    "It is a setting of a destination: set it under 'destinations.otlp'.",
+                ),
+                (
+                    "[whatever]\nx = 1",
+                    "whatever",
+                    "Remove it; tables are destinations, environments and rules.",
+                ),
+            )
+        ),
+        (
+            "[environments.qa.sentry]\nsample_rate = 1",
+            "sentry in [environments.qa] of spanbridge.toml line 1 is ***: there is no such "
+            "setting. Did you mean 'destinations.sentry'?",
+        ),
+        (
+            "[environment.qa]\nissues = 'all'",
+            "environment in spanbridge.toml line 1 is {'qa': …}: it is a table, not text. "
+            "Did you mean 'environments.<name>'?",
+        ),
         (
             "issues = true",
             "issues in spanbridge.toml line 1 is true: it is not a known choice. "

@@ -114,6 +114,16 @@ def test_a_privacy_setting_below_a_mistyped_table_withholds_too(
     assert str(problem).endswith("Until then nothing is sent to sentry, otlp.")
 
 
+def test_a_privacy_setting_below_environment_in_place_of_environments_withholds_too(
+    warn: Warn, write_file: WriteFile
+) -> None:
+    settings = warn(environ={**ALL, **write_file("[environment.production]\ndeny_keys = 'pin'\n")})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+    [problem] = settings.problems
+    assert "Did you mean 'environments.<name>'? Until then nothing is sent to" in str(problem)
+
+
 def test_a_name_that_yaml_reads_as_a_number_is_told_and_withholds(
     warn: Warn, write_file: WriteFile
 ) -> None:
