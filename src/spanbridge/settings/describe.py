@@ -85,7 +85,8 @@ A `.yaml` file with the same keys works where `pyyaml` is installed.
 
 There is one `ConfigurationError` line that names the setting as you wrote it (in a file with its
 line), the value, what is wrong and what to do. A name that nobody declared gets one too, with the
-one that is most like it. Under `on_config_error` `raise` it is raised at start-up. Under `warn`:
+one that is most like it. Under `on_config_error` `raise` it is raised at start-up. Under `warn` it
+ends with what holds until then:
 
 - a destination is left out if it cannot be read where it sends, with what credentials, or what it
   gets,
@@ -94,6 +95,7 @@ one that is most like it. Under `on_config_error` `raise` it is raised at start-
   {safe}
   `sample_rate` is the profile's rate for Sentry, at every destination but `spotlight`, where it is
   1; `max_traces_per_s` is 1; `mode` is `errors`; `metrics` is `false`,
+- a faulty rule does not apply, the others do,
 - any other faulty setting falls back to its default,
 - a faulty privacy setting (`capture_content`, `include_locals`, those from `detectors` to
   `privacy_functions`, also of one destination, a name that resembles one of them, one below a

@@ -43,7 +43,8 @@ def detect_environment(sources: Sources, findings: Findings) -> Environment:
         # A table [environment.…], which means nothing, may say what must not leave.
         is_privacy = found is not None and is_table(found.value) and is_doubtful(found.value)
         findings.note(problem, is_privacy=is_privacy)
-        findings.as_production.add(str(problem))
+        if found is None:  # it is not the name that cannot be read, but where it may stand
+            findings.as_production.add(str(problem))
         return Environment("production", "default")
     return _suggested(sources, findings)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.settings.masking import as_in_a_file, show, show_name
+from spanbridge.settings.masking import show_name
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Findings:
         problems: What is wrong.
         privacy: Those of them that leave in doubt what may leave the process.
         left_out: The destinations that get nothing because of a problem, by its text.
-        instead: What is in force in place of an unusable value, by the problem's text.
+        until_then: What holds in place of what cannot be used, by the problem's text.
         as_production: Why the environment counts as production: texts of problems, and names of
             destinations that lack what says where they send.
         certain: Those that may stop the program: what they are about is ours without doubt.
@@ -26,7 +26,7 @@ class Findings:
     problems: list[ConfigurationError] = field(default_factory=list)
     privacy: list[ConfigurationError] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    instead: dict[str, object] = field(default_factory=dict)
+    until_then: dict[str, str] = field(default_factory=dict)
     as_production: set[str] = field(default_factory=set)
     certain: list[ConfigurationError] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class Findings:
         *,
         is_privacy: bool = False,
         left_out: str | None = None,
-        instead: object = None,
+        until_then: str = "",
         is_certain: bool = True,
     ) -> None:
         """Remember a problem, and the destination that is left out because of it.
@@ -45,11 +45,11 @@ class Findings:
             problem: What is wrong.
             is_privacy: Whether it leaves in doubt what may leave the process.
             left_out: The destination that gets nothing because of it.
-            instead: What a destination goes on with.
+            until_then: What holds in place of it, as a part of a sentence.
             is_certain: Whether it may stop the program.
         """
-        if instead is not None:
-            self.instead.setdefault(str(problem), instead)
+        if until_then:
+            self.until_then.setdefault(str(problem), until_then)
         if left_out is not None:
             self.left_out.setdefault(str(problem), []).append(left_out)
         if is_privacy and str(problem) not in map(str, self.privacy):
@@ -91,8 +91,8 @@ class Findings:
         if names:
             where = f"to {', '.join(map(show_name, names))}" if is_anything_left else "anywhere"
             yield f"nothing is sent {where}"
-        elif problem in self.instead:
-            yield f"it is {show(as_in_a_file(self.instead[problem]))}"
+        elif problem in self.until_then:
+            yield self.until_then[problem]
         if not self.as_production.isdisjoint((problem, *names)):
             yield "the environment is taken for production"
 

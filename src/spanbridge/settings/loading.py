@@ -24,7 +24,7 @@ from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names
-from spanbridge.settings.masking import Shown, show, told
+from spanbridge.settings.masking import Shown, as_in_a_file, show, told
 from spanbridge.settings.options import (
     KINDS,
     DestinationOptions,
@@ -181,8 +181,10 @@ class _Reading:
             try:
                 values[key] = self._value(key, top_level_place(option))
             except ConfigurationError as problem:
-                self._findings.note(problem, is_privacy=option.is_privacy)
-                values[key] = self._fallback(option)
+                fallback = values[key] = self._fallback(option)
+                self._findings.note(
+                    problem, is_privacy=option.is_privacy, until_then=_it_is(fallback, option)
+                )
         return values
 
     def _fallback(self, option: Option) -> object:
@@ -200,7 +202,7 @@ class _Reading:
         except PartlyUnusable as partly:
             value = partly.usable
             for part in partly.parts:
-                self._findings.note(found.error_of_part(part))
+                self._findings.note(found.error_of_part(part), until_then=partly.until_then)
         self.sources_by_key[key] = found.source
         self._found[key] = found
         return value
@@ -215,7 +217,16 @@ class _Reading:
         for rule in rules:
             setting = f"to of {rule.place}, {self._setting('rules', f'{rule.number}.to')}"
             for problem in self._unknown(rule.to, chosen, setting):
-                self._findings.note(problem)
+                self._findings.note(problem, until_then=self._destinations_left(rule, chosen))
+
+    def _destinations_left(self, rule: Rule, chosen: Collection[Chosen]) -> str:
+        known = self._known(chosen)
+        left = [name for name in rule.to if name in known]
+        return f"the rule is for {' and '.join(left) if left else 'no destination'}"
+
+    def _known(self, chosen: Collection[Chosen]) -> tuple[str, ...]:
+        named = (one.name for one in chosen if is_name(one.name))
+        return tuple(dict.fromkeys((*known_names(self._sources), *named)))
 
     def _setting(self, key: str, part: str = "") -> str:
         """Where the value of ``key`` was found, as the user wrote it; the key if nowhere."""
@@ -224,9 +235,7 @@ class _Reading:
     def _unknown(
         self, names: Collection[str], chosen: Collection[Chosen], setting: str
     ) -> Iterator[ConfigurationError]:
-        known = dict.fromkeys(
-            (*known_names(self._sources), *(one.name for one in chosen if is_name(one.name)))
-        )
+        known = self._known(chosen)
         for name in names:
             if name not in known:
                 yield ConfigurationError(
@@ -291,9 +300,19 @@ class _Reading:
             # How much and in which form something goes is no reason to send nothing, above all
             # no errors.
             fallback = place.option.fallback_in(PROFILES[self._profile])
-            self._findings.note(problem, instead=told(fallback))
+            self._findings.note(problem, until_then=_it_is(fallback, place.option))
             self.sources_by_key[key] = f"{problem.setting} is unusable"
             return fallback
+
+
+def _it_is(value: object, option: Option) -> str:
+    """That a setting has this value, as a part of a sentence; empty if that says nothing."""
+    if words := option.meaning_of(value).replace("`", ""):
+        return f"it is {words}"
+    shown = told(value)
+    if isinstance(shown, list):
+        return f"it is {', '.join(shown)}"
+    return "" if shown is None else f"it is {show(as_in_a_file(shown))}"
 
 
 def _seen(incomplete: Incomplete) -> Shown:

@@ -60,12 +60,14 @@ class PartlyUnusable(ValueError):
     Args:
         parts: What is wrong; at least one.
         usable: The value without them.
+        until_then: What holds for each part while it is wrong, as a part of a sentence.
     """
 
-    def __init__(self, parts: Sequence[FaultyPart], usable: object) -> None:
+    def __init__(self, parts: Sequence[FaultyPart], usable: object, until_then: str) -> None:
         super().__init__(parts[0].problem)
         self.parts = parts
         self.usable = usable
+        self.until_then = until_then
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def rules_of(raw: object) -> tuple[Rule, ...]:
         except Fault as fault:
             faults.append(_faulty_part(number, table, fault))
     if faults:
-        raise PartlyUnusable(faults, tuple(rules))
+        raise PartlyUnusable(faults, tuple(rules), "the rule does not apply")
     return tuple(rules)
 
 

@@ -190,9 +190,14 @@ TAKEN = "the environment is taken for production."
             f"and {TAKEN}",
         ),
         (
+            {"SPANBRIDGE_DESTINATIONS": "console", "SPANBRIDGE_ENVIRONMENT_ALIASES": ","},
+            "SPANBRIDGE_ENVIRONMENT_ALIASES",
+            f"Until then it is none, and {TAKEN}",
+        ),
+        (
             {"SPANBRIDGE_DESTINATIONS": "console", "ENVIRONMENT": "a/b"},
             "ENVIRONMENT",
-            f"Until then {TAKEN}",
+            "Until then it is 'production'.",
         ),
     ],
 )

@@ -298,6 +298,23 @@ def test_in_yaml_the_key_on_needs_no_quotes(refuse: Refuse, write_file: WriteFil
     )
 
 
+@pytest.mark.parametrize(
+    ("rules", "until_then"),
+    [
+        ([{"on": "nothing"}], "the rule does not apply."),
+        ([{**NOISE, "keep": True, "to": ["sentri", "file"]}], "the rule is for file."),
+        ([{**NOISE, "keep": True, "to": "sentri"}], "the rule is for no destination."),
+        ("nonsense", "it is none."),
+    ],
+)
+def test_under_warn_a_line_says_what_holds_until_it_is_mended(
+    warn: Warn, rules: object, until_then: str
+) -> None:
+    [problem] = warn({"rules": rules}).problems
+
+    assert str(problem).endswith(f". Until then {until_then}")
+
+
 def test_under_warn_only_the_faulty_rule_is_left_out(warn: Warn) -> None:
     tree = warn({"rules": [NOISE, {"on": "nothing"}, {**NOISE, "issue": "all"}]})
 
@@ -387,4 +404,4 @@ def test_any_table_gives_valid_rules_or_one_error(raw: Any) -> None:
     if tree.problems:
         with pytest.raises(ConfigurationError) as refused:
             load({"rules": raw, "on_config_error": "raise"}, {})
-        assert str(refused.value) == str(tree.problems[0])
+        assert str(refused.value) == str(tree.problems[0]).partition(" Until then ")[0]

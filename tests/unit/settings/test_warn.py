@@ -44,12 +44,32 @@ def test_a_missing_exporter_is_told_with_the_address_that_chose_it(
     )
 
 
-def test_a_broken_number_falls_back_to_its_default_and_is_listed(warn: Warn) -> None:
-    settings = warn(environ={**ALL, "SPANBRIDGE_SHUTDOWN_TIMEOUT_S": "soon"})
+@pytest.mark.parametrize(
+    ("variable", "value", "key", "fallback", "until_then"),
+    [
+        ("SHUTDOWN_TIMEOUT_S", "soon", "shutdown_timeout_s", 5.0, "it is 5.0."),
+        ("ISSUES", "al", "issues", "unhandled", "it is 'unhandled'."),
+        ("EXCEPTHOOKS", "perhaps", "excepthooks", True, "it is true."),
+        ("PROPAGATE_TO", ",", "propagate_to", None, "it is all."),
+        (
+            "GROUP_BY",
+            "x",
+            "group_by",
+            ("agent", "route", "monitor"),
+            "it is agent, route, monitor.",
+        ),
+    ],
+)
+def test_a_broken_value_falls_back_to_its_default_and_its_line_says_so(
+    warn: Warn, variable: str, value: str, key: str, fallback: object, until_then: str
+) -> None:
+    settings = warn(environ={**ALL, f"SPANBRIDGE_{variable}": value})
 
-    assert settings.shutdown_timeout_s == 5
+    assert getattr(settings, key) == fallback
     assert len(settings.destinations) == 4
-    assert [problem.setting for problem in settings.problems] == ["SPANBRIDGE_SHUTDOWN_TIMEOUT_S"]
+    [problem] = settings.problems
+    assert problem.setting == f"SPANBRIDGE_{variable}"
+    assert str(problem).endswith(f" Until then {until_then}")
 
 
 @pytest.mark.parametrize(
