@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,11 +13,13 @@ import pytest
 
 from spanbridge.cli.status import NOTHING_SET, Plan, Said
 from spanbridge.settings.resolved import Resolved
-from tests.support.program import Finished, run_program
+from tests.support.program import Finished, clean_environment, run_program
 
 KEY = "0123456789abcdef0123456789abcdef"
 DSN = f"https://{KEY}@o1.ingest.sentry.io/1"
 COMMAND = "from spanbridge.cli import main; main()"
+MODULE = "import runpy; runpy.run_module('spanbridge', run_name='__main__')"
+"""What ``python -m spanbridge`` does."""
 
 
 def status(folder: Path, *arguments: str, **variables: str) -> Finished:
@@ -217,6 +221,26 @@ def test_the_destinations_are_a_row_of_their_own(
     assert f"destinations  {row}" in rows
 
 
+def test_a_settings_file_can_be_tried_before_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "new.toml").write_text('issues = "all"\n[destinations.console]\n')
+    (tmp_path / "old.toml").write_text("[destinations.file]\npath = 'a'\n")
+
+    told, code = plan(tmp_path, "--settings", "--config", "new.toml", SPANBRIDGE_CONFIG="old.toml")
+
+    assert (code, [one.name for one in told.destinations]) == (0, ["console"])
+    by_key = {one.key: one for one in told.settings or ()}
+    assert by_key["config"] == Resolved("config", "new.toml", "argument")
+    assert by_key["issues"] == Resolved("issues", "all", "issues in new.toml line 1")
+
+
+def test_a_settings_file_to_try_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    told, code = plan(tmp_path, "--config", "missing.toml")
+
+    assert code == 1
+    [problem] = told.problems
+    assert "'missing.toml': the file cannot be read" in problem
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     (tmp_path / "dsn").write_text(DSN)
     for arguments in ((), ("--settings",), ("--settings", "--json")):
@@ -295,14 +319,30 @@ def test_nothing_is_started_sent_or_written(tmp_path: Path) -> None:
          "Run: pip install 'spanbridge[receiver]'"),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("start", [COMMAND, MODULE])
 def test_a_missing_extra_is_one_sentence(
-    missing: tuple[str, ...], command: str, told: str, tmp_path: Path
+    start: str, missing: tuple[str, ...], command: str, told: str, tmp_path: Path
 ) -> None:
     hide = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\n"
 
-    done = run_program(hide + COMMAND, command, cwd=str(tmp_path))
+    done = run_program(hide + start, command, cwd=str(tmp_path))
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", told + "\n")
+
+
+def test_the_command_can_be_run_as_a_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "spanbridge", "status"],
+        cwd=tmp_path,
+        env=clean_environment(SPANBRIDGE_DESTINATIONS="console"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "chosen by" in done.stdout
+    assert done.stdout == status(tmp_path, SPANBRIDGE_DESTINATIONS="console").stdout
 
 
 def test_status_needs_nothing_of_the_receiver(tmp_path: Path) -> None:
