@@ -39,7 +39,8 @@ From the weakest to the strongest:
 2. the profile of the environment,
 3. the resource of a tracer provider that was set before `spanbridge.configure()`: service,
    release, environment and host name,
-4. the settings file: top level, then `[environments.<name>]`, in any case unless both are there,
+4. the settings file: top level, then `[environments.<name>]`, in any case unless one is spelt
+   exactly so; two of which neither is are a problem,
 5. environment variables, in the order in which each setting lists them below: later ones win,
 6. arguments of `spanbridge.configure()`.
 

@@ -77,6 +77,33 @@ def _check_environments(table: Table, sources: Sources, findings: Findings) -> N
             _check_keys(section, sources.within(name), findings)
 
 
+def check_spellings(sources: Sources, environment: str, findings: Findings) -> None:
+    """Note tables of which nobody can say which one is meant for the environment.
+
+    Args:
+        sources: As they stand without an environment's tables.
+        environment: The environment's name.
+        findings: Takes the problems.
+    """
+    for table in (*sources.declared, *sources.tables):
+        first, *others = table.spellings_of(environment) or ("",)
+        for other in others:
+            path = (ENVIRONMENTS, other)
+            problem = ConfigurationError(
+                table.label(path),
+                Shown("a table"),
+                f"it differs from {show(first)} in case alone, and neither is spelt like the "
+                f"environment, {show(environment)}",
+                f"Keep one of them, or spell one {show(environment)}.",
+            )
+            found = table.find(path)
+            findings.note(
+                problem,
+                is_privacy=found is not None and is_doubtful(found.value),
+                until_then=f"{show(first)} holds",
+            )
+
+
 def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
     known = top_level_options()
     is_whole_file = bool(table.origin) and not table.section

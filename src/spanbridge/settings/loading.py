@@ -23,7 +23,7 @@ from spanbridge.settings.choosing import (
 from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.known_keys import check_names
+from spanbridge.settings.known_keys import check_names, check_spellings
 from spanbridge.settings.masking import Shown, as_in_a_file, show, told
 from spanbridge.settings.options import (
     KINDS,
@@ -117,6 +117,7 @@ def look_ahead(
     reading.check_captured(values["capture_content"], chosen)
     reading.check_rules(values["rules"], chosen)
     check_names(sources, chosen, findings)
+    check_spellings(sources, environment.name, findings)
     check_sampler(sources.environ, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])

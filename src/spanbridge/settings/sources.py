@@ -148,13 +148,17 @@ class Table:
         return Table(found.value, self.origin, ".".join(map(str, within)), lines)
 
     def _spelling_of(self, environment: str) -> str:
+        return next(iter(self.spellings_of(environment)), environment)
+
+    def spellings_of(self, environment: str) -> tuple[str, ...]:
+        """How the tables for ``environment`` are spelt: exactly so, else all in another case."""
         tables = self.content.get("environments")
-        if not isinstance(tables, Mapping) or environment in tables:
-            return environment
-        alike = (
-            name for name in tables if isinstance(name, str) and name.lower() == environment.lower()
-        )
-        return next(alike, environment)
+        if not isinstance(tables, Mapping):
+            return ()
+        if environment in tables:
+            return (environment,)
+        names = (name for name in tables if isinstance(name, str))
+        return tuple(name for name in names if name.lower() == environment.lower())
 
 
 @dataclass(frozen=True)

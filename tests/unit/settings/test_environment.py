@@ -148,6 +148,42 @@ def test_of_two_tables_that_differ_in_case_each_environment_has_its_own(
     assert [load({"environment": name}, environ).max_breadcrumbs for name in ("qa", "QA")] == [7, 8]
 
 
+def test_two_tables_of_which_neither_is_spelt_like_the_environment_are_one_line(
+    write_file: WriteFile,
+) -> None:
+    environ = write_file(
+        "[environments.Staging]\nmax_breadcrumbs = 7\n[environments.STAGING]\nmax_breadcrumbs = 8\n"
+    )
+
+    settings = load({"environment": "staging"}, environ)
+
+    assert settings.max_breadcrumbs == 7
+    assert [str(problem) for problem in settings.problems] == [
+        "STAGING in [environments] of spanbridge.toml line 3 is a table: it differs from 'Staging' "
+        "in case alone, and neither is spelt like the environment, 'staging'. Keep one of them, "
+        "or spell one 'staging'. Until then 'Staging' holds."
+    ]
+    assert load({"environment": "STAGING"}, environ).problems == ()
+    assert load({"environment": "production"}, environ).problems == ()
+
+
+def test_two_tables_of_one_environment_may_not_hide_a_privacy_setting(
+    write_file: WriteFile,
+) -> None:
+    environ = write_file(
+        "[environments.Staging]\nissues = 'all'\n[environments.STAGING]\ndeny_keys = 'pin'\n"
+    )
+
+    settings = load(
+        {"environment": "staging", "dsn": "https://k@h.example/1", "destinations": "sentry,file"},
+        environ,
+    )
+
+    assert [options.name for options in settings.destinations] == ["file"]
+    [problem] = settings.problems
+    assert str(problem).endswith("Until then nothing is sent to sentry.")
+
+
 def test_the_settings_file_can_choose_destinations_per_environment(write_file: WriteFile) -> None:
     environ = write_file(
         '[destinations.sentry]\ndsn = "https://k@h.example/1"\n'
