@@ -21,6 +21,7 @@ from spanbridge.settings.choosing import (
     source_of_choice,
 )
 from spanbridge.settings.declaration import Option, options_of
+from spanbridge.settings.doubt import is_doubtful
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names, check_spellings
@@ -203,7 +204,12 @@ class _Reading:
         except PartlyUnusable as partly:
             value = partly.usable
             for part in partly.parts:
-                self._findings.note(found.error_of_part(part), until_then=partly.until_then)
+                key = part.path.partition(".")[2]  # in TOML all that follows [[rules]] is a rule's
+                self._findings.note(
+                    found.error_of_part(part),
+                    is_privacy=is_doubtful({key: None}),
+                    until_then=partly.until_then,
+                )
         self.sources_by_key[key] = found.source
         self._found[key] = found
         return value

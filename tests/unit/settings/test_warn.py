@@ -144,6 +144,22 @@ def test_a_privacy_setting_below_environment_in_place_of_environments_withholds_
     assert "Did you mean 'environments.<name>'? Until then nothing is sent to" in str(problem)
 
 
+def test_a_privacy_setting_below_a_rule_withholds_too(warn: Warn, write_file: WriteFile) -> None:
+    content = "[[rules]]\non = 'span'\ndrop = true\nmatch = { span = 'x' }\ndeny_keys = 'pin'\n"
+
+    settings = warn(environ={**ALL, **write_file(content)})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+    [problem] = settings.problems
+    assert problem.setting == "deny_keys of rule 1, rules in spanbridge.toml line 5"
+
+
+def test_a_rule_with_another_fault_withholds_nothing(warn: Warn) -> None:
+    settings = warn({"rules": [{"on": "span", "match": {"config": "x"}, "drop": True}]}, ALL)
+
+    assert len(settings.destinations) == 4
+
+
 def test_a_name_that_yaml_reads_as_a_number_is_told_and_withholds(
     warn: Warn, write_file: WriteFile
 ) -> None:
