@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from spanbridge.leaving import Leaving
+from spanbridge.metrics.self_metrics import SelfMetrics
 from spanbridge.metrics.stage import Metrics
 from spanbridge.pipeline import Pipeline
 from spanbridge.process.hooks import Hooks
@@ -56,7 +57,7 @@ class Bridge:
         self.log_processor.closes = self._flush_with_logs
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
-        self.metrics = Metrics(self.flush)
+        self.metrics = Metrics(self.flush, SelfMetrics(self.statuses, self.former_ledgers))
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None

@@ -3,8 +3,8 @@
 Kept here, with their version, because upstream tells libraries to copy names that are not stable:
 the ``gen_ai.*`` names left the main registry with version 1.42 and have no tagged release since.
 
-Source: semantic-conventions 1.44.0 (``error.*``, ``exception.*``, ``session.*``, ``user.*``);
-semantic-conventions-genai, main of September 2026 (``gen_ai.*``).
+Source: semantic-conventions 1.44.0 (``error.*``, ``exception.*``, ``otel.*``, ``session.*``,
+``user.*``); semantic-conventions-genai, main of September 2026 (``gen_ai.*``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 ERROR_TYPE: Final = "error.type"
+OTEL_COMPONENT_NAME: Final = "otel.component.name"
+OTEL_COMPONENT_TYPE: Final = "otel.component.type"
 SESSION_ID: Final = "session.id"
 TENANT_ID: Final = "tenant.id"
 """Widely used for the customer a service works for; no convention has it yet."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from spanbridge.metrics.scrub import Scrubbed, scrub_points
+from spanbridge.metrics.self_metrics import for_kind
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
@@ -148,8 +149,8 @@ class Collector:
             for destination in destinations:
                 if destination.policy == policy:
                     _count(destination, scrubbed)
-                    if scrubbed.points:
-                        destination.accept_metrics(scrubbed.points)
+                    if points_for := for_kind(destination.kind, scrubbed.points):
+                        destination.accept_metrics(points_for)
 
     def _read(self, form: MetricForm, timeout_s: float) -> list[MetricPoint]:
         return [self._identified(point) for point in self._readers.read(form, timeout_s)]

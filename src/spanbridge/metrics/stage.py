@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanbridge.metrics.collector import Collector
 from spanbridge.metrics.readers import Readers
+from spanbridge.metrics.self_metrics import TAKING, SelfMetrics
 from spanbridge.record.identity import Identity
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
@@ -33,10 +34,12 @@ class Metrics:
 
     Args:
         flushes: What a flush of the meter provider leads to: all signals, all destinations.
+        self_metrics: Our own, which go along.
     """
 
-    def __init__(self, flushes: Callable[[float], bool]) -> None:
+    def __init__(self, flushes: Callable[[float], bool], self_metrics: SelfMetrics) -> None:
         self._readers = Readers(flushes)
+        self._self_metrics = self_metrics
         self._collector: Collector | None = None
         self._exchange: threading.Thread | None = None
         after_fork_in_child(self._after_fork)
@@ -72,6 +75,7 @@ class Metrics:
         """Read from ``provider`` for good."""
         forms = self._collector.forms if self._collector is not None else ()
         self._readers.attach(provider, forms, is_own=is_own)
+        self._self_metrics.register(provider)
 
     def exchange(
         self, destinations: Iterable[Destination], settings: Settings
@@ -92,6 +96,7 @@ class Metrics:
         """
         takers = [d for d in destinations if d.metric_form is not None]
         new = self._new(takers, settings) if takers else None
+        self._self_metrics.is_on = settings.self_metrics and any(d.kind in TAKING for d in takers)
         old, self._collector = self._collector, new
         if old is not None:
             old.is_retired = True

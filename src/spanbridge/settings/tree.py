@@ -276,6 +276,12 @@ class Settings(PrivacySettings):
         unit="s",
         variables=(Variable("OTEL_METRIC_EXPORT_INTERVAL", reader=INTERVAL_MS),),
     )
+    self_metrics: bool = option(
+        False,
+        "Whether what the ledger counts goes, as metrics, to the destinations of kind `otlp` and "
+        "`prometheus` that take metrics.",
+        BOOLEAN,
+    )
     problems: tuple[ConfigurationError, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     sources: Mapping[str, str] = field(

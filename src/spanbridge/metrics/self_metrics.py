@@ -1,0 +1,201 @@
+"""The ledger as metrics: how each destination fares, for those who watch many processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from opentelemetry.metrics import Observation
+
+from spanbridge.conventions.upstream import ERROR_TYPE, OTEL_COMPONENT_NAME, OTEL_COMPONENT_TYPE
+from spanbridge.model.outcome import Outcome, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.metrics import CallbackOptions, MeterProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from spanbridge.model.metric import MetricPoint
+    from spanbridge.runtime.ledger import LedgerSnapshot
+    from spanbridge.runtime.status import DestinationStatus
+
+SCOPE: Final = "spanbridge"
+"""Instrumentation scope of these metrics."""
+TAKING: Final = frozenset({"otlp", "prometheus"})
+"""Kinds of destinations that get them. Console and file are read beside the process itself, where
+``status()`` is at hand, and each line they write would change the figures of the next."""
+
+SIGNAL: Final = "spanbridge.ledger.signal"
+OUTCOME: Final = "spanbridge.ledger.outcome"
+
+
+_LOST: Final = (
+    Outcome.EVICTED,
+    Outcome.FAILED,
+    Outcome.NEVER_ENDED,
+    Outcome.RATE_LIMITED,
+    Outcome.TRUNCATED,
+    Outcome.WITHHELD,
+)
+"""Outcomes of items that were to arrive and did not."""
+_EXPORTED: Final = "Items whose export has ended, well or not."
+_INFLIGHT: Final = "Items on their way."
+
+
+class Figures(NamedTuple):
+    """How one destination fares, with what its predecessors of the same name were given."""
+
+    status: DestinationStatus
+    ledger: LedgerSnapshot
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """Which destination it is."""
+        return {
+            OTEL_COMPONENT_NAME: self.status.name,
+            OTEL_COMPONENT_TYPE: f"spanbridge_{self.status.kind}",
+        }
+
+
+Observe: TypeAlias = Callable[[Figures], Iterator[Observation]]
+
+
+def _accepted(figures: Figures) -> Iterator[Observation]:
+    for signal, count in figures.ledger.accepted.items():
+        yield Observation(count, {**figures.attributes, SIGNAL: signal})
+
+
+def _settled(figures: Figures) -> Iterator[Observation]:
+    for signal, outcomes in figures.ledger.outcomes.items():
+        for outcome, count in outcomes.items():
+            yield Observation(count, {**figures.attributes, SIGNAL: signal, OUTCOME: outcome})
+
+
+def _pending(figures: Figures) -> Iterator[Observation]:
+    for signal, count in figures.ledger.pending.items():
+        yield Observation(count, {**figures.attributes, SIGNAL: signal})
+
+
+def _exported(signal: Signal) -> Observe:
+    def observe(figures: Figures) -> Iterator[Observation]:
+        outcomes = figures.ledger.outcomes.get(signal.value)
+        if outcomes is None:
+            return
+        yield Observation(outcomes.get(Outcome.DELIVERED.value, 0), figures.attributes)
+        for outcome in _LOST:
+            if count := outcomes.get(outcome.value, 0):
+                yield Observation(count, {**figures.attributes, ERROR_TYPE: outcome.value})
+
+    return observe
+
+
+def _inflight(signal: Signal) -> Observe:
+    def observe(figures: Figures) -> Iterator[Observation]:
+        if (pending := figures.ledger.pending.get(signal.value)) is not None:
+            yield Observation(pending, figures.attributes)
+
+    return observe
+
+
+def _sent(figures: Figures) -> Iterator[Observation]:
+    yield Observation(figures.status.sent_bytes, figures.attributes)
+
+
+def _retries(figures: Figures) -> Iterator[Observation]:
+    yield Observation(figures.status.retries, figures.attributes)
+
+
+def _spooled(figures: Figures) -> Iterator[Observation]:
+    yield Observation(figures.status.spooled, figures.attributes)
+
+
+_COUNTERS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
+    ("spanbridge.ledger.accepted", "{item}", "Items owed to a destination.", _accepted),
+    ("spanbridge.ledger.settled", "{item}", "Items that met their fate.", _settled),
+    ("otel.sdk.exporter.span.exported", "{span}", _EXPORTED, _exported(Signal.SPAN)),
+    ("otel.sdk.exporter.log.exported", "{log_record}", _EXPORTED, _exported(Signal.LOG)),
+    (
+        "otel.sdk.exporter.metric_data_point.exported",
+        "{data_point}",
+        _EXPORTED,
+        _exported(Signal.METRIC),
+    ),
+    ("spanbridge.sent", "By", "Bodies of requests that were answered.", _sent),
+    ("spanbridge.retries", "{attempt}", "Attempts made again after one that failed.", _retries),
+)
+_LEVELS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
+    ("spanbridge.ledger.pending", "{item}", "Items whose fate is open.", _pending),
+    ("otel.sdk.exporter.span.inflight", "{span}", _INFLIGHT, _inflight(Signal.SPAN)),
+    ("otel.sdk.exporter.log.inflight", "{log_record}", _INFLIGHT, _inflight(Signal.LOG)),
+    (
+        "otel.sdk.exporter.metric_data_point.inflight",
+        "{data_point}",
+        _INFLIGHT,
+        _inflight(Signal.METRIC),
+    ),
+    ("spanbridge.spool.size", "{envelope}", "Envelopes on disk.", _spooled),
+)
+"""Name, unit, description, and what is observed at each destination.
+
+OpenTelemetry has no name for errors, and none for a closed ledger.
+
+Source: semantic-conventions 1.44.0, "Semantic conventions for OpenTelemetry SDK metrics".
+"""
+
+
+def for_kind(kind: str, points: list[MetricPoint]) -> list[MetricPoint]:
+    """The points that a destination of this kind gets, of all there are."""
+    if kind in TAKING:
+        return points
+    return [point for point in points if point.scope.name != SCOPE]
+
+
+class SelfMetrics:
+    """Observable instruments that read the ledgers when metrics are collected.
+
+    Args:
+        statuses: How each destination fares now.
+        former: What former destinations were given, by name.
+    """
+
+    def __init__(
+        self,
+        statuses: Callable[[], Mapping[str, DestinationStatus]],
+        former: Callable[[], Mapping[str, LedgerSnapshot]],
+    ) -> None:
+        self._statuses = statuses
+        self._former = former
+        self._figures: tuple[Figures, ...] = ()
+        self.is_on = False
+        """Whether there is anything to observe."""
+
+    def register(self, provider: MeterProvider) -> None:
+        """Create the instruments, once for the life of ``provider``."""
+        meter = provider.get_meter(SCOPE, version("spanbridge"))
+        # The SDK observes in the order of creation: what is read for the first one holds for the
+        # others too, so that the sums of a collection are closed.
+        observe_first = self._observing(_accepted, reads=True)
+        for name, unit, description, observe in _COUNTERS:
+            callback = observe_first if observe is _accepted else self._observing(observe)
+            meter.create_observable_counter(name, [callback], unit, description)
+        for name, unit, description, observe in _LEVELS:
+            callback = self._observing(observe)
+            meter.create_observable_up_down_counter(name, [callback], unit, description)
+
+    def _observing(
+        self, observe: Observe, *, reads: bool = False
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def callback(options: CallbackOptions) -> list[Observation]:
+            if reads:
+                self._figures = tuple(self._read()) if self.is_on else ()
+            return [one for figures in self._figures for one in observe(figures)]
+
+        return callback
+
+    def _read(self) -> Iterator[Figures]:
+        former = self._former()
+        for name, status in self._statuses().items():
+            before = former.get(name)
+            yield Figures(status, status.ledger if before is None else status.ledger.plus(before))
