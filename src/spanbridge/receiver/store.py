@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from spanbridge.receiver.checks.repetition import Repeat, SentSpan
+from spanbridge.receiver.database import TABLES, open_database
 from spanbridge.receiver.otlp import SpanGroup, SpanRow, parse_stored_request, to_stored_span
 from spanbridge.receiver.records import (
     JsonObject,
@@ -26,38 +26,6 @@ SPAN_KIND = "otlp_span"
 _MOST_VIOLATIONS = 10_000
 _MOST_PATHS = 1_000
 _EVICTED_SHARE = 10  # one tenth of the rows goes at a time, so that eviction is rare
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS item (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, header BLOB NOT NULL, body BLOB NOT NULL,
-    envelope_header BLOB NOT NULL, auth_key TEXT, project_id TEXT, content_encoding TEXT NOT NULL,
-    violations BLOB NOT NULL, received_at REAL NOT NULL, size INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS item_kind ON item (kind, id);
-CREATE TABLE IF NOT EXISTS item_trace (
-    trace_id TEXT NOT NULL, item_id INTEGER NOT NULL, PRIMARY KEY (trace_id, item_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS item_trace_item ON item_trace (item_id);
-CREATE TABLE IF NOT EXISTS sent_span (
-    id INTEGER PRIMARY KEY, project_id TEXT NOT NULL, trace_id TEXT NOT NULL,
-    span_id TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (project_id, trace_id, span_id)
-);
-CREATE TABLE IF NOT EXISTS span_context (
-    id INTEGER PRIMARY KEY, body BLOB NOT NULL, auth_key TEXT
-);
-CREATE TABLE IF NOT EXISTS span (
-    id INTEGER PRIMARY KEY, context_id INTEGER NOT NULL, trace_id TEXT NOT NULL,
-    span_id TEXT NOT NULL, body BLOB NOT NULL, violations BLOB NOT NULL,
-    received_at REAL NOT NULL, size INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS span_trace ON span (trace_id);
-CREATE TABLE IF NOT EXISTS violation (
-    id INTEGER PRIMARY KEY, rule TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
-    kind TEXT NOT NULL, received_at REAL NOT NULL
-);
-"""
-
-_TABLES = ("item", "item_trace", "sent_span", "span", "span_context", "violation")
 
 _violations_of = msgspec.json.Decoder(tuple[Violation, ...])
 
@@ -88,7 +56,7 @@ class Store:
 
     def __init__(self, database: str, stored_bytes: int) -> None:
         self._stored_bytes = stored_bytes
-        self._connection = _open(database)
+        self._connection = open_database(database)
         self._changed = threading.Condition(threading.RLock())
         self._version = 0
         self._is_closed = False
@@ -282,7 +250,7 @@ class Store:
     def clear(self) -> None:
         """Forget everything received."""
         with self._changed:
-            for table in _TABLES:
+            for table in TABLES:
                 self._connection.execute(f"DELETE FROM {table}")
             self._connection.commit()
             self._requests.clear()
@@ -400,20 +368,6 @@ class Store:
     def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
-
-
-def _open(database: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # A crash of this process loses nothing committed; a power cut may, which a local tool can
-        # bear, while waiting for the disk in the event loop would slow every sender.
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _item_of(row: tuple[int, str, bytes, bytes, bytes, str, str, str, bytes, float]) -> StoredItem:
