@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import DestinationOptions, Settings
 
-_SAMPLED_OUT: Final = (Outcome.SAMPLED_OUT, "")
 UNDECIDED: Final = "trace undecided"
 """Why spans are evicted that waited for the end of their trace longer than there is room."""
 TOO_LATE: Final = "decided before"
@@ -123,11 +122,12 @@ class Lane:
 
     def leave_out(self, local: LocalTrace, is_root: bool) -> None:
         """Note a span that does not go there, as its trace does not."""
-        fate = _SAMPLED_OUT
         if not self.destination.takes_spans:
             fate = (Outcome.FILTERED, "errors only")
         elif not local.is_by_rate:
             fate = (Outcome.FILTERED, "excluded")
+        else:
+            fate = (Outcome.SAMPLED_OUT, local.left_out_by.get(self.name, ""))
         if (count := self._left_out.get(fate)) is None:
             count = self._left_out[fate] = _Count()
         count.spans += 1
@@ -251,7 +251,8 @@ class Lane:
                 self.destination.leave_out(Outcome.EVICTED, spans, reason=UNDECIDED)
             else:
                 local.settled |= {self.name}
-                why = TOO_LATE if local in self._too_late else ""
+                is_late = local in self._too_late
+                why = TOO_LATE if is_late else local.left_out_by.get(self.name, "")
                 self.destination.leave_out(
                     Outcome.SAMPLED_OUT, spans, not segment.is_follow_up, why
                 )

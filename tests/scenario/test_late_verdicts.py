@@ -64,7 +64,7 @@ def test_a_trace_waits_for_what_is_open_when_its_root_ends(tmp_path: Path) -> No
             "in the background": "POST /jobs",
         }
         assert of.outcomes("few") == {"delivered": 3, "sampled_out": 3}
-        assert of.under_test.ledger("few").reasons == {}
+        assert of.under_test.ledger("few").reasons == {"sampled_out: rate": 3}
 
 
 @pytest.mark.parametrize("wire", ["transactions", "spans"])
@@ -112,7 +112,10 @@ def test_the_wait_is_bounded_and_what_comes_later_follows_the_verdict(receiver: 
     assert all("POST /jobs" in names for names in by_trace.values())
     assert ledger.is_closed
     assert ledger.outcomes["span"] == {"delivered": 4 * kept, "sampled_out": 4 * (40 - kept)}
-    assert ledger.reasons == {f"sampled_out: {TOO_LATE}": 2 * (40 - kept)}
+    assert ledger.reasons == {
+        "sampled_out: rate": 2 * (40 - kept),
+        f"sampled_out: {TOO_LATE}": 2 * (40 - kept),
+    }
 
 
 def test_what_starts_after_the_verdict_follows_it(tmp_path: Path) -> None:
@@ -125,7 +128,10 @@ def test_what_starts_after_the_verdict_follows_it(tmp_path: Path) -> None:
 
         assert of.raw("few") == ""
         assert of.outcomes("few") == {"sampled_out": 2}
-        assert of.under_test.ledger("few").reasons == {f"sampled_out: {TOO_LATE}": 1}
+        assert of.under_test.ledger("few").reasons == {
+            "sampled_out: rate": 1,
+            f"sampled_out: {TOO_LATE}": 1,
+        }
 
 
 def test_a_trace_that_every_rule_would_count_the_same_does_not_wait(tmp_path: Path) -> None:
@@ -202,7 +208,10 @@ def test_the_room_for_traces_that_wait_is_bounded(tmp_path: Path) -> None:
             of.under_test.flush()
 
         assert of.outcomes("few") == {"delivered": 150, "sampled_out": 450}
-        assert of.under_test.ledger("few").reasons == {f"sampled_out: {TOO_LATE}": 150}
+        assert of.under_test.ledger("few").reasons == {
+            "sampled_out: rate": 300,
+            f"sampled_out: {TOO_LATE}": 150,
+        }
         whole: dict[str, list[str]] = defaultdict(list)
         for line in of.lines("few"):
             whole[line["trace_id"]].append(line["name"])

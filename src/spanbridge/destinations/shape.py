@@ -85,7 +85,7 @@ class Destination(Protocol):
             outcome: ``SAMPLED_OUT``, ``FILTERED`` or ``EVICTED``.
             spans: How many.
             roots: How many local roots are among them.
-            reason: What left them out, if it is not the rate.
+            reason: What left them out, if it is known.
         """
 
     def give_up(self, signal: Signal, outcome: Outcome, count: int, reason: str) -> None:

@@ -24,7 +24,7 @@ class Outcome(enum.Enum):
 
     DELIVERED = "delivered"
     SAMPLED_OUT = "sampled_out"
-    """The destination's sample rate, or an upstream decision, left the trace out."""
+    """The destination's sample rate, a ceiling, or an upstream decision left the trace out."""
     FILTERED = "filtered"
     """A rule or the issue policy left it out."""
     MERGED = "merged"

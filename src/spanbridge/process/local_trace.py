@@ -6,7 +6,7 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from spanbridge.process.sampling import NO_RATES, NOBODY
+from spanbridge.process.head_decision import NO_RATES, NO_REASONS, NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ class LocalTrace:
         "is_by_rate",
         "keepers",
         "kept_by_rule",
+        "left_out_by",
         "open",
         "rates",
         "root",
@@ -61,6 +62,7 @@ class LocalTrace:
         trace_state: TraceState | None = None,
         rates: Mapping[str, float] = NO_RATES,
         before: int | None = 0,
+        left_out_by: Mapping[str, str] = NO_REASONS,
     ) -> None:
         self.trace_id = trace_id
         self.root_id = root_id
@@ -70,6 +72,8 @@ class LocalTrace:
         """The rates that decided, by destination, where they are not the destination's own."""
         self.before = before
         """The threshold by which others sampled it before these rates; ``None`` if unknown."""
+        self.left_out_by = left_out_by
+        """By destination: what left it out where it is not kept, as far as that is known."""
         self.kept_by_rule: frozenset[str] = NOBODY
         """Names of the destinations that keep it, whatever the rate, because of what happened."""
         self.settled: frozenset[str] = NOBODY

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -21,6 +21,16 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import Attributes
 
+from spanbridge.process.head_decision import (
+    BY_CALLER,
+    BY_CEILING,
+    BY_RATE,
+    NO_RATES,
+    NO_STATE,
+    NOBODY,
+    NOT_KEPT,
+    HeadDecision,
+)
 from spanbridge.process.tracestate import (
     RANGE,
     random_value,
@@ -41,10 +51,7 @@ _MASK: Final = RANGE - 1
 _MILLION: Final = 1_000_000
 _ROUNDING: Final = 2 * RANGE // _MILLION
 """By how much :func:`sample_rand` may differ from the number that it tells."""
-NOBODY: Final[frozenset[str]] = frozenset()
-NO_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
-_NO_STATE: Final = TraceState()
 _KINDS: Final[Mapping[SpanKind, KindWord]] = {
     SpanKind.INTERNAL: "internal",
     SpanKind.SERVER: "server",
@@ -111,29 +118,6 @@ RatesOf: TypeAlias = "Callable[[str, KindWord, Mapping[str, Any]], Mapping[str, 
 """Rates by destination that rules give a trace, of its root's name, kind and attributes."""
 
 
-class HeadDecision(NamedTuple):
-    """What becomes of a trace whose local root starts."""
-
-    keepers: frozenset[str]
-    """The destinations that keep it."""
-    rates: Mapping[str, float] = NO_RATES
-    """The rates that decided, by destination, where they are not the destination's own."""
-    trace_state: TraceState = _NO_STATE
-    """What its spans carry to the next service."""
-    before: int | None = 0
-    """The threshold by which others sampled it before the rates did; ``None`` if nobody knows."""
-    is_left_to_others: bool = False
-    """Whether nobody here keeps any trace, so that W3C's flag must not forbid it to others."""
-
-    @property
-    def is_sampled(self) -> bool:
-        """W3C's flag."""
-        return bool(self.keepers) or self.is_left_to_others
-
-
-NOT_KEPT: Final = HeadDecision(NOBODY)
-
-
 class _Taken(threading.local):
     """A decision on its way from the sampler to the processor, which the same thread calls next."""
 
@@ -173,6 +157,13 @@ class SamplingPolicy:
         self._has_only_rates = bool(rates) and rates_of is None and not self._ceilings
         self._keeps_everything = self._has_only_rates and not any(self._thresholds.values())
         self._taken = _Taken()
+        # Made once: what leaves a trace out costs a reference where it is decided.
+        self.by_rate: Mapping[str, str] = dict.fromkeys(rates, BY_RATE)
+        """What leaves a trace out where nothing but the rates decides."""
+        self._by_caller: Mapping[str, str] = dict.fromkeys(rates, BY_CALLER)
+        self._cut: dict[frozenset[str], Mapping[str, str]] = {}
+        """The same where ceilings cut it at some destinations: a few, as there are few ceilings."""
+        self._sentry_by_caller: Mapping[str, str] = dict.fromkeys(self._sentry, BY_CALLER)
         # Whoever a trace comes to first decides on it by its number alone, in one of a few ways.
         by_threshold = sorted(rates, key=self._thresholds.__getitem__)
         self._steps = [self._thresholds[name] for name in by_threshold]
@@ -203,7 +194,7 @@ class SamplingPolicy:
             attributes: What it is given at its start.
         """
         upstream = upstream_of(context, trace_id)
-        state = parent.trace_state if parent is not None else _NO_STATE
+        state = parent.trace_state if parent is not None else NO_STATE
         if parent is None and upstream is None and self._has_only_rates:
             return self._usual[bisect_right(self._steps, trace_id & _MASK)]
         is_forbidden = (
@@ -213,21 +204,30 @@ class SamplingPolicy:
             return HeadDecision(NOBODY, NO_RATES, state, is_left_to_others=not is_forbidden)
         if is_forbidden:
             # The caller said no, and a trace cut in half helps nobody.
-            kept, rates = NOBODY, NO_RATES
+            kept, rates, reasons = NOBODY, NO_RATES, self._by_caller
         else:
             r = randomness(trace_id, state, upstream)
             ceilings = self._ceilings
             if ceilings and self._follows_remote and upstream and upstream.is_sampled is not None:
                 # What a caller decides takes no room from what is decided here.
                 ceilings = {n: one for n, one in ceilings.items() if n not in self._sentry}
-            rates = self._special_rates(name, kind, attributes, ceilings)
-            kept = self._kept(r, rates, ceilings)
+            rates = self._rates_by_rules(name, kind, attributes)
+            kept, reasons = self._kept(r, rates), self.by_rate
+            if ceilings:
+                wanted = kept
+                kept, rates = self._below_ceilings(r, kept, rates, ceilings)
+                if len(kept) < len(wanted):
+                    reasons = self._by_ceiling(wanted - kept)
         if upstream is not None and upstream.is_sampled is not None and self._follows_remote:
-            kept = kept | self._sentry if upstream.is_sampled else kept - self._sentry
+            if upstream.is_sampled:
+                kept = kept | self._sentry
+            else:
+                kept = kept - self._sentry
+                reasons = {**reasons, **self._sentry_by_caller}
         before = self._before(parent, upstream)
         if state or rates or not self._keeps_everything:
             state = self._told(trace_id, state, kept, rates, before, upstream)
-        return HeadDecision(kept, rates, state, before)
+        return HeadDecision(kept, rates, state, before, left_out_by=reasons)
 
     def hand_over(self, trace_id: int, decision: HeadDecision) -> None:
         """Keep the sampler's decision for the processor."""
@@ -243,36 +243,50 @@ class SamplingPolicy:
     def _by_rates(self, kept: Sequence[str]) -> HeadDecision:
         """The decision on a trace that nobody decided on before, if the rates are all there is."""
         keepers = frozenset(kept)
-        state = self._told(0, _NO_STATE, keepers, NO_RATES, 0, None)
-        return HeadDecision(keepers, NO_RATES, state)
+        state = self._told(0, NO_STATE, keepers, NO_RATES, 0, None)
+        return HeadDecision(keepers, NO_RATES, state, left_out_by=self.by_rate)
 
-    def _special_rates(
-        self,
-        name: str,
-        kind: SpanKind | None,
-        attributes: Mapping[str, Any] | None,
-        ceilings: Mapping[str, Ceiling],
+    def _rates_by_rules(
+        self, name: str, kind: SpanKind | None, attributes: Mapping[str, Any] | None
     ) -> Mapping[str, float]:
-        rates = NO_RATES
-        if self._rates_of is not None:
-            word = _KINDS[kind or SpanKind.INTERNAL]
-            rates = self._rates_of(name, word, attributes or NO_ATTRIBUTES)
-        for destination, ceiling in ceilings.items():
-            usual = rates.get(destination, self._rates[destination])
-            if (lowered := ceiling.rate(usual)) < usual:
-                rates = {**rates, destination: lowered}
-        return rates
+        if self._rates_of is None:
+            return NO_RATES
+        word = _KINDS[kind or SpanKind.INTERNAL]
+        return self._rates_of(name, word, attributes or NO_ATTRIBUTES)
 
-    def _kept(
-        self, r: int, rates: Mapping[str, float], ceilings: Mapping[str, Ceiling]
-    ) -> frozenset[str]:
+    def _kept(self, r: int, rates: Mapping[str, float]) -> frozenset[str]:
         kept = self._usual[bisect_right(self._steps, r)].keepers
-        if rates:
-            special = {name for name, rate in rates.items() if r >= threshold_of(rate)}
-            kept = kept.difference(rates) | special
-        if ceilings:
-            kept = frozenset(n for n in kept if n not in ceilings or ceilings[n].admits())
-        return kept
+        if not rates:
+            return kept
+        special = {name for name, rate in rates.items() if r >= threshold_of(rate)}
+        return kept.difference(rates) | special
+
+    def _below_ceilings(
+        self,
+        r: int,
+        kept: frozenset[str],
+        rates: Mapping[str, float],
+        ceilings: Mapping[str, Ceiling],
+    ) -> tuple[frozenset[str], Mapping[str, float]]:
+        """Of those that the rates keep it for, whose ceiling lets it pass, and the lowered rates.
+
+        Every ceiling is asked for its rate: it counts the traces that start.
+        """
+        for name, ceiling in ceilings.items():
+            usual = rates.get(name, self._rates[name])
+            if (lowered := ceiling.rate(usual)) < usual:
+                rates = {**rates, name: lowered}
+            if name not in kept:
+                continue
+            is_cut = lowered < usual and r < threshold_of(lowered)
+            if is_cut or not ceiling.admits():
+                kept = kept - {name}
+        return kept, rates
+
+    def _by_ceiling(self, cut: frozenset[str]) -> Mapping[str, str]:
+        if (known := self._cut.get(cut)) is None:
+            known = self._cut[cut] = {**self.by_rate, **dict.fromkeys(cut, BY_CEILING)}
+        return known
 
     def _before(self, parent: SpanContext | None, upstream: Upstream | None) -> int | None:
         if parent is None or not self._follows_remote:

@@ -10,11 +10,12 @@ from opentelemetry.context import get_value
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import get_current_span
 
+from spanbridge.process.head_decision import NOT_KEPT, HeadDecision
 from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
 from spanbridge.process.local_trace import LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
-from spanbridge.process.sampling import NOT_KEPT, HeadDecision, SamplingPolicy
+from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.tracestate import threshold
 from spanbridge.process.upstream import upstream_of
 from spanbridge.runtime.bound import KEY as BOUND
@@ -189,12 +190,15 @@ def local_trace_of(
         parent.trace_state if parent is not None else None,
         decided.rates,
         decided.before,
+        decided.left_out_by,
     )
 
 
 def _readmit(local: LocalTrace, before: SamplingPolicy, policy: SamplingPolicy) -> None:
     # What was decided was decided by those rates.
     local.rates = {**before.rates, **local.rates}
+    if local.keepers:  # else nobody's rate is asked any more
+        local.left_out_by = {**policy.by_rate, **local.left_out_by}
     local.keepers = policy.goes_on_with(
         local.keepers, before, local.trace_id, local.trace_state, local.upstream
     )

@@ -20,7 +20,8 @@ class LedgerSnapshot(msgspec.Struct, frozen=True):
     accepted: dict[str, int]
     outcomes: dict[str, dict[str, int]]
     reasons: dict[str, int]
-    """Detail behind outcomes that lost something: ``"failed: http 503" -> 12``."""
+    """Detail behind outcomes that lost or left out something: ``"failed: http 503" -> 12``,
+    ``"sampled_out: ceiling" -> 40``."""
     pending: dict[str, int]
 
     def plus(self, other: LedgerSnapshot) -> LedgerSnapshot:

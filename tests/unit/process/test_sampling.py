@@ -240,6 +240,71 @@ def test_what_a_caller_decided_takes_no_room_below_the_ceiling() -> None:
     assert policy.decide(2**56 - 1, None, EMPTY).keepers
 
 
+KEPT_BY_A_HALF = 2**56 - 1
+LEFT_OUT_BY_A_HALF = 1
+
+
+def why(policy: SamplingPolicy, trace_id: int, caller: SpanContext | None = None) -> dict[str, str]:
+    """What left a trace out, of the destinations that do not keep it."""
+    decided = policy.decide(trace_id, caller, EMPTY)
+    return {
+        name: reason for name, reason in decided.left_out_by.items() if name not in decided.keepers
+    }
+
+
+def test_what_left_a_trace_out_is_told_by_destination() -> None:
+    rates = {"all": 1.0, "half": 0.5, "few": 0.0}
+    plain = SamplingPolicy(rates)
+    by_rule = SamplingPolicy(rates, rates_of=lambda *_: {"all": 0.5})
+
+    assert why(plain, KEPT_BY_A_HALF) == {"few": "rate"}
+    assert why(plain, LEFT_OUT_BY_A_HALF) == {"half": "rate", "few": "rate"}
+    assert why(by_rule, LEFT_OUT_BY_A_HALF) == dict.fromkeys(rates, "rate")
+    no = remote(KEPT_BY_A_HALF, sampled=False)
+    assert why(plain, KEPT_BY_A_HALF, no) == dict.fromkeys(rates, "caller")
+    ignoring = SamplingPolicy(rates, follows_remote=False)
+    assert why(ignoring, KEPT_BY_A_HALF, no) == {"few": "rate"}
+
+
+def test_a_caller_with_sentry_leaves_a_trace_out_at_sentry_alone() -> None:
+    policy = SamplingPolicy({"sentry": 1.0, "file": 0.5}, sentry=["sentry"])
+    called = with_upstream(EMPTY, Upstream(False, {}, LEFT_OUT_BY_A_HALF))
+
+    decided = policy.decide(LEFT_OUT_BY_A_HALF, None, called)
+
+    assert decided.keepers == set()
+    assert decided.left_out_by == {"sentry": "caller", "file": "rate"}
+
+
+def test_a_ceiling_left_out_what_its_rate_alone_would_have_kept() -> None:
+    policy = SamplingPolicy(
+        {"few": 0.5, "all": 1.0},
+        ceilings={"few": Ceiling(20, clock=lambda: 0.0)},
+    )
+    reasons = []
+    for number in range(400):
+        trace_id = KEPT_BY_A_HALF if number % 2 else LEFT_OUT_BY_A_HALF
+        reasons.append(why(policy, trace_id).get("few", "kept"))
+
+    assert set(reasons[0::2]) == {"rate"}
+    assert reasons[1::2] == ["kept"] * 20 + ["ceiling"] * 180
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "reasons"),
+    [(2**56 - 1, {}), (2**55 + 2**54, {"few": "ceiling"}), (LEFT_OUT_BY_A_HALF, {"few": "rate"})],
+)
+def test_what_a_ceiling_s_lower_rate_leaves_out_is_the_ceiling_s_doing(
+    trace_id: int, reasons: dict[str, str]
+) -> None:
+    policy = SamplingPolicy({"few": 0.5}, ceilings={"few": Ceiling(20, clock=lambda: 0.0)})
+    for _ in range(200):
+        policy.decide(LEFT_OUT_BY_A_HALF, None, EMPTY)
+
+    assert why(policy, trace_id) == reasons
+    assert policy.decide(trace_id, None, EMPTY).rates["few"] < 0.25
+
+
 def test_a_decision_is_taken_over_once_and_by_its_own_trace_only() -> None:
     policy = SamplingPolicy({"sentry": 0.5})
     decided = policy.decide(2**56 - 1, None, EMPTY)
