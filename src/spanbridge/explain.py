@@ -8,6 +8,7 @@ import msgspec
 from opentelemetry.trace import TraceState
 
 from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from spanbridge.lane import MAX_WAIT_S
 from spanbridge.model.rule import Circumstances
 from spanbridge.privacy.keys import is_withheld
 from spanbridge.process.sampling import randomness
@@ -81,6 +82,11 @@ class Fate(msgspec.Struct, frozen=True):
 
     Where one of several is enough, all of them.
     """
+    ceiling: float | None = None
+    """Traces per second beyond which it may be left out all the same; ``None`` if nothing is.
+
+    A recording does not tell how many traces start, so it cannot say whether it is.
+    """
 
 
 class FoundIssue(msgspec.Struct, frozen=True):
@@ -145,6 +151,13 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         )
 
 
+class _Verdict(NamedTuple):
+    is_kept: bool
+    why: str
+    is_by_rate: bool = False
+    """Whether the rate keeps it, which a ceiling may lower."""
+
+
 class _Trace(NamedTuple):
     settings: Settings
     head: HeadRules
@@ -154,7 +167,7 @@ class _Trace(NamedTuple):
 
     def fate(self, options: DestinationOptions, selection: Selection) -> Fate:
         rate, rate_from = self._rate(options, self.root.attributes)
-        is_kept, why = self._verdict(options, selection, rate)
+        is_kept, why, is_by_rate = self._verdict(options, selection, rate)
         left_out: list[LeftOut] = []
         going = 0
         for span in self.spans if is_kept else ():
@@ -166,8 +179,17 @@ class _Trace(NamedTuple):
             left_out += [LeftOut(span.events[one].name, "a rule on events") for one in positions]
         if is_kept and not going:
             is_kept, why = False, "no span of it goes"
-        assumed = tuple(self._assumed(options))
-        return Fate(options.name, rate, rate_from, is_kept, why, tuple(left_out), going, assumed)
+        return Fate(
+            options.name,
+            rate,
+            rate_from,
+            is_kept,
+            why,
+            tuple(left_out),
+            going,
+            tuple(self._assumed(options)),
+            options.max_traces_per_s if is_kept and is_by_rate else None,
+        )
 
     def _assumed(self, options: DestinationOptions) -> Sequence[str]:
         # A recording does not tell what was set later, so each attribute is tried without.
@@ -216,19 +238,27 @@ class _Trace(NamedTuple):
         source = self.settings.source_of(f"destinations.{options.name}.sample_rate")
         return options.sample_rate, source
 
-    def _verdict(
-        self, options: DestinationOptions, selection: Selection, rate: float
-    ) -> tuple[bool, str]:
+    def _verdict(self, options: DestinationOptions, selection: Selection, rate: float) -> _Verdict:
         if options.rate_of_traces is None:
-            return False, "only errors go there"
+            return _Verdict(False, "only errors go there")
+        late = ""
         for span in self.spans if selection.keeps_traces else ():
             if (rule := selection.keeping(span)) is not None:
-                return True, f"{rule}, because of {span.name!r}"
+                why = f"{rule}, because of {span.name!r}"
+                if self._is_in_time(span):
+                    return _Verdict(True, why)
+                late = late or f"; too late for {why}"
         is_called = self.root.parent_span_id is not None
         if is_called and not self.root.is_sampled and self.settings.remote_decision == "honour":
-            return False, "the caller left it out"
-        is_kept = self.r >= threshold_of(rate)
-        return is_kept, f"its number is {'' if is_kept else 'not '}below the rate"
+            return _Verdict(False, f"the caller left it out{late}")
+        if self.r >= threshold_of(rate):
+            return _Verdict(True, "its number is below the rate", is_by_rate=True)
+        return _Verdict(False, f"its number is not below the rate{late}")
+
+    def _is_in_time(self, span: SpanRecord) -> bool:
+        """Whether a span ends before the verdict, which does not wait for ever after the root."""
+        waits_s = min(MAX_WAIT_S, self.settings.max_hold_s)
+        return span.end_ns - self.root.end_ns <= waits_s * 1e9
 
 
 def _may_come_late(attribute: str) -> bool:

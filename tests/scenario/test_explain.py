@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    set_span_in_context,
+)
 
 from spanbridge.explain import explain
 from spanbridge.recording import RecordingError, read_recording
@@ -325,3 +333,104 @@ def test_an_attribute_that_may_have_come_after_the_start_is_told(
     names = " and ".join(map(repr, assumes)) + (" are" if len(assumes) > 1 else " is")
     line = f"  sentry: assumes that {names} there when the root starts"
     assert told == ([line] if assumes else [])
+
+
+CEILING = """
+[destinations.sentry]
+dsn = "http://key@127.0.0.1:9/1"
+sample_rate = 1.0
+max_traces_per_s = 20
+
+[destinations.few]
+kind = "file"
+sample_rate = 0.0
+
+[[rules]]
+name = "failures"
+on = "span"
+match = { status = "error", span = "kept" }
+keep = true
+"""
+
+
+def record_three(path: Path) -> None:
+    """Traces of a span each, one of which fails, and one that a caller left out."""
+    recorded = {"kind": "file", "path": str(path)}
+    no = SpanContext(2**127, 7, is_remote=True)
+    contexts = [Context(), Context(), set_span_in_context(NonRecordingSpan(no), Context())]
+    rules = [{"on": "span", "match": {"span": "*"}, "keep": True}]
+    with bridged(destinations={"recorded": recorded}, rules=rules) as under_test:
+        for name, context in zip(("plain", "kept", "left out"), contexts, strict=True):
+            with under_test.tracer.start_as_current_span(name, context) as span:
+                if name == "kept":
+                    span.add_event("exception", {"exception.type": "E", "exception.message": "no"})
+                    span.set_status(StatusCode.ERROR)
+        under_test.flush()
+
+
+def tried(folder: Path, *more: str) -> list[str]:
+    """What is shown of the recording, line by line."""
+    arguments = ("recorded.jsonl", "--config", "tried.toml", *more)
+    done = command(folder, *arguments, SPANBRIDGE_DESTINATIONS="sentry,few")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_a_ceiling_is_told_where_it_may_leave_out_what_the_rate_keeps(tmp_path: Path) -> None:
+    record_three(tmp_path / "recorded.jsonl")
+    (tmp_path / "tried.toml").write_text(CEILING)
+
+    shown = tried(tmp_path)
+    as_json = tried(tmp_path, "--json")
+
+    fates = [json.loads(line)["fates"] for line in as_json]
+    # A rule that keeps a trace, and a caller that leaves it out, come before any ceiling.
+    assert [{fate["destination"]: fate["ceiling"] for fate in one} for one in fates] == [
+        {"sentry": 20, "few": None},
+        {"sentry": None, "few": None},
+        {"sentry": None, "few": None},
+    ]
+    assert [line for line in shown if "traces/s" in line] == [
+        "  sentry: may be left out, as more than 20 traces/s lower the rate, "
+        "and a recording does not tell how many start"
+    ]
+
+
+def test_several_traces_are_summed_up_by_destination(tmp_path: Path) -> None:
+    record_three(tmp_path / "recorded.jsonl")
+    (tmp_path / "tried.toml").write_text(CEILING)
+
+    shown = tried(tmp_path)
+    one = tried(tmp_path, "--trace", f"{2**127:x}")
+
+    assert [line.rstrip() for line in shown[-4:]] == [
+        "3 traces  3 spans",
+        "destination  traces  spans  issues, at most",
+        "sentry       2 of 3  2      1",
+        "few          1 of 3  1      1",
+    ]
+    assert one[0].startswith(f"trace {2**127:x}")
+    assert not any("traces" in line for line in one)
+
+
+def test_what_comes_after_the_verdict_keeps_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.jsonl"
+    with bridged(destinations={"recorded": {"kind": "file", "path": str(path)}}) as under_test:
+        for after_s in (29, 31):
+            root = under_test.tracer.start_span(f"{after_s}", start_time=10**18)
+            late = under_test.tracer.start_span("late", set_span_in_context(root))
+            late.set_status(StatusCode.ERROR)
+            root.end(10**18)
+            late.end(10**18 + after_s * 10**9)
+        under_test.flush()
+    rules = [{"name": "failures", "on": "span", "match": {"status": "error"}, "keep": True}]
+    few = {"few": {"kind": "file", "sample_rate": 0.0}}
+    spans = list(read_recording(path))
+
+    def fates(**given_settings: Any) -> list[tuple[bool, str]]:
+        wanted = load({"destinations": few, "rules": rules, **given_settings}, {})
+        return [(f.is_kept, f.why) for one in explain(wanted, spans) for f in one.fates]
+
+    too_late = "its number is not below the rate; too late for failures, because of 'late'"
+    assert fates() == [(True, "failures, because of 'late'"), (False, too_late)]
+    assert fates(max_hold_s=5) == [(False, too_late)] * 2

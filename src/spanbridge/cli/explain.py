@@ -19,7 +19,7 @@ from spanbridge.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanbridge.explain import Explanation
+    from spanbridge.explain import Explanation, Fate
 
 WIDTH_WITHOUT_TERMINAL: Final = 200
 """Columns of what is written into a pipe or a file."""
@@ -53,12 +53,17 @@ def explain(
         _fail(str(problem))
     if not spans:
         _fail(f"{recording} holds no span" + (f" of the trace {trace}" if trace else ""))
+    totals = _Totals()
     for one in explained(settings, spans):
+        totals.add(one)
         if as_json:
             typer.echo(msgspec.json.encode(one).decode())
         else:
             for part in _parts(one):
                 console.print(part)
+    if totals.traces > 1 and not as_json:
+        for part in totals.parts():
+            console.print(part)
 
 
 def _fail(problem: str) -> NoReturn:
@@ -87,13 +92,61 @@ def _parts(one: Explanation) -> Iterator[object]:
         table.add_row(*map(Text, cells))
     yield table
     for fate in one.fates:
-        if fate.assumes:
-            names = " and ".join(map(repr, fate.assumes))
-            are = "is" if len(fate.assumes) == 1 else "are"
-            text = f"assumes that {names} {are} there when the root starts"
-            yield Text(f"  {fate.destination}: {text}")
+        for remark in _remarks(fate):
+            yield Text(f"  {fate.destination}: {remark}")
     for issue in one.issues:
         rules = f"; rules: {', '.join(issue.rules)}" if issue.rules else ""
         where = f"; to {', '.join(issue.destinations)}" if issue.destinations else ""
         yield Text(f"  {issue.title} in {issue.span!r}: {issue.verdict}{rules}{where}")
     yield Text("")
+
+
+def _remarks(fate: Fate) -> Iterator[str]:
+    if fate.assumes:
+        names = " and ".join(map(repr, fate.assumes))
+        are = "is" if len(fate.assumes) == 1 else "are"
+        yield f"assumes that {names} {are} there when the root starts"
+    if fate.ceiling is not None:
+        cause = f"more than {fate.ceiling:g} traces/s lower the rate"
+        yield f"may be left out, as {cause}, and a recording does not tell how many start"
+
+
+class _Total:
+    __slots__ = ("issues", "spans", "traces")
+
+    def __init__(self) -> None:
+        self.traces = 0
+        self.spans = 0
+        self.issues = 0
+
+
+class _Totals:
+    """What goes to each destination of all traces together."""
+
+    def __init__(self) -> None:
+        self.traces = 0
+        self._spans = 0
+        self._by_destination: dict[str, _Total] = {}
+
+    def add(self, one: Explanation) -> None:
+        """Count one more trace."""
+        self.traces += 1
+        self._spans += one.spans
+        for fate in one.fates:
+            total = self._by_destination.setdefault(fate.destination, _Total())
+            total.traces += fate.is_kept
+            total.spans += fate.going
+        for issue in one.issues:
+            for destination in issue.destinations:
+                self._by_destination.setdefault(destination, _Total()).issues += 1
+
+    def parts(self) -> Iterator[object]:
+        """What is shown of it."""
+        yield Text(f"{self.traces} traces  {self._spans} spans", style="bold")
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("destination", "traces", "spans", "issues, at most"):
+            table.add_column(heading, overflow="fold")
+        for name, total in self._by_destination.items():
+            cells = (name, f"{total.traces} of {self.traces}", str(total.spans), str(total.issues))
+            table.add_row(*map(Text, cells))
+        yield table
