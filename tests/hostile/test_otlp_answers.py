@@ -113,6 +113,35 @@ def test_an_answer_of_no_use_is_said_without_the_exporters_log(server: Answering
     assert to.close(5)
 
 
+def test_an_error_is_over_when_something_arrives_of_what_it_was_about(
+    server: AnsweringServer,
+) -> None:
+    server.next = [Answer(401)]
+    to = destination(server.url)
+    accept(to)
+    assert to.flush(5)
+    said = to.status().last_error or ""
+    to.accept_metrics([point(1)])  # they may go elsewhere, and say nothing of spans
+    assert to.flush(5)
+
+    assert said.endswith("HTTP 401 Unauthorized")
+    assert to.status().last_error == said
+    accept(to)
+    assert to.flush(5)
+    assert to.status().last_error is None
+
+    server.next = [Answer(403)]
+    to.accept_metrics([point(1)])
+    assert to.flush(5)
+    accept(to)
+    assert to.flush(5)
+    assert (to.status().last_error or "").endswith("HTTP 403 Forbidden")
+    to.accept_metrics([point(1)])
+    assert to.flush(5)
+    assert to.status().last_error is None
+    assert to.close(5)
+
+
 def test_a_connection_that_was_no_longer_good_is_no_trouble() -> None:
     with Receiver() as receiver:
         receiver.fault("reset")

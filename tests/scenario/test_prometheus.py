@@ -154,18 +154,21 @@ other.listen()
 spanbridge.configure(destinations={"prometheus": {"port": sys.argv[1]}})
 metrics.get_meter("shop").create_counter("orders").add(1)
 print(spanbridge.status().destinations["prometheus"].address)
+print(spanbridge.status().destinations["prometheus"].last_error)
 time.sleep(0.3)
 other.close()
 deadline = time.monotonic() + 20
 while spanbridge.status().destinations["prometheus"].address == "nowhere":
     assert time.monotonic() < deadline
     time.sleep(0.02)
+print(spanbridge.status().destinations["prometheus"].last_error)
 print(read(sys.argv[1]).status)
 """,
         str(port),
     )
 
-    assert (done.exit_code, done.lines) == (0, ["nowhere", "200"]), done.stderr
+    taken = f"127.0.0.1:{port}: Address already in use"
+    assert (done.exit_code, done.lines) == (0, ["nowhere", taken, "None", "200"]), done.stderr
     [line] = done.log_lines
     assert f"prometheus: no page: 127.0.0.1:{port}: Address already in use." in line
 
@@ -281,6 +284,42 @@ for _ in range(2):
     assert done.seconds < 30
     causes = [line.split(": ")[2] for line in done.log_lines]
     assert causes == ["no page"]
+
+
+def test_a_reading_that_failed_is_told_until_one_goes_well() -> None:
+    done = run_program(
+        SHOP
+        + """
+import threading
+import spanbridge.metrics.collector as collector
+collector.PAGE_TIMEOUT_S = 0.2
+spanbridge.configure(destinations={"prometheus": {"port": sys.argv[1]}})
+def status():
+    return spanbridge.status().destinations["prometheus"]
+is_in, is_over = threading.Event(), threading.Event()
+meter = metrics.get_meter("shop")
+meter.create_observable_gauge("stuck", [lambda _: is_in.set() or is_over.wait(60) and []])
+def is_read():
+    try:
+        return read(sys.argv[1]).status == 200
+    except urllib.error.HTTPError:
+        return False
+threading.Thread(target=is_read, daemon=True).start()
+assert is_in.wait(20)
+print(is_read(), status().last_error)
+is_over.set()
+deadline = time.monotonic() + 20
+while not is_read():
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+print(status().last_error)
+""",
+        str(free_port()),
+        SPANBRIDGE_SHUTDOWN_TIMEOUT_S="1",
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert done.lines == ["False a callback of an observable instrument does not return", "None"]
 
 
 def test_nobody_can_write_and_a_broken_client_makes_no_noise() -> None:

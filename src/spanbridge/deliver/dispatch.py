@@ -57,6 +57,7 @@ class SenderStatus(msgspec.Struct, frozen=True):
     retries: int
     """Failed attempts after which the envelope was kept for another one."""
     last_error: str | None
+    """What the last attempt met, until an envelope is delivered."""
     last_success: datetime | None
     rate_limits: dict[str, float]
     """Seconds left by data category; ``"all"`` stands for every category."""
@@ -207,6 +208,8 @@ class Dispatch:
             self._backoff.succeeded()
         if attempt.verdict is Verdict.DELIVERED:
             self._last_success = datetime.now(UTC)
+            if work.entry is not None:  # a report alone is taken even where items are not
+                self._last_error = None
             if self.spool is not None:
                 is_replay = work.entry is not None and work.entry.is_replayed
                 self.spool.delivered(is_replay=is_replay)

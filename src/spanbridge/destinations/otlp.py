@@ -14,6 +14,7 @@ from spanbridge.destinations.otlp_weight import with_own_threshold
 from spanbridge.destinations.outbox import Outbox
 from spanbridge.destinations.shape import Finished
 from spanbridge.destinations.stream import StreamDestination
+from spanbridge.destinations.trouble import Trouble
 from spanbridge.model.metric import MetricPoint
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.span import SpanRecord
@@ -49,11 +50,13 @@ class OtlpDestination(StreamDestination[SpanRecord]):
             self._note,
             is_lazy=target.is_grpc,
         )
+        # Of its own, as metrics may go to another server: what arrives there heals nothing here.
+        self._metrics_trouble = Trouble()
         self._metrics: _OtlpMetrics | None = None
         if options.metrics_target is not None:
             self.metric_form = options.metric_form
             self._metrics = _OtlpMetrics(
-                options, options.metrics_target, self._note, self._settle_metrics
+                options, options.metrics_target, self._note_metrics, self._settle_metrics
             )
 
     @property
@@ -101,6 +104,7 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     def after_fork(self) -> None:
         """Fresh exporters, since the parent's connections are shared."""
         super().after_fork()
+        self._metrics_trouble = Trouble()
         self._spans.start_anew()
         if self._metrics is not None:
             self._metrics.exporting.start_anew()
@@ -122,6 +126,11 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         return sum(exporting.retries for exporting in self._exporting)
 
     @property
+    def last_error(self) -> str | None:
+        """What goes wrong now with spans, else with metrics."""
+        return super().last_error or self._metrics_trouble.words
+
+    @property
     def _exporting(self) -> list[Exporting[Any, Any]]:
         metrics = [self._metrics.exporting] if self._metrics is not None else []
         return [self._spans, *metrics]
@@ -139,13 +148,15 @@ class OtlpDestination(StreamDestination[SpanRecord]):
         return {Signal.SPAN: len(items)}
 
     def _note(self, words: str) -> None:
-        self._last_error = words
+        self._trouble.note(words)
+
+    def _note_metrics(self, words: str) -> None:
+        self._metrics_trouble.note(words)
 
     def _settle_metrics(
         self, points: Sequence[MetricPoint], outcome: Outcome, reason: str, detail: str
     ) -> None:
-        if reason:
-            self._last_error = f"{reason}: {detail}" if detail else reason
+        self._metrics_trouble.settled(outcome, reason, detail)
         self.ledger.settle(Signal.METRIC, outcome, len(points), reason)
 
 

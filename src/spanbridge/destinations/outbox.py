@@ -252,12 +252,12 @@ class Outbox(Generic[T]):
             if self._under_way is not batch:
                 return
             self._under_way = []
-            if lost:
+            names = set(map(id, lost))
+            arrived = [item for item in batch if id(item) not in names]
+            if arrived:
+                self._settle(arrived, Outcome.DELIVERED, "", "")
+            if lost:  # last, as it is what is to be said of the batch
                 self._settle(lost, Outcome.FAILED, reason, detail)
-                names = set(map(id, lost))
-                batch = [item for item in batch if id(item) not in names]
-            if batch:
-                self._settle(batch, Outcome.DELIVERED, "", "")
             self._changed.notify_all()
 
     def _next_batch(self) -> list[T] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanbridge.destinations.trouble import Trouble
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
@@ -39,7 +40,7 @@ class PlainDestination:
         self.policy = policy
         self.ledger = Ledger()
         self._sample_rate = options.sample_rate
-        self._last_error: str | None = None
+        self._trouble = Trouble()
         self._sent_bytes = 0
 
     @property
@@ -61,6 +62,11 @@ class PlainDestination:
     def retries(self) -> int:
         """Attempts that were made again."""
         return 0
+
+    @property
+    def last_error(self) -> str | None:
+        """What goes wrong now; ``None`` if the last that was sent arrived."""
+        return self._trouble.words
 
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Nothing to do: the failure is an event on its span here."""
@@ -98,6 +104,7 @@ class PlainDestination:
     def after_fork(self) -> None:
         """The child counts from zero."""
         self.ledger = Ledger()
+        self._trouble = Trouble()
         self._sent_bytes = 0
 
     def status(self) -> DestinationStatus:
@@ -109,7 +116,7 @@ class PlainDestination:
             sample_rate=self._sample_rate,
             queued=self.queued,
             ledger=self.ledger.snapshot(),
-            last_error=self._last_error,
+            last_error=self.last_error,
             sent_bytes=self.sent_bytes,
             retries=self.retries,
             redacted=self.ledger.redacted,

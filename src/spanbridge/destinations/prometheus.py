@@ -16,7 +16,7 @@ from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from spanbridge.destinations.shape import Finished
     from spanbridge.model.metric import MetricPoint
@@ -50,6 +50,12 @@ class PrometheusDestination(PlainDestination):
             return "where the application mounts it"
         return f"http://{self._options.host}:{server.port}/metrics" if server.port else "nowhere"
 
+    @property
+    def last_error(self) -> str | None:
+        """Why nobody can read it now, or what the last reading lacked."""
+        server = _SERVERS.get(self._key)
+        return (server.problem if server is not None else None) or super().last_error
+
     def start(self) -> None:
         """Show the page, on a port if it has one."""
         PAGES[self.name] = self
@@ -70,11 +76,17 @@ class PrometheusDestination(PlainDestination):
         """The page. Raises ``TimeoutError`` if the values cannot be collected in time."""
         if self._source is None:
             raise TimeoutError("nothing is collected yet")
-        points = self._source()
+        try:
+            points = self._source()
+        except TimeoutError as error:
+            self._trouble.note(str(error))
+            raise
         self.ledger.accept(Signal.METRIC, len(points))
         outcome, reason, shown = Outcome.FAILED, "encoding", len(points)
+        failed: Collection[str] = ()
         try:
             families = Families(points)
+            failed = families.failed
             for why, count in families.left_out.items():
                 self._leave_out(Outcome.FILTERED, why, count)
             for why, count in families.failed.items():
@@ -85,6 +97,7 @@ class PrometheusDestination(PlainDestination):
             outcome, reason = Outcome.DELIVERED, ""
         finally:
             self.ledger.settle(Signal.METRIC, outcome, shown, reason)
+            self._trouble.settled(outcome, reason or ", ".join(failed))
         headers = [("Content-Type", content_type)]
         if gzip_accepted(accept_encoding):
             body = gzip.compress(body, compresslevel=1)
@@ -117,6 +130,5 @@ class PrometheusDestination(PlainDestination):
             _SERVERS.pop(key).close()
 
     def _leave_out(self, outcome: Outcome, reason: str, count: int) -> None:
-        self._last_error = reason
         self.ledger.settle(Signal.METRIC, outcome, count, reason)
         GUARD.report(f"{self.name}: {reason}", f"{count} values cannot be shown and are left out")

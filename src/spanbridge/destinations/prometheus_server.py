@@ -35,6 +35,8 @@ class PageServer:
         self._host = host
         self._ports = list(ports)
         self._has_said_why_not = False
+        self.problem: str | None = None
+        """Why it has no port, while it has none."""
         self._start_empty()
 
     def _start_empty(self) -> None:
@@ -84,7 +86,9 @@ class PageServer:
                 problem = f"{self._host}:{port}: {error.strerror or error}"
                 continue
             server.set_app(wsgi_app(self._destination))
+            self.problem = None
             return server
+        self.problem = problem
         if not self._has_said_why_not:
             self._has_said_why_not = True
             GUARD.report(

@@ -74,7 +74,6 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
         """End a send that is still blocked; nothing to end by default."""
 
     def _settle(self, items: Sequence[T], outcome: Outcome, reason: str, detail: str) -> None:
-        if reason:
-            self._last_error = f"{reason}: {detail}" if detail else reason
+        self._trouble.settled(outcome, reason, detail)
         for signal, count in self._counts(items).items():
             self.ledger.settle(signal, outcome, count, reason)

@@ -18,6 +18,8 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     """Items waiting to be sent, including spans that wait for their root."""
     ledger: LedgerSnapshot
     last_error: str | None = None
+    """What goes wrong now: the last that was sent, or a part of it, did not arrive. ``None`` once
+    something has arrived again, and before anything was sent."""
     spooled: int = 0
     """Envelopes on disk: waiting for a server that is away, or copies of what is being retried."""
     sent_bytes: int = 0

@@ -69,6 +69,24 @@ def desk() -> Desk:
     return Desk()
 
 
+def test_an_error_is_told_until_an_envelope_is_delivered(desk: Desk) -> None:
+    desk.add_trace()
+    desk.send(UNREACHABLE)
+    assert desk.dispatch.status().last_error == "connection refused"
+    desk.now_s += 1000
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+    desk.add_error()
+    desk.send(REFUSED)
+    desk.dispatch.hurry()
+    assert desk.send(DELIVERED) is None  # the report of what was refused
+    assert desk.dispatch.status().last_error == "http 413"
+    desk.add_error()
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+
 def test_a_delivered_envelope_settles_all_its_items(desk: Desk) -> None:
     desk.add_trace(9)
     desk.send(DELIVERED)

@@ -135,6 +135,29 @@ def test_a_folder_that_vanished_is_a_counted_loss(
     assert guard.counts == {"file: FileNotFoundError": 1}
 
 
+def test_what_went_wrong_is_told_until_something_arrives_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "GUARD", Guard(reraise=False))
+    to = destination(tmp_path / "gone" / "told.jsonl")
+    hopeless: Any = {"k": Hopeless()}
+    accept(to, record(1))
+    assert to.flush(5)
+    assert "FileNotFoundError: " in (to.status().last_error or "")
+
+    (tmp_path / "gone").mkdir()
+    accept(to, record(2))
+    assert to.flush(5)
+    assert to.status().last_error is None
+
+    accept(to, record(3), record(4, attributes=hopeless), record(5))  # a part of it arrives
+    assert to.flush(5)
+    assert to.status().last_error == "ValueError: this has no text"
+    to.after_fork()  # what the parent met says nothing of the child
+    assert to.status().last_error is None
+    assert to.close(5)
+
+
 def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:
     to = destination(tmp_path / "told.jsonl")
     to.leave_out(Outcome.SAMPLED_OUT, 5, 2)
