@@ -196,7 +196,7 @@ def test_what_is_wrong_is_named_by_its_key(
 SENTRY_ALONE = """
 import spanbridge
 from opentelemetry import trace
-with trace.get_tracer("work").start_as_current_span("root", attributes={"pin": "1234"}):
+with trace.get_tracer("work").start_as_current_span("root", attributes={"badge": "1234"}):
     pass
 print(*spanbridge.configure().status().destinations)
 """
@@ -227,7 +227,7 @@ def test_a_file_that_switches_the_sdk_off_switches_us_off(
 def test_a_file_without_a_tracer_provider_says_what_must_not_leave(
     receiver: Receiver, beside: str, file: Path, configurator: str
 ) -> None:
-    file.write_text('file_format: "1.1"\ndistribution:\n  spanbridge:\n    deny_keys: pin\n')
+    file.write_text('file_format: "1.1"\ndistribution:\n  spanbridge:\n    deny_keys: badge\n')
     done = run_launched(
         SENTRY_ALONE,
         python=beside,

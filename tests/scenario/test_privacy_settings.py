@@ -23,7 +23,7 @@ ATTRIBUTES = {
     "user.email": "ann@shop.example",
     "note": "ask ann@shop.example or 212-555-0123",
     "help": "support@shop.example",
-    "shop.pin": "1234567",
+    "shop.badge": "1234567",
     "session_token": "s3cr3t",
 }
 
@@ -62,7 +62,7 @@ def tell(under_test: Bridged, attributes: dict[str, Any] = ATTRIBUTES) -> None:
 
 def test_a_destinations_own_rules_win_over_those_for_all(files: Files) -> None:
     with bridged(
-        deny_keys="pin",
+        deny_keys="badge",
         allow_values="support@*",
         destinations={
             "strict": files.options("strict", user_fields="id", redaction="tenant.id=drop"),
@@ -75,7 +75,7 @@ def test_a_destinations_own_rules_win_over_those_for_all(files: Files) -> None:
         "user.id": "7",
         "note": "ask [EMAIL_REDACTED] or [PHONE_REDACTED]",
         "help": "support@shop.example",
-        "shop.pin": "[REDACTED]",
+        "shop.badge": "[REDACTED]",
         "session_token": "[REDACTED]",
     }
     assert files.attributes("open") == {
@@ -142,7 +142,7 @@ def test_the_key_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
 
 def test_every_action_and_the_beginning_that_truncation_keeps(files: Files) -> None:
     with bridged(
-        redaction="email=truncate,phone=drop,tenant.id=truncate,shop.pin=mask",
+        redaction="email=truncate,phone=drop,tenant.id=truncate,shop.badge=mask",
         destinations={"file": files.options("file")},
     ) as under_test:
         tell(under_test)
@@ -150,7 +150,7 @@ def test_every_action_and_the_beginning_that_truncation_keeps(files: Files) -> N
     told = files.attributes("file")
     assert told["note"] == "ask ann@… or "
     assert told["tenant.id"] == "…"
-    assert told["shop.pin"] == "[REDACTED]"
+    assert told["shop.badge"] == "[REDACTED]"
 
 
 def test_the_settings_have_variables_and_keys_of_the_file(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_the_settings_have_variables_and_keys_of_the_file(tmp_path: Path) -> Non
         {
             "SPANBRIDGE_CONFIG": str(file),
             "SPANBRIDGE_DETECTORS": "email,ip_address",
-            "SPANBRIDGE_FILE_DENY_KEYS": "pin",
+            "SPANBRIDGE_FILE_DENY_KEYS": "badge",
         },
     )
 
@@ -173,7 +173,7 @@ def test_the_settings_have_variables_and_keys_of_the_file(tmp_path: Path) -> Non
     assert settings.user_fields == ("id",)
     [options] = settings.destinations
     assert options.redaction == (("tenant.id", "hash"),)
-    assert options.deny_keys == ("pin",)
+    assert options.deny_keys == ("badge",)
     assert options.detectors is None
 
 

@@ -53,9 +53,14 @@ _ENDINGS: Final = DENIED_PARTS[1:]
 
 DENIED_WORDS: Final = frozenset({
     "token", "auth", "authorization", "cookie", "cookies", "bearer", "signature", "sig", "email",
-    "emails", "otp", "session", "symfony", "phone", "telephone", "msisdn",
+    "emails", "otp", "session", "symfony", "phone", "telephone", "msisdn", "pin", "pw",
 })  # fmt: skip
-"""A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``."""
+"""A name is denied if its last word is one of these: ``X-Auth-Token``, ``user.email``.
+
+Not ``pass``, which is as often the verdict of a check (``validation.pass``), nor ``mail``, behind
+which texts tell what became of one (``cannot send mail: timed out``): the address in it is found by
+its form. ``DENIED_RUNS`` has what they are called where they are meant.
+"""
 
 DENIED_RUNS: Final = frozenset({
     ("api", "key"), ("api", "keys"), ("private", "key"), ("private", "keys"), ("access", "key"),
@@ -63,7 +68,12 @@ DENIED_RUNS: Final = frozenset({
     ("signing", "keys"), ("encryption", "key"), ("encryption", "keys"), ("session", "key"),
     ("session", "keys"), ("credit", "card"), ("card", "number"), ("card", "numbers"),
     ("db", "pass"), ("database", "pass"), ("smtp", "pass"), ("mail", "pass"), ("user", "pass"),
-    ("admin", "pass"), ("root", "pass"),
+    ("admin", "pass"), ("root", "pass"), ("auth", "pass"), ("login", "pass"), ("account", "pass"),
+    ("email", "pass"), ("ftp", "pass"), ("imap", "pass"), ("ldap", "pass"), ("mongo", "pass"),
+    ("mysql", "pass"), ("pg", "pass"), ("postgres", "pass"), ("redis", "pass"), ("sql", "pass"),
+    ("ssh", "pass"), ("pass", "word"), ("pass", "phrase"), ("pass", "code"), ("pass", "hash"),
+    ("pw", "hash"), ("pin", "code"), ("pin", "codes"), ("pin", "number"), ("pin", "hash"),
+    ("user", "mail"), ("mail", "address"), ("mail", "addresses"),
     ("set", "cookie"), ("cookie", "value"), ("header", "cookie"), ("header", "authorization"),
     ("cookie", "header"), ("auth", "header"), ("authorization", "header"),
     ("security", "code"), ("auth", "code"), ("authorization", "code"), ("email", "address"),
@@ -92,8 +102,8 @@ TOLD_KEYS: Final = frozenset({
 for one handshake (``Sec-WebSocket-Key``), and open nothing."""
 
 INNOCENT_ENDINGS: Final = frozenset({
-    "arn", "count", "counts", "enabled", "expired", "expires", "length", "redacted", "required",
-    "size", "ttl", "type",
+    "arn", "count", "counts", "enabled", "expired", "expires", "length", "rate", "redacted",
+    "required", "size", "ttl", "type",
 })  # fmt: skip
 """A name that ends in one of these tells about a secret, not the secret: ``access_token.count``."""
 

@@ -28,6 +28,14 @@ def test_secrets_are_redacted_by_the_names_of_variables_and_of_keys_at_any_depth
     }
 
 
+def test_short_names_of_secrets_are_known_as_whole_words() -> None:
+    plain: LocalVariables = {"pass_rate": "0.9", "spin": "1", "verdict": {"pass": "True"}}
+    secret: LocalVariables = {"pin": "'1234'", "pw": "'hunter2'", "login": {"user_pw": "'x'"}}
+    hidden = {"pin": REDACTED, "pw": REDACTED, "login": {"user_pw": REDACTED}}
+
+    assert scrubbed({**plain, **secret}) == {**plain, **hidden}
+
+
 def test_a_header_as_a_pair_is_redacted() -> None:
     headers: LocalVariables = {"headers": [["b'cookie'", "b'sid=1'"], ["'accept'", "'*/*'"]]}
     assert scrubbed(headers) == {"headers": [["b'cookie'", REDACTED], ["'accept'", "'*/*'"]]}

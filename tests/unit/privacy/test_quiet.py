@@ -19,10 +19,10 @@ from tests.unit.privacy.test_detectors import FOUND, HOSTILE
 
 RULES = PrivacyRules(
     redaction=(("email", "drop"), ("shard", "hash")),
-    deny_keys=("pin", "tenant.*.id", "ſtaff"),
+    deny_keys=("badge", "tenant.*.id", "ſtaff"),
     user_fields=("id",),
 )
-RULED = ["PIN", "shard", "x.Staff", "tenant.a.b.ID", "user.name", "enduser.x"]
+RULED = ["BADGE", "shard", "x.Staff", "tenant.a.b.ID", "user.name", "enduser.x"]
 IS_QUIET = quiet_texts(RULES)
 
 
