@@ -230,6 +230,10 @@ class Pipeline:
     # ------------------------------------------------------------------ the worker's thread
 
     def _run(self) -> None:
+        try:
+            self._wait_for_no_root_that_left()
+        except BaseException as error:
+            GUARD.caught("pipeline.worker", error)
         while not self._is_stopping:
             self.intake.wait(DECISION_TICK_S if self.issues.is_waiting else TICK_S, self._is_wanted)
             if not self._is_wanted():
@@ -241,6 +245,16 @@ class Pipeline:
             except BaseException as error:
                 GUARD.caught("pipeline.worker", error)
         self._finish()
+
+    def _wait_for_no_root_that_left(self) -> None:
+        """Tell of roots that a former pipeline took, or the parent of this process.
+
+        Nothing has been taken here so far, so whatever else has left has left elsewhere.
+        """
+        now_s = time.monotonic()
+        for local in self._traces.without_root():
+            for lane in self._lanes:
+                lane.lose(local, now_s)
 
     def _finish(self) -> None:
         try:

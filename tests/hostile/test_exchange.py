@@ -444,6 +444,56 @@ def test_the_rest_of_an_open_trace_goes_to_a_destination_that_is_new(tmp_path: P
     assert done.status.former["sentry"].outcomes == {"span": {"delivered": 1}}
 
 
+@pytest.mark.parametrize("wire", ["transactions", "spans"])
+@pytest.mark.parametrize(
+    "between", ["pass", 'spanbridge.configure(destinations="none")', "twice()"]
+)
+def test_what_ends_after_its_root_had_left_does_not_wait_for_it(wire: str, between: str) -> None:
+    """The new destinations know that the root went elsewhere, and ask nobody to flush."""
+    with Receiver() as first, Receiver() as second:
+        done = run_program(
+            f"""
+            import sys, time, spanbridge
+            from opentelemetry import trace
+            first, second = sys.argv[1:]
+            tracer = trace.get_tracer("x")
+
+            def configure(dsn, **settings):
+                sentry = {{"dsn": dsn, "sample_rate": 1, "wire": "{wire}"}}
+                spanbridge.configure(destinations={{"sentry": sentry}}, **settings)
+
+            def twice():
+                configure(second, release="between")
+
+            configure(first)
+            with tracer.start_as_current_span("root"):
+                late = tracer.start_span("late")
+                later = tracer.start_span("later", trace.set_span_in_context(late))
+            assert spanbridge.flush()
+            {between}
+            configure(second, release="new")
+            later.end()
+            late.end()
+            began = time.monotonic()
+            while not spanbridge.status().destinations["sentry"].ledger.outcomes.get("span"):
+                assert time.monotonic() - began < 20
+                time.sleep(0.01)
+            print(time.monotonic() - began < 4)
+            tell_status()
+            """,
+            first.dsn,
+            second.dsn,
+            **ENVIRONMENT,
+        )
+
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.lines[0] == "True"
+        assert once(span.span_id for span in spans_that_arrived(first, wire))
+        assert {span.name for span in spans_that_arrived(second, wire)} == {"late", "later"}
+        assert [receiver.violations for receiver in (first, second)] == [[], []]
+    assert done.status.destinations["sentry"].ledger.outcomes["span"] == {"delivered": 2}
+
+
 def test_a_dsn_in_a_file_is_rotated_without_loss(tmp_path: Path) -> None:
     with Receiver() as first, Receiver() as second:
         key = tmp_path / "dsn"

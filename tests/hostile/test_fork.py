@@ -148,6 +148,36 @@ def test_a_span_open_during_the_fork_may_end_in_both_processes(receiver: Receive
         assert status.failures == {}
 
 
+def test_what_ends_in_a_child_after_a_root_of_the_parent_does_not_wait_for_it(
+    receiver: Receiver,
+) -> None:
+    done = run_program(
+        in_program(
+            """
+            with tracer.start_as_current_span("root"):
+                late = tracer.start_span("late")
+            assert spanbridge.flush()
+            child = os.fork()
+            if child == 0:
+                late.end()
+                deadline = time.monotonic() + 20
+                while not spanbridge.status().destinations["sentry"].ledger.outcomes.get("span"):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                leave()
+            assert os.waitpid(child, 0)[1] == 0
+            late.end()
+            tell_status()
+            """
+        ),
+        receiver.dsn,
+    )
+
+    assert done.exit_code == 0, done.stderr
+    of_child, _ = (status.destinations["sentry"].ledger for status in done.statuses)
+    assert of_child.outcomes == {"span": {"delivered": 1}}
+
+
 @pytest.mark.parametrize("destination", ["sentry", "otlp", "file"])
 def test_a_process_of_multiprocessing_needs_no_flush(
     receiver: Receiver, tmp_path: Path, destination: str

@@ -248,6 +248,10 @@ class LocalTraces:
         """The local traces of all spans that the application still has."""
         return {reference.local for reference in list(self._references.values())}
 
+    def without_root(self) -> list[LocalTrace]:
+        """Those of them whose root the worker has taken, or will not get."""
+        return [local for local in self.living() if not local.is_root_to_come]
+
     def close(self, local: LocalTrace) -> None:
         """Forget the trace id of a local trace whose root ended, and the root itself.
 
