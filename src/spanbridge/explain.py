@@ -11,7 +11,7 @@ from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE
 from spanbridge.lane import MAX_WAIT_S
 from spanbridge.model.rule import Circumstances
 from spanbridge.privacy.keys import is_withheld
-from spanbridge.process.sampling import randomness
+from spanbridge.process.randomness import randomness
 from spanbridge.process.tracestate import RANGE, threshold_of
 from spanbridge.rules.engine import Rules, make_rules
 from spanbridge.rules.facts import ExceptionFacts

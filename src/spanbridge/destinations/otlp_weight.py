@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from opentelemetry.trace import TraceState
 
-from spanbridge.process.sampling import number_to_tell
+from spanbridge.process.randomness import number_to_tell
 from spanbridge.process.tracestate import threshold, threshold_of, with_random_value, with_threshold
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 
 from spanbridge.model.trace import DynamicSamplingContext
 from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.process.sampling import randomness, sample_rand
+from spanbridge.process.randomness import randomness, sample_rand
 from spanbridge.process.tracestate import remote_rate
 from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.encode import trace_header

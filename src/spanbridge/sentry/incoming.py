@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from opentelemetry import baggage, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from spanbridge.process.sampling import randomness, sample_rand
+from spanbridge.process.randomness import randomness, sample_rand
 from spanbridge.process.tracestate import random_value, threshold
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.sentry.dsc import PREFIX

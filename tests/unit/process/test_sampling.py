@@ -16,13 +16,8 @@ from opentelemetry.trace import (
 )
 
 from spanbridge.process.ceiling import Ceiling
-from spanbridge.process.sampling import (
-    DelegatingSampler,
-    SamplingPolicy,
-    number_to_tell,
-    randomness,
-    sample_rand,
-)
+from spanbridge.process.randomness import number_to_tell, randomness, sample_rand
+from spanbridge.process.sampling import DelegatingSampler, SamplingPolicy
 from spanbridge.process.tracestate import random_value, threshold, threshold_of
 from spanbridge.process.upstream import Upstream, with_upstream
 from spanbridge.runtime.excluded import Exclusion, excluding
