@@ -70,6 +70,8 @@ def test_a_wrong_setting_gets_the_collectors_own_error(wrong: str, complaint: st
         ("agent", "COLLECTOR_GATEWAY_HOST", ()),
         ("gateway", "COLLECTOR_SENTRY_KEY", ()),
         ("gateway", "COLLECTOR_TENANT", ("--config", "gateway.routes.yaml")),
+        ("gateway", "COLLECTOR_TENANT", ("--config=gateway.routes.yaml",)),
+        ("gateway", "COLLECTOR_TENANT", ("--config", "file:gateway.routes.yaml")),
     ],
 )
 def test_a_tier_that_was_not_told_what_it_needs_does_not_start(
@@ -80,6 +82,27 @@ def test_a_tier_that_was_not_told_what_it_needs_does_not_start(
 
     assert said.returncode != 0
     assert f"{variable} is not set" in said.stderr
+
+
+@pytest.mark.parametrize("written", ["{}", "file:{}"])
+def test_every_variable_of_a_file_is_asked_for_and_none_of_a_comment(
+    written: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "# ${env:NOBODYS}\n"
+        "exporters:\n"
+        "  otlp_http/own: {endpoint: '${env:FIRST}', headers: {a: '${env:TEAM2_KEY} ${env:FIRST}'}}"
+        "  # ${env:NOBODYS}\n"
+    )
+    more = (f"--config={written.format(own)}",)
+    told = {**VARIABLES, "FIRST": "https://one.example"}
+
+    without = validate("gateway", "staging", *more, variables=told)
+    complete = validate("gateway", "staging", *more, variables={**told, "TEAM2_KEY": "b"})
+
+    assert "TEAM2_KEY is not set" in without.stderr
+    assert complete.returncode == 0, complete.stderr
 
 
 @pytest.mark.parametrize("tier", ["agent", "gateway"])
