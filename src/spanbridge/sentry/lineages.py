@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from spanbridge.sentry.convert.lineage import Enclosing, Lineage, any_gen_ai, is_gen_ai
+from spanbridge.sentry.convert.lineage import Enclosing, Lineage
+from spanbridge.sentry.convert.own import any_gen_ai, is_gen_ai
 from spanbridge.sentry.glimpse import glimpse
 
 if TYPE_CHECKING:

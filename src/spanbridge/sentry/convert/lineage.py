@@ -8,59 +8,20 @@ span belongs to no agent, and a sum over the usage counts every token as often a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from spanbridge.model.span import Attributes, SpanRecord
-from spanbridge.sentry.convert.dialects.names import (
-    AGENT,
-    AGGREGATE,
-    CONVERSATION,
-    ENTITY_NAMES,
-    KINDS,
-    OPERATION,
-    PROVIDER,
-    RENAMED,
-    RENAMED_IF_ALONE,
-    REQUEST_MODEL,
-    RESPONSE_ID,
-    RESPONSE_MODEL,
-    SESSION_OWNERS,
-    USAGE,
-)
+from spanbridge.sentry.convert.dialects.names import AGENT, AGGREGATE, CONVERSATION
+from spanbridge.sentry.convert.own import PLAIN, USAGE_NAMES, Call, Own, call_of, is_gen_ai, own_of
 
 MAX_REMEMBERED: Final = 4_096
 """Spans of one trace that are remembered after they left, and open ones that were counted below."""
 MAX_CALLS: Final = 16
 """Responses remembered per span: one call is seen twice or thrice, and retried a few times."""
 
-MODEL_CALLS: Final = frozenset(
-    {"chat", "generate_content", "text_completion", "embeddings", "fetch_response", ""}
-)
-"""Operations that use tokens themselves. Usage on any other is a sum if a descendant reports."""
-
-_USAGE_NAMES: Final = {
-    **{name: name for name in USAGE},
-    **{old: new for old, new in RENAMED.items() if new in USAGE},
-}
-_REPORTING: Final = frozenset(_USAGE_NAMES)
-_CONVERSATION_NAMES: Final = (CONVERSATION, *(o for o, n in RENAMED.items() if n == CONVERSATION))
-_CONVERSATIONS: Final = frozenset(_CONVERSATION_NAMES)
-_RESPONSE_ID_NAMES: Final = (RESPONSE_ID, *(o for o, n in RENAMED.items() if n == RESPONSE_ID))
-_MODEL_NAMES: Final = (
-    REQUEST_MODEL,
-    RESPONSE_MODEL,
-    *(old for old, new in RENAMED.items() if new in (REQUEST_MODEL, RESPONSE_MODEL)),
-    *RENAMED_IF_ALONE,
-)
-_KIND_NAMES: Final = frozenset(KINDS)
-EMBEDDINGS: Final = "embeddings"
-_FUNCTION_NAMES: Final = ("gen_ai.function_id", "ai.telemetry.functionId")
-_MARKS: Final = frozenset(
-    (OPERATION, PROVIDER, "gen_ai.system", AGENT, *_CONVERSATION_NAMES, *_USAGE_NAMES, *KINDS)
-)
 _Value = TypeVar("_Value")
 
 
@@ -75,21 +36,11 @@ Above: TypeAlias = Callable[[str], Enclosing | None]
 """The span of this id if it is still open in this process."""
 
 
-def is_gen_ai(attributes: Mapping[str, object]) -> bool:
-    """Whether a span can matter to :class:`Lineage`. A trace without such a span can do without."""
-    return not _MARKS.isdisjoint(attributes)
+_Place: TypeAlias = tuple[str | None, Own]
+"""The id of the span that another is in, and what that other says itself."""
 
 
-def any_gen_ai(spans: Iterable[SpanRecord]) -> bool:
-    """Whether any of the spans can matter to :class:`Lineage`."""
-    unmarked = _MARKS.isdisjoint
-    for span in spans:  # noqa: SIM110 a generator would take twice as long
-        if not unmarked(span.attributes):
-            return True
-    return False
-
-
-class _Inherited(NamedTuple):
+class _Inherited(msgspec.Struct, frozen=True, gc=False):
     """What a span hands down to those in it."""
 
     parent_span_id: str | None
@@ -97,37 +48,35 @@ class _Inherited(NamedTuple):
     conversation: str
 
 
-class _Call(NamedTuple):
-    """What tells one request to a model from another; each is empty if the span does not say it."""
+class _Report(msgspec.Struct, frozen=True, gc=False):
+    """A span that reports usage, and the call that it is; none if it is no model's."""
 
-    response: str
-    operation: str
-    model: str
-
-    def may_be(self, other: _Call) -> bool:
-        """Whether two spans, one directly in the other, can tell of the same request."""
-        if self.response and other.response:
-            return self.response == other.response
-        if (self.operation == EMBEDDINGS) != (other.operation == EMBEDDINGS):
-            return False
-        # A response names the model more exactly than a request: gpt-5 became gpt-5-2025-08-07.
-        return self.model.startswith(other.model) or other.model.startswith(self.model)
+    span: SpanRecord
+    call: Call | None
 
 
-class _Below(msgspec.Struct):
+class _Below(msgspec.Struct, gc=False):
     """What is known of the descendants of a span."""
 
     reports_usage: bool = False
-    calls: list[_Call] = []
+    calls: list[Call] = []
     """Model calls directly in it."""
 
 
-class _Told(NamedTuple):
+class _Told(msgspec.Struct, frozen=True, gc=False):
     """A span that counts a response: when it began and ended, and who wrote it."""
 
     start_ns: int
     end_ns: int
     scope: str
+
+    def is_beside(self, other: _Told) -> bool:
+        """Whether two libraries tell of something at the same time.
+
+        Of one library they are two requests, to a server that gives all responses the same id.
+        """
+        overlaps = self.start_ns < other.end_ns and other.start_ns < self.end_ns
+        return overlaps and self.scope != other.scope
 
 
 class Lineage:
@@ -161,19 +110,21 @@ class Lineage:
                 their parents may still be open.
             above: Asked for spans that are not among ``spans`` and did not leave before.
         """
-        part = _Part(spans, above, self._left)
+        owns = [own_of(span.attributes) for span in spans]
+        part = _Part(spans, owns, above, self._left)
         if not self._left and not part.is_of_gen_ai():
             return list(spans)
         handed_down = [part.inherited(span.span_id) for span in spans]
-        reporting = [s for s in spans if not _REPORTING.isdisjoint(s.attributes)]
-        for span in reporting:
-            self._note_usage(span, part)
-        # What is inside of another ends first, or at the same time and started later.
-        reporting.sort(key=lambda span: (span.end_ns, -span.start_ns))
-        repeating = {span.span_id for span in reporting if self._is_counted_elsewhere(span)}
+        reports = [
+            _Report(span, call_of(span.attributes, own))
+            for span, own in zip(spans, owns, strict=True)
+            if own.reports_usage
+        ]
+        repeating = self._repeating(reports, part) if reports else frozenset()
         completed = []
-        for span, inherited in zip(spans, handed_down, strict=True):
-            completed.append(_completed(span, inherited, repeats=span.span_id in repeating))
+        for span, own, inherited in zip(spans, owns, handed_down, strict=True):
+            repeats = span.span_id in repeating
+            completed.append(_completed(span, own, inherited, repeats=repeats))
             self._left[span.span_id] = inherited
         # Only now: what one part needs may be more than is remembered for the next.
         _forget_oldest(self._left)
@@ -181,13 +132,21 @@ class Lineage:
         _forget_oldest(self._responses)
         return completed
 
-    def _note_usage(self, span: SpanRecord, part: _Part) -> None:
+    def _repeating(self, reports: list[_Report], part: _Part) -> Set[str]:
+        """The ids of those spans whose usage others report too."""
+        for report in reports:
+            self._note_usage(report, part)
+        # What is inside of another ends first, or at the same time and started later.
+        reports.sort(key=lambda report: (report.span.end_ns, -report.span.start_ns))
+        return {report.span.span_id for report in reports if self._is_counted_elsewhere(report)}
+
+    def _note_usage(self, report: _Report, part: _Part) -> None:
         """Tell every span above, up to the first that knows."""
-        span_id = span.parent_span_id
-        if span_id is not None and _operation_of(span.attributes) in MODEL_CALLS:
+        span_id = report.span.parent_span_id
+        if span_id is not None and report.call is not None:
             calls = self._below_of(span_id).calls
             if len(calls) < MAX_CALLS:
-                calls.append(_call_of(span.attributes))
+                calls.append(report.call)
         while span_id is not None:
             below = self._below_of(span_id)
             if below.reports_usage:
@@ -201,27 +160,22 @@ class Lineage:
             below = self._below[span_id] = _Below(calls=[])
         return below
 
-    def _is_counted_elsewhere(self, span: SpanRecord) -> bool:
-        below = self._below.get(span.span_id)
-        is_call = _operation_of(span.attributes) in MODEL_CALLS
-        if not is_call:
+    def _is_counted_elsewhere(self, report: _Report) -> bool:
+        call = report.call
+        below = self._below.get(report.span.span_id)
+        if call is None:
             return below is not None and below.reports_usage
-        call = _call_of(span.attributes)
-        if below is not None and any(call.may_be(other) for other in below.calls):
+        if below is not None and any(map(call.may_be, below.calls)):
             return True
-        return bool(call.response) and self._is_told_already(call.response, span)
+        return bool(call.response) and self._is_told_already(call.response, report.span)
 
     def _is_told_already(self, response: str, span: SpanRecord) -> bool:
         told = self._responses.setdefault(response, [])
-        scope = span.scope.name
-        # Of one library they are two requests, to a server that gives all responses the same id.
-        if any(
-            span.start_ns < one.end_ns and one.start_ns < span.end_ns and one.scope != scope
-            for one in told
-        ):
+        this = _Told(span.start_ns, span.end_ns, span.scope.name)
+        if any(map(this.is_beside, told)):
             return True
         if len(told) < MAX_CALLS:
-            told.append(_Told(span.start_ns, span.end_ns, scope))
+            told.append(this)
         return False
 
 
@@ -229,21 +183,26 @@ class _Part:
     """What leaves together, with the way upwards from each span of it."""
 
     def __init__(
-        self, spans: Sequence[SpanRecord], above: Above, left: dict[str, _Inherited]
+        self,
+        spans: Sequence[SpanRecord],
+        owns: Sequence[Own],
+        above: Above,
+        left: dict[str, _Inherited],
     ) -> None:
-        self._spans = {span.span_id: span for span in spans}
+        self._places = {
+            span.span_id: (span.parent_span_id, own) for span, own in zip(spans, owns, strict=True)
+        }
         self._above = above
         self._left = left
         self._found: dict[str, _Inherited] = {}
 
     def is_of_gen_ai(self) -> bool:
         """Whether any of the spans, or an open one around them, matters."""
-        if any_gen_ai(self._spans.values()):
+        if any(own is not PLAIN for _, own in self._places.values()):
             return True
         seen: set[str] = set()
-        for span in self._spans.values():
-            at = span.parent_span_id
-            while at is not None and at not in self._spans and at not in seen:
+        for at, _ in self._places.values():
+            while at is not None and at not in self._places and at not in seen:
                 seen.add(at)
                 enclosing = self._above(at)
                 if enclosing is None:
@@ -258,131 +217,75 @@ class _Part:
         found = self._found.get(span_id)
         if found is not None:
             return found
-        span = self._spans.get(span_id)
-        # The usual order: whoever leaves with its parent comes after it.
-        around = self._found.get(span.parent_span_id or "") if span is not None else None
-        if span is not None and around is not None:
-            handed = _handed_down(span.parent_span_id, span.attributes, around)
-            self._found[span_id] = handed
-            return handed
+        place = self._places.get(span_id)
+        if place is not None:
+            parent_span_id, own = place
+            # The usual order: whoever leaves with its parent comes after it.
+            around = self._found.get(parent_span_id or "")
+            if around is not None:
+                handed = self._found[span_id] = _handed_down(parent_span_id, own, around)
+                return handed
         return self._known(span_id) or self._inherited_by_way(span_id)
 
     def _inherited_by_way(self, span_id: str) -> _Inherited:
-        path: dict[str, Enclosing] = {}
+        path: dict[str, _Place] = {}
         at: str | None = span_id
         while at is not None and at not in path and self._known(at) is None:
-            enclosing = self._enclosing(at)
-            if enclosing is None:
+            place = self._place(at)
+            if place is None:
                 break
-            path[at] = enclosing
-            at = enclosing.parent_span_id
+            path[at] = place
+            at = place[0]
         inherited = (self._known(at) if at is not None else None) or _NOTHING
-        for below, (parent_span_id, attributes) in reversed(path.items()):
-            inherited = self._found[below] = _handed_down(parent_span_id, attributes, inherited)
+        for below, (parent_span_id, own) in reversed(path.items()):
+            inherited = self._found[below] = _handed_down(parent_span_id, own, inherited)
         return inherited if path else self._found.setdefault(span_id, _NOTHING)
 
     def _known(self, span_id: str) -> _Inherited | None:
         found = self._found.get(span_id)
-        if found is None and span_id not in self._spans:
+        if found is None and span_id not in self._places:
             found = self._left.get(span_id)
         return found
 
-    def _enclosing(self, span_id: str) -> Enclosing | None:
-        span = self._spans.get(span_id)
-        if span is not None:
-            return Enclosing(span.parent_span_id, span.attributes)
-        return self._above(span_id)
+    def _place(self, span_id: str) -> _Place | None:
+        place = self._places.get(span_id)
+        if place is not None:
+            return place
+        enclosing = self._above(span_id)
+        if enclosing is None:
+            return None
+        return enclosing.parent_span_id, own_of(enclosing.attributes)
 
 
 _NOTHING: Final = _Inherited(None, "", "")
 
 
-def _handed_down(
-    parent_span_id: str | None, attributes: Attributes, inherited: _Inherited
-) -> _Inherited:
-    if not is_gen_ai(attributes):
-        return _Inherited(parent_span_id, inherited.agent, inherited.conversation)
-    agent = _agent_of(attributes)
-    if agent and _operation_of(attributes) == "create_agent":
-        agent = ""  # one that is being created does nothing yet
+def _handed_down(parent_span_id: str | None, own: Own, inherited: _Inherited) -> _Inherited:
+    # An agent that is being created does nothing yet.
+    agent = own.agent if own.operation != "create_agent" else ""
     return _Inherited(
-        parent_span_id,
-        agent or inherited.agent,
-        _conversation_of(attributes) or inherited.conversation,
+        parent_span_id, agent or inherited.agent, own.conversation or inherited.conversation
     )
 
 
-def _completed(span: SpanRecord, inherited: _Inherited, *, repeats: bool) -> SpanRecord:
-    own = span.attributes
-    is_plain = not is_gen_ai(own)
+def _completed(span: SpanRecord, own: Own, inherited: _Inherited, *, repeats: bool) -> SpanRecord:
     added: Attributes = {}
-    if inherited.agent and (is_plain or not _agent_of(own)):
+    if inherited.agent and not own.agent:
         added[AGENT] = inherited.agent
-    if inherited.conversation and (is_plain or not _conversation_of(own)):
+    if inherited.conversation and not own.conversation:
         added[CONVERSATION] = inherited.conversation
     if not added and not repeats:
         return span
-    attributes = {**own, **added}
+    attributes = {**span.attributes, **added}
     if repeats:
-        for name, canonical in _USAGE_NAMES.items():
+        for name, canonical in USAGE_NAMES.items():
             if name in attributes:
                 attributes.setdefault(AGGREGATE[canonical], attributes.pop(name))
     return msgspec.structs.replace(span, attributes=attributes)
 
 
-def _operation_of(attributes: Attributes) -> str:
-    operation = attributes.get(OPERATION)
-    if isinstance(operation, str) and operation:
-        return operation.lower()
-    if not _has_kind(attributes):
-        return ""
-    for key, kinds in KINDS.items():
-        kind = attributes.get(key)
-        if isinstance(kind, str) and (known := kinds.get(kind.lower())):
-            return known
-    return "other"  # a chain, a task or the like
-
-
-def _agent_of(attributes: Attributes) -> str:
-    name = attributes.get(AGENT)
-    if isinstance(name, str) and name:
-        return name
-    has_kind = _has_kind(attributes)
-    if _operation_of(attributes) != "invoke_agent":
-        return _first(attributes, ("agent.name",)) if has_kind else ""
-    names = ("agent.name", *ENTITY_NAMES) if has_kind else ()
-    return _first(attributes, (*names, *_FUNCTION_NAMES))
-
-
-def _conversation_of(attributes: Attributes) -> str:
-    conversation = ""
-    if not _CONVERSATIONS.isdisjoint(attributes):
-        conversation = _first(attributes, _CONVERSATION_NAMES)
-    if not conversation and not attributes.keys().isdisjoint(SESSION_OWNERS):
-        conversation = _first(attributes, ("session.id",))
-    return conversation
-
-
-def _has_kind(attributes: Attributes) -> bool:
-    return not _KIND_NAMES.isdisjoint(attributes)
-
-
-def _first(attributes: Attributes, names: Sequence[str]) -> str:
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return ""
-
-
-def _call_of(attributes: Attributes) -> _Call:
-    return _Call(
-        _first(attributes, _RESPONSE_ID_NAMES),
-        _operation_of(attributes),
-        _first(attributes, _MODEL_NAMES),
-    )
-
-
 def _forget_oldest(known: dict[str, _Value]) -> None:
-    for key in list(itertools.islice(known, max(0, len(known) - MAX_REMEMBERED))):
+    if (beyond := len(known) - MAX_REMEMBERED) <= 0:
+        return
+    for key in list(itertools.islice(known, beyond)):
         del known[key]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from spanbridge.model.span import Attributes, Scope, SpanRecord
 from spanbridge.sentry.convert.dialects.names import AGGREGATE, INPUT_TOKENS, OUTPUT_TOKENS
-from spanbridge.sentry.convert.lineage import MAX_REMEMBERED, Enclosing, Lineage, is_gen_ai
+from spanbridge.sentry.convert.lineage import MAX_REMEMBERED, Enclosing, Lineage
+from spanbridge.sentry.convert.own import is_gen_ai
 from tests.support.spans import record
 
 AGENT, CONVERSATION = "gen_ai.agent.name", "gen_ai.conversation.id"
