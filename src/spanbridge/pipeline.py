@@ -337,7 +337,7 @@ class Pipeline:
             if not readers and not self.issues.wants(span, local, in_flight):
                 self.issues.note(local, span)
                 return
-            record = self._identity.put_on(read_span(span))
+            record = read_span(span, self._identity.of(span.resource))
             if bound is not None:
                 bound.put_into(record.attributes)
             if seen is not None or record.events:

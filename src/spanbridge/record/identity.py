@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from spanbridge.model.span import Resource
+from spanbridge.record.span import read_resource
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource as OtelResource
+
     from spanbridge.model.span import SpanRecord
     from spanbridge.settings import Settings
 
@@ -37,7 +40,18 @@ class Identity:
             ENVIRONMENT: settings.environment,
         }
         self._attributes = {name: value for name, value in known.items() if value}
+        # By identity: a process has a handful of resources, and hashing one costs more.
+        self._read: dict[int, tuple[OtelResource, Resource]] = {}
         self._resources: dict[int, tuple[Resource, Resource]] = {}
+
+    def of(self, resource: OtelResource) -> Resource:
+        """What a resource of the SDK is to say, with who the program is."""
+        known = self._read.get(id(resource))
+        if known is None:
+            if len(self._read) >= _MAX_KEPT:
+                self._read.clear()
+            known = self._read[id(resource)] = (resource, self.on(read_resource(resource)))
+        return known[1]
 
     def put_on(self, span: SpanRecord) -> SpanRecord:
         """The span with a resource that says so; the span itself if its resource does already."""
@@ -48,7 +62,6 @@ class Identity:
 
     def on(self, resource: Resource) -> Resource:
         """The resource that says so; ``resource`` itself if it does already."""
-        # By identity: a process has a handful of resources, and hashing one costs more.
         known = self._resources.get(id(resource))
         if known is None:
             if len(self._resources) >= _MAX_KEPT:

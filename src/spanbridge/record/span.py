@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind as OtelKind
 from opentelemetry.trace import StatusCode
 
@@ -21,7 +22,7 @@ from spanbridge.model.span import (
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource as OtelResource
-    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.trace import Event
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link
 
@@ -32,8 +33,60 @@ _trace_id_text: Final = "%032x".__mod__
 _span_id_text: Final = "%016x".__mod__
 
 
-def read_span(span: ReadableSpan) -> SpanRecord:
-    """Copy what ``span`` says, so that nothing of the SDK is referred to any longer."""
+def read_span(span: ReadableSpan, resource: Resource | None = None) -> SpanRecord:
+    """Copy what ``span`` says, so that nothing of the SDK is referred to any longer.
+
+    Args:
+        span: A span, usually a finished one.
+        resource: What stands for its resource; unset, a copy of that.
+    """
+    if resource is None:
+        resource = read_resource(span.resource)
+    if type(span) is ReadableSpan:
+        try:
+            return _by_fields(span, resource)
+        except (AttributeError, TypeError, ValueError):
+            pass  # a field is not what it was: the properties still tell
+    return _by_properties(span, resource)
+
+
+def _by_fields(span: Any, resource: Resource) -> SpanRecord:
+    """By the private fields of the SDK's own class, in half the time that its properties take."""
+    trace_id, span_id, _, flags, state, _ = span._context
+    if (parent := span._parent) is not None:
+        _, above, is_local_root, _, _, _ = parent
+        parent_span_id = _span_id_text(above)
+    else:
+        parent_span_id, is_local_root = None, True
+    status, scope = span._status, span._instrumentation_scope
+    attributes, events, links = span._attributes, span._events, span._links
+    end_ns = span._end_time or 0
+    # By position: naming so many fields takes 1.1 us, six times as long as making the record.
+    return SpanRecord(
+        _trace_id_text(trace_id),
+        _span_id_text(span_id),
+        parent_span_id,
+        span._name,
+        _kind(span._kind),
+        span._start_time or end_ns,
+        end_ns,
+        _status(status._status_code),
+        status._description,
+        attributes._dict.copy(),
+        _events(span, end_ns) if events._dq else (),
+        _links(span) if links._dq else (),
+        read_scope(scope) if scope is not None else _NO_SCOPE,
+        resource,
+        is_local_root,
+        bool(flags & 1),
+        state.to_header() if state else "",
+        attributes.dropped,
+        events.dropped,
+        links.dropped,
+    )
+
+
+def _by_properties(span: ReadableSpan, resource: Resource) -> SpanRecord:
     context = span.get_span_context()
     if context is None:
         raise ValueError("a finished span without a context cannot be identified")
@@ -41,10 +94,7 @@ def read_span(span: ReadableSpan) -> SpanRecord:
     status = span.status
     state = context.trace_state
     end_ns = span.end_time or 0
-    events = span.events if _may_hold(span, "_events") else ()
-    links = span.links if _may_hold(span, "_links") else ()
     scope = span.instrumentation_scope
-    # By position: naming so many fields takes 1.1 us, six times as long as making the record.
     return SpanRecord(
         _trace_id_text(context.trace_id),
         _span_id_text(context.span_id),
@@ -56,10 +106,10 @@ def read_span(span: ReadableSpan) -> SpanRecord:
         _status(status.status_code),
         status.description,
         read_attributes(span.attributes),
-        tuple([_event(event, end_ns) for event in events]) if events else (),
-        tuple([_link(link) for link in links]) if links else (),
+        _events(span, end_ns) if _may_hold(span, "_events") else (),
+        _links(span) if _may_hold(span, "_links") else (),
         read_scope(scope) if scope is not None else _NO_SCOPE,
-        read_resource(span.resource),
+        resource,
         parent is None or parent.is_remote,
         bool(context.trace_flags & 1),
         state.to_header() if state else "",
@@ -109,8 +159,16 @@ def _status(code: StatusCode) -> SpanStatus:
     return "error" if code is _ERROR else "ok"
 
 
+def _events(span: ReadableSpan, end_ns: int) -> tuple[SpanEvent, ...]:
+    return tuple([_event(event, end_ns) for event in span.events])
+
+
 def _event(event: Event, end_ns: int) -> SpanEvent:
     return SpanEvent(event.name, event.timestamp or end_ns, read_attributes(event.attributes))
+
+
+def _links(span: ReadableSpan) -> tuple[SpanLink, ...]:
+    return tuple([_link(link) for link in span.links])
 
 
 def _link(link: Link) -> SpanLink:
