@@ -105,7 +105,7 @@ class Issues:
     def note(self, local: LocalTrace, span: ReadableSpan) -> None:
         """Remember a finished span for the story of an issue that may follow."""
         if self._takers:
-            self._stories.note_span(local, span)
+            self._stories.note(local, span)
             if (context := span.get_span_context()) and context.span_id == local.root_id:
                 self._over[local] = span
 
@@ -118,7 +118,7 @@ class Issues:
         if self._takers:
             for noticed in self._rules.noticed_in_span(span):
                 self._take_noticed(noticed, local)
-            self._stories.note_span(local, span)
+            self._stories.note(local, span)
             if span.is_local_root:
                 self._noticed.saw_root(local, span)
                 self._over[local] = span
@@ -129,7 +129,7 @@ class Issues:
             return
         logged = logged._replace(record=_without_content(logged.record))
         if logged.record.body or logged.record.event_name:  # a hook has nothing to say itself
-            self._stories.note_log(logged.local, logged.record)
+            self._stories.note(logged.local, logged.record)
         self._policy.observe_log(logged, now_s)
         if logged.exception is None:
             for noticed in self._rules.noticed_in_log(logged.record):

@@ -66,16 +66,16 @@ def tells_everything(_source: Source) -> bool:
     return True
 
 
-class _Kept:
-    """What is kept of one local trace."""
+class _Kept(weakref.ref["LocalTrace"]):
+    """What is kept of one local trace, which is not kept alive."""
 
-    __slots__ = ("flags", "items", "reference")
+    __slots__ = ("flags", "items", "key")
 
-    def __init__(self, max_items: int, reference: weakref.ref[LocalTrace]) -> None:
-        self.items: deque[_Item] = deque(maxlen=max_items)
-        self.flags: dict[str, tuple[int, FeatureFlag]] = {}
-        """Of items that had to make room, with their times."""
-        self.reference = reference
+    key: int
+    """The identity of the local trace."""
+    items: deque[_Item]
+    flags: dict[str, tuple[int, FeatureFlag]]
+    """Of items that had to make room, with their times."""
 
 
 class Stories:
@@ -102,8 +102,15 @@ class Stories:
         self._read = read
         self._max_items = max_items
         self.go_on(max_breadcrumbs, max_value_length)
-        self._kept: dict[int, _Kept] = {}
+        all_kept: dict[int, _Kept] = {}
+        self._kept = all_kept
         """By identity of the local trace, oldest first."""
+
+        def forget(kept: _Kept) -> None:
+            # Runs in garbage collection, before the identity can be another trace's.
+            all_kept.pop(kept.key, None)
+
+        self._forget: Callable[[_Kept], None] = forget
         self._room = max_items
         """Items that surely find a place, before it has to be counted how many are kept."""
 
@@ -120,13 +127,16 @@ class Stories:
         """Spans and log records that are kept now."""
         return sum([len(kept.items) for kept in list(self._kept.values())])
 
-    def note_span(self, local: LocalTrace, span: SpanRecord | ReadableSpan) -> None:
-        """Keep a finished span."""
-        self._note(local, span)
-
-    def note_log(self, local: LocalTrace, record: LogRecord) -> None:
-        """Keep a log record."""
-        self._note(local, record)
+    def note(self, local: LocalTrace, item: SpanRecord | ReadableSpan | LogRecord) -> None:
+        """Keep a finished span or a log record."""
+        kept = self._kept.get(id(local)) or self._open(local)
+        items = kept.items
+        if len(items) == items.maxlen:
+            self._keep_flags(kept, items[0])
+        items.append(item)
+        self._room -= 1
+        if self._room <= 0:
+            self._make_room()
 
     def close(self, local: LocalTrace) -> None:
         """Forget a local trace that is over."""
@@ -177,25 +187,12 @@ class Stories:
         breadcrumbs = tuple([breadcrumb for breadcrumb, _ in told])
         return Story(breadcrumbs, teller.flags(), tuple([source for _, source in told]))
 
-    def _note(self, local: LocalTrace, item: _Item) -> None:
-        kept = self._kept.get(id(local)) or self._open(local)
-        items = kept.items
-        if len(items) == items.maxlen:
-            self._keep_flags(kept, items[0])
-        items.append(item)
-        self._room -= 1
-        if self._room <= 0:
-            self._make_room()
-
     def _open(self, local: LocalTrace) -> _Kept:
-        key, all_kept = id(local), self._kept
-
-        def forget(_: weakref.ref[LocalTrace]) -> None:
-            # Runs in garbage collection, before the identity can be another trace's.
-            all_kept.pop(key, None)
-
-        kept = _Kept(self._max_items_per_trace, weakref.ref(local, forget))
-        all_kept[key] = kept
+        kept = _Kept(local, self._forget)
+        kept.key = id(local)
+        kept.items = deque(maxlen=self._max_items_per_trace)
+        kept.flags = {}
+        self._kept[kept.key] = kept
         return kept
 
     def _make_room(self) -> None:

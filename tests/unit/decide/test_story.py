@@ -56,11 +56,11 @@ def messages(story: Story) -> list[str]:
 
 def test_spans_events_and_logs_are_told_in_the_order_of_time() -> None:
     kept, local = stories(), local_trace()
-    kept.note_log(local, log(4, "logged"))
-    kept.note_span(
+    kept.note(local, log(4, "logged"))
+    kept.note(
         local, span(2, at_s=3, name="done", events=(SpanEvent("noted", NOW_NS + S_NS, {"n": 1}),))
     )
-    kept.note_span(local, span(3, at_s=2, name="first done"))
+    kept.note(local, span(3, at_s=2, name="first done"))
 
     assert messages(told(kept, local)) == ["noted", "first done", "done", "logged"]
 
@@ -68,9 +68,9 @@ def test_spans_events_and_logs_are_told_in_the_order_of_time() -> None:
 def test_nothing_after_the_failure_is_told() -> None:
     kept, local = stories(), local_trace()
     late = (SpanEvent("late", NOW_NS + 8 * S_NS), SpanEvent("early", NOW_NS + S_NS))
-    kept.note_span(local, span(2, at_s=9, events=(*late, flag_event(8, True))))
-    kept.note_log(local, log(8, "after"))
-    kept.note_log(local, log(5, "the failure itself"))
+    kept.note(local, span(2, at_s=9, events=(*late, flag_event(8, True))))
+    kept.note(local, log(8, "after"))
+    kept.note(local, log(5, "the failure itself"))
 
     story = told(kept, local, at_s=5)
 
@@ -80,7 +80,7 @@ def test_nothing_after_the_failure_is_told() -> None:
 
 def test_another_requests_story_is_not_told() -> None:
     kept, local, other = stories(), local_trace(), local_trace()
-    kept.note_span(other, span(2))
+    kept.note(other, span(2))
 
     assert told(kept, local)[:2] == ((), ())
     assert len(told(kept, other).breadcrumbs) == 1
@@ -89,8 +89,8 @@ def test_another_requests_story_is_not_told() -> None:
 def test_spans_that_the_failure_crossed_are_left_out_but_not_what_they_noted() -> None:
     kept, local = stories(), local_trace()
     noted = SpanEvent("noted", NOW_NS - S_NS // 2)
-    kept.note_span(local, span(2, at_s=0, name="crossed", events=(noted, raised(0))))
-    kept.note_span(local, span(3, at_s=-1, name="sibling"))
+    kept.note(local, span(2, at_s=0, name="crossed", events=(noted, raised(0))))
+    kept.note(local, span(3, at_s=-1, name="sibling"))
 
     story = told(kept, local, at_s=0, without=frozenset({f"{2:016x}"}))
 
@@ -101,7 +101,7 @@ def test_recovered_attempts_are_told_once_each() -> None:
     kept, local = stories(), local_trace()
     for attempt in range(4):
         event = raised(attempt, message=f"attempt {attempt}")
-        kept.note_span(
+        kept.note(
             local, span(10 + attempt, at_s=attempt, name="try", status="error", events=(event,))
         )
 
@@ -116,7 +116,7 @@ def test_recovered_attempts_are_told_once_each() -> None:
 
 def test_attempts_recorded_by_hand_on_one_span_are_all_told() -> None:
     kept, local = stories(), local_trace()
-    kept.note_span(local, span(2, at_s=9, events=tuple(raised(n) for n in range(3))))
+    kept.note(local, span(2, at_s=9, events=tuple(raised(n) for n in range(3))))
 
     assert messages(told(kept, local)) == ["TimeoutError: late"] * 3
 
@@ -124,8 +124,8 @@ def test_attempts_recorded_by_hand_on_one_span_are_all_told() -> None:
 def test_an_exception_is_told_where_it_was_first_seen() -> None:
     kept, local = stories(), local_trace()
     twice = (raised(1), raised(1.1))  # recorded by hand, then seen leaving the same span
-    kept.note_span(local, span(3, 2, at_s=1, name="inner", status="error", events=twice))
-    kept.note_span(local, span(2, 1, at_s=2, name="outer", status="error", events=(raised(2),)))
+    kept.note(local, span(3, 2, at_s=1, name="inner", status="error", events=twice))
+    kept.note(local, span(2, 1, at_s=2, name="outer", status="error", events=(raised(2),)))
 
     [crumb] = told(kept, local).breadcrumbs
     assert crumb.data["span"] == "inner"
@@ -133,7 +133,7 @@ def test_an_exception_is_told_where_it_was_first_seen() -> None:
 
 def test_an_exception_that_was_an_issue_of_its_own_was_not_recovered_from() -> None:
     kept, local = stories(), local_trace()
-    kept.note_span(local, span(2, status="error", events=(raised(0),)))
+    kept.note(local, span(2, status="error", events=(raised(0),)))
 
     [crumb] = told(kept, local, reported=frozenset({f"{2:016x}"})).breadcrumbs
     assert crumb.level == "error"
@@ -143,9 +143,9 @@ def test_an_exception_that_was_an_issue_of_its_own_was_not_recovered_from() -> N
 def test_an_exception_and_the_log_of_it_are_one_breadcrumb() -> None:
     kept, local = stories(), local_trace()
     exception = {"exception.type": "builtins.TimeoutError", "exception.message": "late"}
-    kept.note_log(local, log(2, "no answer", attributes=exception))
-    kept.note_log(local, log(3, "another", attributes={**exception, "exception.message": "x"}))
-    kept.note_span(local, span(2, at_s=1, events=(raised(1),)))
+    kept.note(local, log(2, "no answer", attributes=exception))
+    kept.note(local, log(3, "another", attributes={**exception, "exception.message": "x"}))
+    kept.note(local, span(2, at_s=1, events=(raised(1),)))
 
     recovered, other = told(kept, local).breadcrumbs
 
@@ -171,8 +171,8 @@ def test_open_spans_tell_what_they_noted_so_far() -> None:
 
 def test_the_last_evaluation_of_a_flag_wins() -> None:
     kept, local = stories(), local_trace()
-    kept.note_span(local, span(2, at_s=9, events=(flag_event(3, True), flag_event(1, False))))
-    kept.note_log(
+    kept.note(local, span(2, at_s=9, events=(flag_event(3, True), flag_event(1, False))))
+    kept.note(
         local,
         log(
             2,
@@ -186,7 +186,7 @@ def test_the_last_evaluation_of_a_flag_wins() -> None:
         NOW_NS,
         {"feature_flag.key": "old", "feature_flag.variant": "a"},
     )
-    kept.note_span(local, span(3, at_s=4, events=(old,), attributes={"flag.evaluation.attr": 7}))
+    kept.note(local, span(3, at_s=4, events=(old,), attributes={"flag.evaluation.attr": 7}))
 
     assert told(kept, local).flags == (
         FeatureFlag("old", "a"),
@@ -204,7 +204,7 @@ def test_the_last_evaluation_of_a_flag_wins() -> None:
 def test_an_evaluation_without_name_or_plain_result_is_no_flag(attributes: dict[str, Any]) -> None:
     kept, local = stories(), local_trace()
     event = SpanEvent("feature_flag.evaluation", NOW_NS, attributes)
-    kept.note_span(local, span(2, events=(event,), attributes={"flag.evaluation.": True}))
+    kept.note(local, span(2, events=(event,), attributes={"flag.evaluation.": True}))
 
     assert told(kept, local).flags == ()
 
@@ -212,11 +212,11 @@ def test_an_evaluation_without_name_or_plain_result_is_no_flag(attributes: dict[
 def test_the_latest_breadcrumbs_are_told_and_flags_survive_all_of_them() -> None:
     kept, local = stories(max_breadcrumbs=5), local_trace()
     for n in range(MAX_FLAGS + 20):
-        kept.note_span(
+        kept.note(
             local, span(1000 + n, at_s=-1, name="flag", events=(flag_event(-1, True, f"f{n}"),))
         )
     for n in range(3 * MIN_ITEMS_PER_TRACE):
-        kept.note_span(local, span(2000 + n, at_s=n, name=f"s{n}"))
+        kept.note(local, span(2000 + n, at_s=n, name=f"s{n}"))
 
     story = told(kept, local, at_s=10_000)
 
@@ -228,7 +228,7 @@ def test_the_latest_breadcrumbs_are_told_and_flags_survive_all_of_them() -> None
 
 def test_texts_are_as_long_as_the_setting_says() -> None:
     kept, local = stories(max_value_length=10), local_trace()
-    kept.note_log(local, log(0, "x" * 100, attributes={"long": "y" * 100}))
+    kept.note(local, log(0, "x" * 100, attributes={"long": "y" * 100}))
 
     [crumb] = told(kept, local).breadcrumbs
     assert (len(crumb.message), len(str(crumb.data["long"]))) == (10, 10)
@@ -249,7 +249,7 @@ def test_a_span_of_an_unsampled_trace_is_read_when_it_is_told() -> None:
         return read_span(raw)
 
     kept, local = Stories(reader), local_trace()
-    kept.note_span(local, raw := _sdk_span(kept="yes"))
+    kept.note(local, raw := _sdk_span(kept="yes"))
     assert read == []
 
     [crumb] = kept.tell(local, before_ns=raw.end_time or 0).breadcrumbs
@@ -265,8 +265,8 @@ def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ValueError
 
     kept, local = Stories(fails), local_trace()
-    kept.note_span(local, _sdk_span())
-    kept.note_span(local, span(2, name="readable"))
+    kept.note(local, _sdk_span())
+    kept.note(local, span(2, name="readable"))
 
     assert messages(told(kept, local)) == ["readable"]
     assert guard.counts == {"decide.story: ValueError": 1}
@@ -274,7 +274,7 @@ def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_closed_trace_is_forgotten() -> None:
     kept, local = stories(), local_trace()
-    kept.note_span(local, span(2))
+    kept.note(local, span(2))
     kept.close(local)
     kept.close(local)
 
@@ -284,7 +284,7 @@ def test_a_closed_trace_is_forgotten() -> None:
 
 def test_a_trace_that_is_gone_is_forgotten_and_was_not_kept_alive() -> None:
     kept, local = stories(), local_trace()
-    kept.note_span(local, span(2))
+    kept.note(local, span(2))
     reference = weakref.ref(local)
 
     del local
@@ -300,7 +300,7 @@ def test_traces_that_never_end_are_bounded_and_the_oldest_lose_their_story() -> 
     most = 0
     for local in traces:
         for n in range(5):
-            kept.note_span(local, span(n + 2))
+            kept.note(local, span(n + 2))
             most = max(most, kept.held)
 
     assert most <= 80
@@ -311,6 +311,6 @@ def test_traces_that_never_end_are_bounded_and_the_oldest_lose_their_story() -> 
 def test_one_long_trace_is_bounded_too() -> None:
     kept, local = stories(max_items=200, max_breadcrumbs=5000), local_trace()
     for n in range(1000):
-        kept.note_span(local, span(n + 2, at_s=n))
+        kept.note(local, span(n + 2, at_s=n))
 
     assert 0 < kept.held <= 200
