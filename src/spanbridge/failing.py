@@ -69,4 +69,5 @@ class FailingSpans:
 
 
 def _saw_exception(finished: Finished) -> bool:
-    return any(event.name == "exception" for event in finished.span.events)
+    _, span = finished
+    return any(event.name == "exception" for event in span.events)

@@ -12,7 +12,6 @@ import msgspec
 
 from spanbridge.assemble.assembler import Assembler
 from spanbridge.conventions.upstream import SENTRY_EVENT_ID
-from spanbridge.destinations.shape import Finished
 from spanbridge.failing import FailingSpans
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.model.rule import Circumstances
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from spanbridge.assemble.assembler import Released
     from spanbridge.decide.story import Source
-    from spanbridge.destinations.shape import Destination
+    from spanbridge.destinations.shape import Destination, Finished
     from spanbridge.model.failure import Issue
     from spanbridge.model.log import LogRecord
     from spanbridge.model.span import Attributes, SpanRecord
@@ -143,7 +142,7 @@ class Lane:
         """
         if self._is_held or self._selection.drops_events:
             scrubbed = self._judged(local, scrubbed, raw)
-        self._batch.append(Finished(local, scrubbed))
+        self._batch.append((local, scrubbed))
 
     def _judged(self, local: LocalTrace, scrubbed: SpanRecord, raw: SpanRecord) -> SpanRecord:
         selection = self._selection
@@ -260,7 +259,7 @@ class Lane:
     def _let_go_wanted(self, local: LocalTrace, segment: Segment, now_s: float) -> None:
         spans = (segment.root, *segment.children)
         try:
-            going = [Finished(local, self._moved(local, span)) for span in spans if _goes(span)]
+            going = [(local, self._moved(local, span)) for span in spans if _goes(span)]
         except BaseException as error:  # a span that is still open may hold anything
             self.fail(Outcome.FAILED, "rules", len(spans))
             GUARD.caught("lane.move", error)
@@ -368,4 +367,4 @@ def _named(finished: Finished, event_ids: Mapping[str, str]) -> Finished:
     if (event_id := event_ids.get(span.span_id)) is None:
         return finished
     named = msgspec.structs.replace(span, attributes={**span.attributes, SENTRY_EVENT_ID: event_id})
-    return Finished(local, named)
+    return local, named

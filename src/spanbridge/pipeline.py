@@ -330,8 +330,10 @@ class Pipeline:
         readers = local.keepers
         if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
             readers = readers | self._judges
+        levels = self._levels
         if not self._everywhere <= readers:
             self._leave_out(span, local, readers)
+            levels = self._levels_of(readers)
         in_flight = seen if isinstance(seen, InFlight) else None
         try:
             if not readers and not self.issues.wants(span, local, in_flight):
@@ -347,17 +349,14 @@ class Pipeline:
             self._fail(readers, Outcome.FAILED, "record")
             GUARD.caught("record.span", error)
             return
-        for policy, lanes in self._levels.items():
-            reading = [lane for lane in lanes if lane.name in readers]
-            if not reading:
-                continue
+        for policy, lanes in levels.items():
             try:
                 scrubbed = policy.scrub_span(record)
             except BaseException as error:
-                _fail_all(reading, Outcome.WITHHELD, "privacy policy failed")
+                _fail_all(lanes, Outcome.WITHHELD, "privacy policy failed")
                 GUARD.caught("privacy.span", error)
                 continue
-            for lane in reading:
+            for lane in lanes:
                 if policy.redacted:
                     lane.destination.ledger.redact(policy.redacted)
                 try:
@@ -365,6 +364,14 @@ class Pipeline:
                 except BaseException as error:  # undecided is left out: it may have to stay
                     lane.fail(Outcome.WITHHELD, "rules failed")
                     GUARD.caught("rules.span", error)
+
+    def _levels_of(self, readers: frozenset[str]) -> dict[PrivacyPolicy, list[Lane]]:
+        """The lanes of those that read a span, by privacy level."""
+        reading = {
+            policy: [lane for lane in lanes if lane.name in readers]
+            for policy, lanes in self._levels.items()
+        }
+        return {policy: lanes for policy, lanes in reading.items() if lanes}
 
     def _leave_out(self, span: ReadableSpan, local: LocalTrace, readers: frozenset[str]) -> None:
         is_root = (parent := span.parent) is None or parent.is_remote

@@ -14,7 +14,6 @@ from opentelemetry.exporter.otlp.proto.http import metric_exporter, trace_export
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from spanbridge.destinations.otlp import OtlpDestination
-from spanbridge.destinations.shape import Finished
 from spanbridge.privacy.policy import PrivacyPolicy
 from spanbridge.settings import OtlpOptions
 from spanbridge.testing import Receiver
@@ -42,7 +41,7 @@ def destination(url: str, protocol: str = "http/protobuf") -> OtlpDestination:
 
 def accept(to: OtlpDestination, count: int = 1, **fields: Any) -> None:
     spans = [record(number, **fields) for number in range(1, count + 1)]
-    to.accept_spans([Finished(local_trace(), span) for span in spans], 0.0)
+    to.accept_spans([(local_trace(), span) for span in spans], 0.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

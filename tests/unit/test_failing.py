@@ -10,7 +10,7 @@ FAILED = (SpanEvent("exception", 1),)
 
 
 def finished(local: LocalTrace, number: int, *, failed: bool = False) -> Finished:
-    return Finished(local, record(number, 1, events=FAILED if failed else ()))
+    return local, record(number, 1, events=FAILED if failed else ())
 
 
 def test_a_failed_span_goes_on_with_its_root_and_before_it() -> None:
@@ -19,7 +19,7 @@ def test_a_failed_span_goes_on_with_its_root_and_before_it() -> None:
 
     assert failing.hold_back([child, other], 0) == [other]
     assert len(failing) == 1
-    root = Finished(local, record(1))
+    root = (local, record(1))
     assert failing.hold_back([root], 1) == [child, root]
     late = finished(local, 4, failed=True)
     assert failing.hold_back([late], 2) == [late]
@@ -44,5 +44,5 @@ def test_no_more_wait_than_is_said() -> None:
     going = failing.overdue(0)
 
     assert len(failing) <= MOST_WAITING
-    assert {one.local for one in going} == {locals_[0]}
+    assert {local for local, _ in going} == {locals_[0]}
     assert len(failing.release_all()) == 2000

@@ -55,7 +55,7 @@ class FileDestination(StreamDestination["Line"]):
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Queue finished spans."""
         self.ledger.accept(Signal.SPAN, len(batch))
-        self._outbox.put([finished.span for finished in batch])
+        self._outbox.put([span for _, span in batch])
 
     def accept_issue(self, issue: Issue, local: LocalTrace) -> None:
         """Queue a decided failure."""

@@ -172,10 +172,11 @@ class SentryDestination:
     def accept_spans(self, batch: Sequence[Finished], now_s: float) -> None:
         """Hold spans until they may leave; what was noted on them leaves by itself."""
         self.ledger.accept(Signal.SPAN, len(batch))
+        add = self._wire.assembler.add
         for local, span in batch:
             if span.events and self._options.span_events == "logs" and has_logs(span):
                 span = self._without_logs(span)
-            self._wire.assembler.add(local, span, now_s)
+            add(local, span, now_s)
 
     def _without_logs(self, span: SpanRecord) -> SpanRecord:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from spanbridge.runtime.ledger import Ledger
 from spanbridge.runtime.status import DestinationStatus
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from spanbridge.sentry.dsc import DscSource
 
 
-class Finished(NamedTuple):
-    """A finished span, already scrubbed, with the local trace it belongs to."""
-
-    local: LocalTrace
-    span: SpanRecord
+Finished: TypeAlias = "tuple[LocalTrace, SpanRecord]"
+"""A finished span, already scrubbed, behind the local trace it belongs to; a plain tuple, because
+one is made for every span."""
 
 
 class Destination(Protocol):

@@ -15,7 +15,6 @@ from spanbridge.destinations import console_metrics as console_metrics_module
 from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.console import ConsoleDestination, tree_lines
 from spanbridge.destinations.console_text import MAX_LINE
-from spanbridge.destinations.shape import Finished
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, Issue, StackFrame
 from spanbridge.model.span import SpanRecord
 from spanbridge.model.trace import Segment
@@ -31,7 +30,7 @@ def shown(*spans: SpanRecord, issues: tuple[Issue, ...] = ()) -> tuple[str, Cons
     stream = io.StringIO()
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
     local = local_trace(1)
-    to.accept_spans([Finished(local, span) for span in spans], 0.0)
+    to.accept_spans([(local, span) for span in spans], 0.0)
     to.advance(0.0)
     for issue in issues:
         to.accept_issue(issue, local)
@@ -116,7 +115,7 @@ class _Terminal(io.StringIO):
 def _on_a_terminal(span: SpanRecord) -> str:
     stream = _Terminal()
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
-    to.accept_spans([Finished(local_trace(1), span)], 0.0)
+    to.accept_spans([(local_trace(1), span)], 0.0)
     to.advance(0.0)
     assert to.close(5)
     return stream.getvalue()
@@ -229,7 +228,7 @@ def test_a_terminal_that_knows_ascii_alone_still_gets_the_tree() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
-    to.accept_spans([Finished(local_trace(1), record(1, name="grün"))], 0.0)
+    to.accept_spans([(local_trace(1), record(1, name="grün"))], 0.0)
     to.advance(0.0)
     assert to.close(5)
 
@@ -238,7 +237,7 @@ def test_a_terminal_that_knows_ascii_alone_still_gets_the_tree() -> None:
 
 def test_spans_that_wait_for_their_root_are_counted_as_queued() -> None:
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, io.StringIO())
-    to.accept_spans([Finished(local_trace(1, 1), record(2, 1))], 0.0)
+    to.accept_spans([(local_trace(1, 1), record(2, 1))], 0.0)
     to.advance(0.0)
 
     assert to.status().queued == 1
@@ -257,7 +256,7 @@ def test_what_cannot_be_shown_costs_itself_alone(monkeypatch: pytest.MonkeyPatch
     to = ConsoleDestination(ConsoleOptions(), PrivacyPolicy(), 300.0, stream)
     for number, attributes in enumerate([{"k": Text("a")}, hopeless, {"k": Fraction(0.5)}], 1):
         local = local_trace(number)
-        to.accept_spans([Finished(local, record(number, attributes=attributes))], 0.0)
+        to.accept_spans([(local, record(number, attributes=attributes))], 0.0)
     to.release(0.0)
     to.accept_metrics([point(1, name="a"), point(1, name="b", attributes=hopeless)])
     to.accept_metrics([point(Fraction(0.5), name="c", attributes={"k": Text("a")})])

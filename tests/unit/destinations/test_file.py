@@ -12,7 +12,6 @@ import pytest
 
 from spanbridge.destinations import outbox as outbox_module
 from spanbridge.destinations.file import FileDestination
-from spanbridge.destinations.shape import Finished
 from spanbridge.model.failure import Breadcrumb, ExceptionRecord, FeatureFlag, Issue
 from spanbridge.model.outcome import Outcome
 from spanbridge.model.span import SpanRecord
@@ -30,7 +29,7 @@ def destination(path: Path) -> FileDestination:
 
 
 def accept(to: FileDestination, *spans: SpanRecord) -> None:
-    to.accept_spans([Finished(local_trace(), span) for span in spans], 0.0)
+    to.accept_spans([(local_trace(), span) for span in spans], 0.0)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
