@@ -67,7 +67,7 @@ class Shape(msgspec.Struct, frozen=True):
     """Characters of all keys, current names included."""
     renames: tuple[Renamed, ...]
     dialect: Rewriting | None
-    """How attributes of GenAI or MCP get their one form, if there are any."""
+    """How attributes of GenAI or MCP get their one form, if they do not have it."""
     has_target: bool
     """The old ``http.target`` is to be split."""
     has_overrides: bool

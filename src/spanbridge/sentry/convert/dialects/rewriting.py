@@ -140,8 +140,11 @@ class Rewriting(msgspec.Struct, frozen=True):
                     data.setdefault(new, value)
 
 
+_IDLE: Final = Rewriting((), (), (), (), (), (), (), (), (), False, False, False, frozenset())
+
+
 def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
-    """What to do with the attributes of these names; ``None`` if they are not of GenAI or MCP."""
+    """What to do with the attributes of these names; ``None`` if they can stay as they are."""
     names = tuple(keys)
     if not any(name.startswith(_ROOTS) for name in names):
         return None
@@ -177,7 +180,7 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         adds |= set(USAGE)
     if INPUT_MESSAGES in content:
         adds.add(INSTRUCTIONS)
-    return Rewriting(
+    rewriting = Rewriting(
         copies=tuple(copies),
         moves=tuple(moves),
         kinds=kinds,
@@ -192,6 +195,7 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         has_transport="mcp.transport" in present and TRANSPORT in adds,
         adds=frozenset(adds),
     )
+    return rewriting if rewriting != _IDLE else None
 
 
 def _renamed(present: set[str]) -> Iterable[tuple[str, str]]:
