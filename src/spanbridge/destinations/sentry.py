@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import platform
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
+from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -365,4 +366,11 @@ class SentryDestination:
 
 
 def _now_text() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(time_ns() // 1_000_000, 1000)
+    return f"{_second_text(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second_text(seconds: int) -> str:
+    # Under load many envelopes are made in one second.
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()

@@ -238,6 +238,7 @@ def from_baggage(headers: Iterable[str], *, has_plus_for_space: bool = False) ->
     return members
 
 
+@lru_cache(maxsize=512)
 def _decimal(rate: float) -> str:
     # A rate just below 1 must not be rounded up to "everything".
     rounded = Decimal(f"{rate if rate == 1 else min(rate, 0.999999):.6g}")
