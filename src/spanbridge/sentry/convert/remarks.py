@@ -8,6 +8,7 @@ Source: Sentry develop docs, "Contexts" of ``_meta``; the rules' names as Relay 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -57,20 +58,21 @@ def add_remarks(meta: Meta, values: object, room: int = MAX_REMARKS) -> int:
         How many more there may be.
     """
     if isinstance(values, dict):
-        items = [(str(key), value) for key, value in values.items()]
+        items: Iterable[tuple[object, object]] = values.items()
     elif isinstance(values, list | tuple):
-        items = [(str(position), value) for position, value in enumerate(values)]
+        items = enumerate(values)
     else:
         return room
-    for key, value in items:
+    for place, value in items:
         if room <= 0:
             break
         if isinstance(value, str):
-            annotation = remark(value)
+            annotation = remark(value) if "]" in value else None  # a call takes twice as long
             if annotation is not None:
-                _join(meta, key, annotation)
+                _join(meta, str(place), annotation)
                 room -= len(annotation.rem)
         elif isinstance(value, dict | list | tuple):
+            key = str(place)
             known = meta.get(key)
             inner: Meta = dict(known) if isinstance(known, dict) else {}
             room = add_remarks(inner, value, room)

@@ -44,9 +44,7 @@ def tag_value(value: AttributeValue) -> str | None:
 
 def _is_clean(text: str) -> bool:
     """Whether nothing has to be done to ``text``."""
-    return (
-        0 < len(text) <= MAX_TAG_CHARS
-        and text.isprintable()
-        and "  " not in text
-        and text.strip() == text
-    )
+    if not (0 < len(text) <= MAX_TAG_CHARS and text.isprintable()):
+        return False
+    # The space is the only white space that is printable.
+    return " " not in text or ("  " not in text and text.strip() == text)
