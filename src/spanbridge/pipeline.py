@@ -312,7 +312,8 @@ class Pipeline:
             if isinstance(item, Logged):
                 self._take_log(item, now_s)
             else:
-                self._take_span(*item, now_s)
+                span, local, seen = item
+                self._take_span(span, local, seen, now_s)
         event_ids = self.issues.event_ids()
         for lane in self._lanes:
             lane.pass_on(event_ids, now_s)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from spanbridge.model.trace import Segment
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanbridge.model.span import SpanRecord
+
+_start_ns: Final = attrgetter("start_ns")
 
 
 def root_segment(root: SpanRecord, others: Iterable[SpanRecord]) -> Segment:
@@ -26,9 +29,9 @@ def follow_up(spans: Sequence[SpanRecord]) -> Segment:
     """
     ids = {span.span_id for span in spans}
     tops = [span for span in spans if span.parent_span_id not in ids]
-    root = min(tops or spans, key=lambda span: span.start_ns)
+    root = min(tops or spans, key=_start_ns)
     return Segment(root, _by_start(span for span in spans if span is not root), is_follow_up=True)
 
 
 def _by_start(spans: Iterable[SpanRecord]) -> tuple[SpanRecord, ...]:
-    return tuple(sorted(spans, key=lambda span: span.start_ns))
+    return tuple(sorted(spans, key=_start_ns))

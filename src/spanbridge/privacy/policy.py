@@ -87,7 +87,7 @@ class PrivacyPolicy:
         """The span as it may leave. Raises whatever goes wrong: the caller withholds the item."""
         if self.redacted:
             self.redacted.clear()
-        fields = self._fields_for(span)
+        fields = self._fields_for(span) if self._keeps_content else self._fields
         if self._functions:
             span = told_by(self._functions, span, "span")
             fields = self._stricter(fields, self._fields_for(span))

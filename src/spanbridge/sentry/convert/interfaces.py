@@ -43,7 +43,7 @@ _HEADER_PREFIX: Final = "http.request.header."
 
 def user_of(data: Attributes) -> User | None:
     """The user the application named; nothing is inferred, least of all an address."""
-    if data.keys().isdisjoint(USER_ATTRIBUTES):
+    if USER_ATTRIBUTES.isdisjoint(data):
         return None
     return User(
         id=_limited(data, "user.id", MAX_USER_CHARS),

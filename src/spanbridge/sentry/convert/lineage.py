@@ -59,7 +59,7 @@ class _Below(msgspec.Struct, gc=False):
     """What is known of the descendants of a span."""
 
     reports_usage: bool = False
-    calls: list[Call] = []
+    calls: tuple[Call, ...] = ()
     """Model calls directly in it."""
 
 
@@ -144,9 +144,9 @@ class Lineage:
         """Tell every span above, up to the first that knows."""
         span_id = report.span.parent_span_id
         if span_id is not None and report.call is not None:
-            calls = self._below_of(span_id).calls
-            if len(calls) < MAX_CALLS:
-                calls.append(report.call)
+            below = self._below_of(span_id)
+            if len(below.calls) < MAX_CALLS:
+                below.calls += (report.call,)
         while span_id is not None:
             below = self._below_of(span_id)
             if below.reports_usage:
@@ -157,7 +157,7 @@ class Lineage:
     def _below_of(self, span_id: str) -> _Below:
         below = self._below.get(span_id)
         if below is None:
-            below = self._below[span_id] = _Below(calls=[])
+            below = self._below[span_id] = _Below()
         return below
 
     def _is_counted_elsewhere(self, report: _Report) -> bool:
