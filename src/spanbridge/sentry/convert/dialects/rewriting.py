@@ -76,6 +76,8 @@ class Rewriting(msgspec.Struct, frozen=True):
     entity_names: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    has_entity: bool
+    """Whether anything depends on the operation, or tells it otherwise."""
     families: tuple[tuple[str, str, tuple[str, ...]], ...]
     """Prefix, canonical name, and the names of the leaves."""
     parameters: tuple[str, ...]
@@ -93,7 +95,7 @@ class Rewriting(msgspec.Struct, frozen=True):
             data[new] = data[old]
         for old, new in self.moves:
             data[new] = data.pop(old)
-        operation = self._operation(data)
+        operation = self._operation(data) if self.has_entity else ""
         for prefix, new, keys in self.families:
             entries = unflattened(keys, prefix, data)
             for key in keys:
@@ -140,7 +142,9 @@ class Rewriting(msgspec.Struct, frozen=True):
                     data.setdefault(new, value)
 
 
-_IDLE: Final = Rewriting((), (), (), (), (), (), (), (), (), False, False, False, frozenset())
+_IDLE: Final = Rewriting(
+    (), (), (), (), (), (), False, (), (), (), False, False, False, frozenset()
+)
 
 
 def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
@@ -162,9 +166,10 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
     )
     parameters = tuple(key for key in PARAMETER_TEXTS if key in present)
     kinds = tuple(key for key in KINDS if key in present)
-    has_entity = bool(kinds) or OPERATION in present
-    inputs = tuple(key for key in ENTITY_INPUTS if key in present) if has_entity else ()
-    outputs = tuple(key for key in ENTITY_OUTPUTS if key in present) if has_entity else ()
+    has_operation = bool(kinds) or OPERATION in present
+    entity_names = tuple(key for key in ENTITY_NAMES if key in present)
+    inputs = tuple(key for key in ENTITY_INPUTS if key in present) if has_operation else ()
+    outputs = tuple(key for key in ENTITY_OUTPUTS if key in present) if has_operation else ()
     adds = {new for _, new in (*copies, *moves)} | {new for _, new, _ in families}
     if kinds:
         adds |= {OPERATION, *NAME_OF.values()}
@@ -184,9 +189,10 @@ def rewriting_for(keys: Iterable[str]) -> Rewriting | None:
         copies=tuple(copies),
         moves=tuple(moves),
         kinds=kinds,
-        entity_names=tuple(key for key in ENTITY_NAMES if key in present),
+        entity_names=entity_names,
         inputs=inputs,
         outputs=outputs,
+        has_entity=bool(kinds or entity_names or inputs or outputs),
         families=families,
         parameters=parameters,
         content=content,

@@ -30,19 +30,15 @@ _MOST: Final = 2**53
 
 def complete_usage(data: Attributes) -> None:
     """Make the counts in ``data`` whole numbers that include their parts, and add the total."""
-    for key in USAGE:
-        if key in data:
-            count = _count(data[key])
-            if count is not None:
-                data[key] = count
-    cached = (_known(data, CACHE_READ) or 0) + (_known(data, CACHE_CREATION) or 0)
-    reasoned = _known(data, REASONING) or 0
-    tokens_in, tokens_out = _known(data, INPUT_TOKENS), _known(data, OUTPUT_TOKENS)
+    known = _known(data)
+    cached = known.get(CACHE_READ, 0) + known.get(CACHE_CREATION, 0)
+    reasoned = known.get(REASONING, 0)
+    tokens_in, tokens_out = known.get(INPUT_TOKENS), known.get(OUTPUT_TOKENS)
     if cached and tokens_in is not None and cached > tokens_in:
         tokens_in, cached = tokens_in + cached, 0
     if reasoned and tokens_out is not None and reasoned > tokens_out:
         tokens_out, reasoned = tokens_out + reasoned, 0
-    total = _known(data, TOTAL_TOKENS)
+    total = known.get(TOTAL_TOKENS)
     if tokens_in is not None and tokens_out is not None:
         missing = total - tokens_in - tokens_out if total is not None else 0
         if missing > 0:
@@ -60,9 +56,16 @@ def complete_usage(data: Attributes) -> None:
         data[OUTPUT_TOKENS] = tokens_out
 
 
-def _known(data: Attributes, key: str) -> int | None:
-    value = data.get(key)
-    return value if type(value) is int and 0 <= value <= _MOST else None
+def _known(data: Attributes) -> dict[str, int]:
+    """The counts that can be believed; what is written otherwise becomes a whole number."""
+    known: dict[str, int] = {}
+    for key in USAGE:
+        value = data.get(key)
+        if type(value) is not int and (count := _count(value)) is not None:
+            value = data[key] = count
+        if type(value) is int and 0 <= value <= _MOST:
+            known[key] = value
+    return known
 
 
 def _count(value: AttributeValue) -> int | None:
