@@ -92,11 +92,12 @@ class Intake:
         """
         items = self._items
         waiting = len(items)
-        if waiting >= self._max_items and not self._has_reserved_place(item):
-            is_error = item.is_error if isinstance(item, Logged) else _tells_of_error(item)
+        tells_of_error = isinstance(item[2], InFlight)
+        if waiting >= self._max_items and not (tells_of_error and self._has_reserved_place()):
+            is_error = item.is_error if isinstance(item, Logged) else tells_of_error
             self._refused.append(Refused(type(item) is tuple, is_error))
             return False
-        if _tells_of_error(item):
+        if tells_of_error:
             if len(self._exceptions) < MAX_EXCEPTIONS_WAITING:
                 self._exceptions.append(None)
             elif isinstance(item, Logged):
@@ -143,12 +144,11 @@ class Intake:
 
         One at a time, so that each SDK span is freed, and its memory reused, before the next.
         """
-        items = self._items
+        items, exceptions = self._items, self._exceptions
         for _ in range(min(limit, len(items))):
             item = items.popleft()
-            if _tells_of_error(item):
-                with contextlib.suppress(IndexError):  # put at this very moment
-                    self._exceptions.popleft()
+            if exceptions and isinstance(item[2], InFlight):
+                exceptions.popleft()
             yield item
 
     def bequeath(self, heir: Intake) -> None:
@@ -172,10 +172,6 @@ class Intake:
         refused = [self._refused.popleft() for _ in range(len(self._refused))]
         return Refused(sum(spans for spans, _ in refused), sum(errors for _, errors in refused))
 
-    def _has_reserved_place(self, item: Ended | Logged) -> bool:
+    def _has_reserved_place(self) -> bool:
         """Errors are worth more than traces: a few places are theirs alone."""
-        return _tells_of_error(item) and len(self._items) < self._max_items + RESERVED_FOR_ERRORS
-
-
-def _tells_of_error(item: Ended | Logged) -> bool:
-    return isinstance(item[2], InFlight)
+        return len(self._items) < self._max_items + RESERVED_FOR_ERRORS

@@ -13,7 +13,7 @@ from opentelemetry.trace import get_current_span
 from spanbridge.process.head_decision import NOT_KEPT, HeadDecision
 from spanbridge.process.in_flight import InFlight, Left, in_flight, left_by
 from spanbridge.process.intake import Intake
-from spanbridge.process.local_trace import LocalTrace, LocalTraces
+from spanbridge.process.local_trace import IS_REMOTE, SPAN_ID, LocalTrace, LocalTraces
 from spanbridge.process.provider_end import FollowsProvider
 from spanbridge.process.sampling import SamplingPolicy
 from spanbridge.process.tracestate import threshold
@@ -66,7 +66,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             parent = span.parent
             context = span.get_span_context()
             local: LocalTrace | None = None
-            if parent is not None and not parent.is_remote:
+            if parent is not None and not parent[IS_REMOTE]:
                 local = self._traces.join(span, context, parent)
             if local is None:
                 decided = policy.take_over(context.trace_id)
@@ -80,7 +80,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                     _readmit(local, policy, now)
             block = get_value(BOUND, parent_context)
             if isinstance(block, Block) and (bound := block.bound).attributes:
-                local.bound[context.span_id] = bound
+                local.bound[context[SPAN_ID]] = bound
                 put_on(span, bound.missing_in(span.attributes or {}))
         except Exception as error:
             GUARD.caught("process.on_start", error)
@@ -110,7 +110,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
             context = span.get_span_context()
             if context is None:
                 return
-            span_id = context.span_id
+            span_id = context[SPAN_ID]
             local = self._traces.end(span, context)
             if local is not None and span_id == local.root_id:
                 self._traces.close(local)
@@ -123,7 +123,7 @@ class BridgeProcessor(FollowsProvider, SpanProcessor):
                 decided = NOT_KEPT if policy is None else decided_by_another(policy, span, None)
                 local = local_trace_of(span, context, decided, None)
             seen: InFlight | Left | None = None
-            if (error := sys.exc_info()[1]) is not None:
+            if (error := sys.exception()) is not None:
                 seen = self._seen(error, span)
             root_id = local.root_id
             if span_id == root_id:
