@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from spanbridge.figures import Figures
 from spanbridge.leaving import Leaving
 from spanbridge.metrics.self_metrics import SelfMetrics
 from spanbridge.metrics.stage import Metrics
@@ -57,11 +58,13 @@ class Bridge:
         self.log_processor.closes = self._flush_with_logs
         self.stdlib_logging = StdlibLogging(self.reporter, recent)
         self.hooks = Hooks(self.reporter)
-        self.metrics = Metrics(self.flush, SelfMetrics(self.statuses, self.former_ledgers))
+        self._figures = Figures()
+        self._self_metrics = SelfMetrics(self._figures.totals)
+        self.metrics = Metrics(self.flush, self._self_metrics)
         self.decides_alone = True
         """Whether ``sampler`` is the one in use; somebody else's may leave out traces before us."""
         self._pipeline: Pipeline | None = None
-        self._leaving = Leaving()
+        self._leaving = Leaving(self._figures.let_go)
         self._shutdown_timeout_s = 0.0
         before_child_process_ends(self._close_with_child_process)
 
@@ -81,6 +84,7 @@ class Bridge:
             new.start(works=old is None)
         if old is not None:
             old.retire(new)
+        self._figures.follow(new)
         self._lead_to(new)
         has_metrics = self.metrics.exchange(new.destinations if new is not None else (), settings)
         if old is not None:
@@ -123,6 +127,8 @@ class Bridge:
         is_closed = True
         if pipeline is not None:
             pipeline.intake.close()
+            if self._self_metrics.is_on:
+                pipeline.flush(_until(deadline) / 2)  # so that they tell what became of it
             is_collected = self.metrics.close(_until(deadline) / 2)
             is_closed = pipeline.close(_until(deadline)) and is_collected
         return self._leaving.wait(_until(deadline)) and is_closed
@@ -141,7 +147,7 @@ class Bridge:
 
     def former_ledgers(self) -> dict[str, LedgerSnapshot]:
         """What became of what earlier settings' destinations were given, by name."""
-        return self._leaving.ledgers()
+        return self._figures.former_ledgers()
 
     @property
     def problems(self) -> tuple[ConfigurationError, ...]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spanbridge.pipeline import Pipeline
-    from spanbridge.runtime.ledger import LedgerSnapshot
 
 MAX_LINGERING: Final = 8
 """Pipelines that may wait for their servers at once; for one more the oldest has to give way."""
@@ -34,17 +33,20 @@ class Leaving:
     changed, and stops; the end of the process gives it a deadline. One after the other passes on,
     so that what ended first is taken first; a server that hangs holds up nobody but its own
     pipeline.
+
+    Args:
+        let_go: Called with each pipeline that has left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, let_go: Callable[[Pipeline], None]) -> None:
+        self._let_go = let_go
         self._start_empty()
         after_fork_in_child(self._start_empty)
 
     def _start_empty(self) -> None:
-        # In a forked child: what is on its way out belongs to the parent, which counts it.
+        # In a forked child: what is on its way out belongs to the parent.
         self._lock = threading.Lock()
         self._departures: dict[_Departure, threading.Thread] = {}
-        self._ledgers: dict[str, LedgerSnapshot] = {}
         self._passed_on = threading.Event()
         """Whether the last one has passed on what it had to."""
         self._passed_on.set()
@@ -109,15 +111,6 @@ class Leaving:
                 thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for _, thread in self._under_way())
 
-    def ledgers(self) -> dict[str, LedgerSnapshot]:
-        """What became of what they were given, by destination name."""
-        with self._lock:
-            ledgers = dict(self._ledgers)
-            leaving = [departure.pipeline for departure in self._departures]
-        for pipeline in leaving:
-            _add(pipeline, ledgers)
-        return ledgers
-
     def _under_way(self) -> list[tuple[_Departure, threading.Thread]]:
         with self._lock:
             return list(self._departures.items())
@@ -133,7 +126,7 @@ class Leaving:
     def _note(self, departure: _Departure) -> None:
         with self._lock:
             self._departures.pop(departure, None)
-            _add(departure.pipeline, self._ledgers)
+        self._let_go(departure.pipeline)
 
 
 class _Departure:
@@ -225,10 +218,3 @@ class _Departure:
 
 def _until(deadline: float) -> float:
     return max(_AT_LEAST_S, deadline - time.monotonic())
-
-
-def _add(pipeline: Pipeline, ledgers: dict[str, LedgerSnapshot]) -> None:
-    for destination in pipeline.destinations:
-        counts = destination.ledger.snapshot()
-        known = ledgers.get(destination.name)
-        ledgers[destination.name] = counts if known is None else known.plus(counts)

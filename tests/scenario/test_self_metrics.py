@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,16 @@ tracer = trace.get_tracer("shop")
 for number in range(20):
     with tracer.start_as_current_span("order"):
         tracer.start_span("item").end()
+if os.environ.get("ENDS"):
+    spanbridge.shutdown()
+    raise SystemExit
 assert spanbridge.flush()
-if os.environ.get("CHANGES"):
-    spanbridge.configure(release="2")
+for number in range(int(os.environ.get("CHANGES", "0"))):
+    spanbridge.configure(release=str(number))
     tracer.start_span("late").end()
     assert spanbridge.flush()
+if left := os.environ.get("LEFT"):
+    spanbridge.configure(destinations=left)
 if page := os.environ.get("PAGE"):
     print(urllib.request.urlopen(page).read().decode())
 assert spanbridge.flush()
@@ -48,12 +54,16 @@ def run_on(receiver: Receiver, **variables: str) -> Finished:
 
 
 def last(points: list[Arrived], name: str, **attributes: str) -> float:
-    """The newest value of a series that has these attributes, among others."""
+    """The newest value of a series that has these attributes, among others.
+
+    One that tells of a loss is asked for by its ``error.type``.
+    """
     values = [
         point.value
         for point in points
         if point.name == name
         and all(point.attributes.get(key) == value for key, value in attributes.items())
+        and point.attributes.keys() & {"error.type"} == attributes.keys() & {"error.type"}
     ]
     assert values, f"no {name} of {attributes}"
     return float(values[-1])
@@ -96,16 +106,62 @@ def test_what_is_lost_is_told_with_what_became_of_it(receiver: Receiver) -> None
     assert last(points, LEDGER + "settled", **sentry, **outcome) == 40
 
 
-def test_a_change_of_settings_takes_nothing_back(receiver: Receiver) -> None:
-    points = arrived(run_and(receiver, CHANGES="1"))
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+def test_a_change_of_settings_takes_nothing_back(receiver: Receiver, temporality: str) -> None:
+    points = arrived(
+        run_and(
+            receiver,
+            CHANGES="4",
+            OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=temporality,
+        )
+    )
 
-    values = [
-        float(point.value)
-        for point in points
-        if point.name == SPANS + "exported" and point.attributes["otel.component.name"] == "sentry"
-    ]
-    assert values == sorted(values)
-    assert values[-1] == 41
+    # Two destinations deliver beside each other when they are exchanged.
+    points.sort(key=lambda point: int(point.point["timeUnixNano"]))
+    series: dict[object, list[float]] = {}
+    for point in points:
+        if point.data.get("isMonotonic"):
+            key = (point.name, *sorted(point.attributes.items()))
+            series.setdefault(key, []).append(point.value)
+    told = {key: list(accumulate(values)) for key, values in series.items()}
+    if temporality == "cumulative":
+        told = series
+    assert len(told) > 10
+    for values in told.values():
+        assert values == sorted(values)
+    sentry = ("otel.component.name", "sentry"), ("otel.component.type", "spanbridge_sentry")
+    assert told[SPANS + "exported", *sentry][-1] == 44
+    assert told["spanbridge.sent", *sentry][-1] > 10_000
+
+
+def test_what_a_destination_did_that_is_gone_is_told_on(receiver: Receiver) -> None:
+    receiver.fault("status", status=403, endpoint="envelope", times=None)
+
+    points = arrived(run_and(receiver, LEFT="otlp"))
+
+    newest = max(point.point["timeUnixNano"] for point in points)
+    points = [point for point in points if point.point["timeUnixNano"] == newest]
+    sentry = {"otel.component.name": "sentry", "otel.component.type": "spanbridge_sentry"}
+    assert last(points, SPANS + "exported", **sentry, **{"error.type": "failed"}) == 40
+    assert last(points, SPANS + "inflight", **sentry) == 0
+
+
+def test_the_end_of_the_program_tells_what_became_of_what_was_queued(receiver: Receiver) -> None:
+    receiver.fault("status", status=403, endpoint="envelope", times=10)
+
+    points = arrived(run_and(receiver, ENDS="1"))
+
+    sentry = {"otel.component.name": "sentry"}
+    assert last(points, SPANS + "exported", **sentry, **{"error.type": "failed"}) == 20
+    assert last(points, LEDGER + "settled", **sentry, **{"spanbridge.ledger.outcome": "delivered"})
+
+
+def test_a_loss_is_an_increase_as_its_series_is_there_before(receiver: Receiver) -> None:
+    points = arrived(run_and(receiver))
+
+    for cause in ("failed", "rate_limited", "truncated"):
+        told = {"otel.component.name": "sentry", "error.type": cause}
+        assert last(points, SPANS + "exported", **told) == 0
 
 
 def test_prometheus_shows_them(receiver: Receiver) -> None:
@@ -118,7 +174,7 @@ def test_prometheus_shows_them(receiver: Receiver) -> None:
     )
 
     lines = [line for line in done.stdout.splitlines() if line.startswith("otel_sdk_exporter_span")]
-    [exported] = [line for line in lines if "exported_total" in line]
+    [exported] = [line for line in lines if "exported_total" in line and "error_type" not in line]
     assert 'otel_component_name="sentry"' in exported
     assert exported.endswith(" 40.0")
 

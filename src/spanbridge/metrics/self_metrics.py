@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from spanbridge.model.metric import MetricPoint
-    from spanbridge.runtime.ledger import LedgerSnapshot
-    from spanbridge.runtime.status import DestinationStatus
+    from spanbridge.runtime.totals import Totals
 
 SCOPE: Final = "spanbridge"
 """Instrumentation scope of these metrics."""
@@ -31,31 +30,24 @@ SIGNAL: Final = "spanbridge.ledger.signal"
 OUTCOME: Final = "spanbridge.ledger.outcome"
 
 
-_LOST: Final = (
-    Outcome.EVICTED,
-    Outcome.FAILED,
-    Outcome.NEVER_ENDED,
-    Outcome.RATE_LIMITED,
-    Outcome.TRUNCATED,
-    Outcome.WITHHELD,
-)
-"""Outcomes of items that were to arrive and did not."""
+_LOST: Final = (Outcome.FAILED, Outcome.RATE_LIMITED, Outcome.TRUNCATED)
+"""Outcomes of an export that failed. What was lost before is in the ledger."""
 _EXPORTED: Final = "Items whose export has ended, well or not."
 _INFLIGHT: Final = "Items on their way."
 
 
 class Figures(NamedTuple):
-    """How one destination fares, with what its predecessors of the same name were given."""
+    """What was done under one name."""
 
-    status: DestinationStatus
-    ledger: LedgerSnapshot
+    name: str
+    totals: Totals
 
     @property
     def attributes(self) -> dict[str, AttributeValue]:
         """Which destination it is."""
         return {
-            OTEL_COMPONENT_NAME: self.status.name,
-            OTEL_COMPONENT_TYPE: f"spanbridge_{self.status.kind}",
+            OTEL_COMPONENT_NAME: self.name,
+            OTEL_COMPONENT_TYPE: f"spanbridge_{self.totals.kind}",
         }
 
 
@@ -63,52 +55,52 @@ Observe: TypeAlias = Callable[[Figures], Iterator[Observation]]
 
 
 def _accepted(figures: Figures) -> Iterator[Observation]:
-    for signal, count in figures.ledger.accepted.items():
+    for signal, count in figures.totals.ledger.accepted.items():
         yield Observation(count, {**figures.attributes, SIGNAL: signal})
 
 
 def _settled(figures: Figures) -> Iterator[Observation]:
-    for signal, outcomes in figures.ledger.outcomes.items():
+    for signal, outcomes in figures.totals.ledger.outcomes.items():
         for outcome, count in outcomes.items():
             yield Observation(count, {**figures.attributes, SIGNAL: signal, OUTCOME: outcome})
 
 
 def _pending(figures: Figures) -> Iterator[Observation]:
-    for signal, count in figures.ledger.pending.items():
+    for signal, count in figures.totals.ledger.pending.items():
         yield Observation(count, {**figures.attributes, SIGNAL: signal})
 
 
 def _exported(signal: Signal) -> Observe:
     def observe(figures: Figures) -> Iterator[Observation]:
-        outcomes = figures.ledger.outcomes.get(signal.value)
+        outcomes = figures.totals.ledger.outcomes.get(signal.value)
         if outcomes is None:
             return
         yield Observation(outcomes.get(Outcome.DELIVERED.value, 0), figures.attributes)
-        for outcome in _LOST:
-            if count := outcomes.get(outcome.value, 0):
-                yield Observation(count, {**figures.attributes, ERROR_TYPE: outcome.value})
+        for outcome in _LOST:  # also while it is 0: what begins with a loss does not increase
+            count = outcomes.get(outcome.value, 0)
+            yield Observation(count, {**figures.attributes, ERROR_TYPE: outcome.value})
 
     return observe
 
 
 def _inflight(signal: Signal) -> Observe:
     def observe(figures: Figures) -> Iterator[Observation]:
-        if (pending := figures.ledger.pending.get(signal.value)) is not None:
+        if (pending := figures.totals.ledger.pending.get(signal.value)) is not None:
             yield Observation(pending, figures.attributes)
 
     return observe
 
 
 def _sent(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.status.sent_bytes, figures.attributes)
+    yield Observation(figures.totals.sent_bytes, figures.attributes)
 
 
 def _retries(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.status.retries, figures.attributes)
+    yield Observation(figures.totals.retries, figures.attributes)
 
 
 def _spooled(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.status.spooled, figures.attributes)
+    yield Observation(figures.totals.spooled, figures.attributes)
 
 
 _COUNTERS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
@@ -156,17 +148,11 @@ class SelfMetrics:
     """Observable instruments that read the ledgers when metrics are collected.
 
     Args:
-        statuses: How each destination fares now.
-        former: What former destinations were given, by name.
+        totals: What was done in all, by destination name.
     """
 
-    def __init__(
-        self,
-        statuses: Callable[[], Mapping[str, DestinationStatus]],
-        former: Callable[[], Mapping[str, LedgerSnapshot]],
-    ) -> None:
-        self._statuses = statuses
-        self._former = former
+    def __init__(self, totals: Callable[[], Mapping[str, Totals]]) -> None:
+        self._totals = totals
         self._figures: tuple[Figures, ...] = ()
         self.is_on = False
         """Whether there is anything to observe."""
@@ -189,13 +175,8 @@ class SelfMetrics:
     ) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def callback(options: CallbackOptions) -> list[Observation]:
             if reads:
-                self._figures = tuple(self._read()) if self.is_on else ()
+                totals = self._totals() if self.is_on else {}
+                self._figures = tuple([Figures(*item) for item in totals.items()])
             return [one for figures in self._figures for one in observe(figures)]
 
         return callback
-
-    def _read(self) -> Iterator[Figures]:
-        former = self._former()
-        for name, status in self._statuses().items():
-            before = former.get(name)
-            yield Figures(status, status.ledger if before is None else status.ledger.plus(before))
