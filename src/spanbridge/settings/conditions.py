@@ -11,7 +11,9 @@ from typing import Any, Final, get_args
 from spanbridge.model.log import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_INFO, SEVERITY_WARN
 from spanbridge.model.rule import ATTRIBUTE_PREFIX, FACTS, Condition, Operator, Subject, Test
 from spanbridge.model.span import SpanKind, SpanStatus
+from spanbridge.settings.doubt import NAMEABLE, OUTSIDE, is_doubtful, privacy_key, safe_to_show
 from spanbridge.settings.masking import as_in_a_file, show, show_name
+from spanbridge.settings.privacy import PRIVACY_KEYS
 from spanbridge.settings.reading import Reader, Unusable, did_you_mean, one_of, text_of
 
 SEVERITIES: Final[Mapping[str, int]] = {
@@ -36,18 +38,35 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 class Fault(Exception):
-    """One key of a rule cannot be used."""
+    """One key of a rule cannot be used.
 
-    def __init__(self, key: str, value: object, unusable: Unusable) -> None:
+    Args:
+        key: With the tables it stands in, as a dotted path.
+        value: What stands there.
+        unusable: What is wrong with it.
+        is_privacy: Whether it may have said what must not leave the process.
+    """
+
+    def __init__(
+        self, key: str, value: object, unusable: Unusable, *, is_privacy: bool = False
+    ) -> None:
         super().__init__(key)
         self.key = key
         self.value = value
         self.unusable = unusable
+        self.is_privacy = is_privacy
 
 
 def unknown_key(key: str, value: object, fix: str) -> Fault:
-    """There is no such key."""
-    return Fault(key, value, Unusable("there is no such key", fix))
+    """There is no such key. One like a privacy setting is taken for that, in the wrong place."""
+    table, _, last = key.rpartition(".")
+    meant = privacy_key(last, NAMEABLE if table else PRIVACY_KEYS)
+    if meant is not None:
+        value = safe_to_show(meant, value)
+        fix = f"{'' if meant == last else f'Did you mean the setting {meant!r}? '}{OUTSIDE}"
+    # Of a condition's value, an attribute may well end like a file's name.
+    is_privacy = meant is not None or (not table and is_doubtful(value))
+    return Fault(key, value, Unusable("there is no such key", fix), is_privacy=is_privacy)
 
 
 def table_of(raw: object) -> Mapping[Any, object]:

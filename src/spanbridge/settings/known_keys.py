@@ -14,8 +14,9 @@ from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import Shown, mask_whole, plain, show
 from spanbridge.settings.options import KIND, KINDS, destination_options
 from spanbridge.settings.other_tools import SENTRY, near_misses
-from spanbridge.settings.reading import closest, form_of
+from spanbridge.settings.reading import PartlyUnusable, closest, form_of
 from spanbridge.settings.sources import (
+    Found,
     Path,
     Sources,
     Table,
@@ -113,6 +114,7 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
             misplaced = _misplaced(table, label, value, known[key])
             if misplaced:
                 findings.note(misplaced, is_privacy=known[key].is_privacy)
+            _check_for_strays(table, (key,), known[key], findings)
         elif not (is_whole_file and key == ENVIRONMENTS):
             meant = _meant_by_key(str(key), known, is_top_level=True)
             if is_whole_file and closest(str(key), (*known, ENVIRONMENTS)) == ENVIRONMENTS:
@@ -131,6 +133,26 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
     if isinstance(destinations, Mapping):
         for name, content in destinations.items():
             _check_destination(table, (DESTINATIONS.key, str(name)), content, sources, findings)
+
+
+def _check_for_strays(table: Table, path: Path, option: Option, findings: Findings) -> None:
+    """Note settings of privacy that got into a table, also into one that is not used here."""
+    found = table.find(path)
+    if found is None or not is_table(found.value) or _is_of_destinations(found):
+        return
+    try:
+        found.read(option)
+    except PartlyUnusable as partly:
+        for part in partly.parts:
+            if part.is_privacy:
+                findings.note(found.error_of_part(part), is_privacy=True)
+    except ConfigurationError as problem:
+        if is_doubtful(found.value):
+            findings.note(problem, is_privacy=True)
+
+
+def _is_of_destinations(found: Found) -> bool:
+    return found.path == (DESTINATIONS.key,) and isinstance(found.value, Mapping)
 
 
 def _misplaced(
@@ -163,8 +185,8 @@ def _check_destination(
     for key, value in content.items():
         label = table.label((*path, str(key)))
         if key in known:
-            continue
-        if key in privacy:
+            _check_for_strays(table, (*path, key), known[key], findings)
+        elif key in privacy:
             shown, fix = table.shown(value, privacy[key]), "Set it at the top level."
             problem = "it cannot be set for one destination"
             findings.note(ConfigurationError(label, shown, problem, fix), is_privacy=True)

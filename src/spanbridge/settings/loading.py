@@ -21,7 +21,7 @@ from spanbridge.settings.choosing import (
     source_of_choice,
 )
 from spanbridge.settings.declaration import Option, options_of
-from spanbridge.settings.doubt import is_doubtful
+from spanbridge.settings.doubt import holds_doubt
 from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names, check_spellings
@@ -185,9 +185,15 @@ class _Reading:
             except ConfigurationError as problem:
                 fallback = values[key] = self._fallback(option)
                 self._findings.note(
-                    problem, is_privacy=option.is_privacy, until_then=_it_is(fallback, option)
+                    problem,
+                    is_privacy=option.is_privacy or self._is_in_doubt(key),
+                    until_then=_it_is(fallback, option),
                 )
         return values
+
+    def _is_in_doubt(self, key: str) -> bool:
+        """Whether what was found for ``key`` may have said what must not leave."""
+        return key in self._found and holds_doubt(self._found[key].value)
 
     def _fallback(self, option: Option) -> object:
         # A profile may loosen privacy; an unusable privacy setting takes the plain default.
@@ -199,19 +205,17 @@ class _Reading:
             if place.option.by_profile:
                 self.sources_by_key[key] = f"profile {self._profile}"
             return place.option.default_in(PROFILES[self._profile])
+        self._found[key] = found
         try:
             value = found.read(place.option)
         except PartlyUnusable as partly:
             value = partly.usable
             for part in partly.parts:
-                key = part.path.partition(".")[2]  # in TOML all that follows [[rules]] is a rule's
+                problem = found.error_of_part(part)
                 self._findings.note(
-                    found.error_of_part(part),
-                    is_privacy=is_doubtful({key: None}),
-                    until_then=partly.until_then,
+                    problem, is_privacy=part.is_privacy, until_then=partly.until_then
                 )
         self.sources_by_key[key] = found.source
-        self._found[key] = found
         return value
 
     def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
@@ -300,9 +304,9 @@ class _Reading:
         try:
             return self._value(key, place)
         except ConfigurationError as problem:
+            if place.option.is_privacy or self._is_in_doubt(key):
+                self._findings.note(problem, is_privacy=True)
             if not place.option.can_do_without:
-                if place.option.is_privacy:
-                    self._findings.note(problem, is_privacy=True)
                 raise
             # How much and in which form something goes is no reason to send nothing, above all
             # no errors.

@@ -204,6 +204,15 @@ class PrivacySettings:
     )
 
 
+PRIVACY_KEYS: Final = (
+    *options_of(PrivacySettings),
+    "capture_content",
+    "include_locals",
+    "config",
+)
+"""Keys of all settings of privacy: those above, and those of them that no destination has."""
+
+
 def _own(key: str) -> Any:
     declared = options_of(PrivacySettings)[key]
     return option(

@@ -45,6 +45,7 @@ class FaultyPart:
         value: What stands there; ``None`` if nothing does.
         problem: What is wrong, as the end of a sentence that starts with the value.
         fix: What to do, as a sentence.
+        is_privacy: Whether it leaves in doubt what may leave the process.
     """
 
     place: str
@@ -52,6 +53,7 @@ class FaultyPart:
     value: object
     problem: str
     fix: str
+    is_privacy: bool = False
 
 
 class PartlyUnusable(ValueError):

@@ -17,6 +17,7 @@ from spanbridge.settings.conditions import (
     table_of,
     unknown_key,
 )
+from spanbridge.settings.doubt import NAMEABLE, holds_doubt, privacy_key, strays
 from spanbridge.settings.masking import show, show_name
 from spanbridge.settings.reading import (
     FaultyPart,
@@ -86,13 +87,11 @@ RULES: Final = Reader("[tables](../guides/rules.md); in a variable as JSON", rul
 def rule_of(table: object, number: int = 0) -> Rule:
     """One rule, and its position among others, from 1."""
     if not isinstance(table, Mapping):
-        raise Fault("", table, Unusable("it is not a table", "Write key = value lines."))
+        unusable = Unusable("it is not a table", "Write key = value lines.")
+        raise Fault("", table, unusable, is_privacy=holds_doubt(table))
     # YAML reads the key ``on`` as true.
     table = {"on" if key is True else key: value for key, value in table.items()}
-    for key in table:
-        if key not in _KEYS:
-            fix = f"{did_you_mean(str(key), _KEYS)}Use {', '.join(_KEYS)}."
-            raise unknown_key(str(key), table[key], fix)
+    _check_keys(table)
     subject = _read("on", table, _SUBJECTS.convert)
     if subject is None:
         raise _missing("on", f"Say what it is about: {', '.join(get_args(Subject))}.")
@@ -117,6 +116,28 @@ def rule_of(table: object, number: int = 0) -> Rule:
     )
     _check_the_whole(rule, table)
     return rule
+
+
+def _check_keys(table: Mapping[Any, object]) -> None:
+    """Whatever else is wrong, a setting of privacy that got into the rule is told first."""
+    for stray in strays(table):
+        unusable = Unusable(stray.problem, stray.fix)
+        raise Fault(".".join(stray.path), stray.value, unusable, is_privacy=True)
+    faults = list(_unknown_keys(table))
+    for fault in sorted(faults, key=lambda fault: not fault.is_privacy):
+        raise fault
+
+
+def _unknown_keys(table: Mapping[Any, object]) -> Iterator[Fault]:
+    for key in table:
+        if key not in _KEYS:
+            fix = f"{did_you_mean(str(key), _KEYS)}Use {', '.join(_KEYS)}."
+            yield unknown_key(str(key), table[key], fix)
+    match = table.get("match")
+    for key, value in match.items() if isinstance(match, Mapping) else ():
+        # With a dot it is an attribute's; what else is wrong with one is told where it is read.
+        if "." not in str(key) and privacy_key(str(key), NAMEABLE):
+            yield unknown_key(f"match.{key}", value, "")
 
 
 def _check_effects(subject: Subject, table: Mapping[Any, object]) -> None:
@@ -265,4 +286,5 @@ def _faulty_part(number: int, table: object, fault: Fault) -> FaultyPart:
     label = f"rule {number}" + (f" {show(name)}" if isinstance(name, str) else "")
     place = f"{fault.key} of {label}" if fault.key else label
     path = f"{number}.{fault.key}"
-    return FaultyPart(place, path, fault.value, fault.unusable.problem, fault.unusable.fix)
+    problem, fix = fault.unusable.problem, fault.unusable.fix
+    return FaultyPart(place, path, fault.value, problem, fix, is_privacy=fault.is_privacy)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings.declaration import PREFIX, Option, Variable
+from spanbridge.settings.doubt import strays
 from spanbridge.settings.masking import Shown, as_in_a_file, plain, show
 from spanbridge.settings.otlp_variables import RESOURCE_VARIABLE
 from spanbridge.settings.reading import FaultyPart, Reader, Unusable
 from spanbridge.settings.secret_file import secret_file_variable
 
 Path: TypeAlias = tuple[str, ...]
+_HOMES_OF_SETTINGS: Final = frozenset({"destinations", "environment"})
+"""Settings in whose tables others stand; in that of the environment because ``environments`` was
+meant."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Found:
 
     def read(self, option: Option) -> object:
         """The typed value. Raises ``ConfigurationError``, or ``PartlyUnusable`` for a list."""
+        stray = self._stray(option)
+        if stray is not None:
+            raise stray
         try:
             return (self.reader or option.reader).convert(self.value)
         except Unusable as error:
@@ -47,6 +54,17 @@ class Found:
         """What is wrong with the value, with the value masked as the setting asks."""
         shown = self.shown(option)
         return ConfigurationError(self.setting, shown, plain(unusable.problem), unusable.fix)
+
+    def _stray(self, option: Option) -> ConfigurationError | None:
+        """What is wrong with a setting of privacy that got into the table of another setting."""
+        is_at_home = option.is_privacy or option.key in _HOMES_OF_SETTINGS
+        if self.table is None or is_at_home or not isinstance(self.value, Mapping):
+            return None
+        for stray in strays(self.value):
+            place = self.table.label((*self.path, *stray.path))
+            value = stray.value if self._is_python else as_in_a_file(stray.value)
+            return ConfigurationError(place, show(value), stray.problem, stray.fix)
+        return None
 
     def shown(self, option: Option) -> Shown:
         """The value as its writer would know it again, masked as the setting asks."""
