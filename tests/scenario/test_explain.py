@@ -198,6 +198,9 @@ def test_the_command_shows_it_and_sends_nothing(tmp_path: Path) -> None:
     assert bad.returncode == 1
     assert bad.stderr.startswith("on of rule 1, SPANBRIDGE_RULES is not set: it is missing.")
 
+    missing = command(tmp_path, "everything.jsonl", "--config", "missing.toml")
+    assert missing.stderr.startswith("--config is 'missing.toml': the file cannot be read")
+
 
 def test_an_exception_is_known_by_all_the_spans_it_left(tmp_path: Path) -> None:
     recorded = {"kind": "file", "path": str(tmp_path / "recorded.jsonl")}

@@ -229,7 +229,7 @@ def test_a_settings_file_can_be_tried_before_it_is_named(tmp_path: Path) -> None
 
     assert (code, [one.name for one in told.destinations]) == (0, ["console"])
     by_key = {one.key: one for one in told.settings or ()}
-    assert by_key["config"] == Resolved("config", "new.toml", "argument")
+    assert by_key["config"] == Resolved("config", "new.toml", "--config")
     assert by_key["issues"] == Resolved("issues", "all", "issues in new.toml line 1")
 
 
@@ -238,7 +238,15 @@ def test_a_settings_file_to_try_that_is_not_there_is_a_problem(tmp_path: Path) -
 
     assert code == 1
     [problem] = told.problems
-    assert "'missing.toml': the file cannot be read" in problem
+    assert problem.startswith("--config is 'missing.toml': the file cannot be read")
+
+
+def test_a_settings_file_without_a_name_is_a_problem(tmp_path: Path) -> None:
+    told, code = plan(tmp_path, "--config", "", SPANBRIDGE_DESTINATIONS="console")
+
+    assert code == 1
+    [problem] = told.problems
+    assert problem.startswith("--config is '': it is empty. Give a value, or leave the setting ")
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:

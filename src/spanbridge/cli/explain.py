@@ -30,7 +30,8 @@ def explain(
         Path, typer.Argument(help="What the destination `file` wrote.", exists=True, dir_okay=False)
     ],
     config: Annotated[
-        Path | None, typer.Option(help="Settings file to try; default: SPANBRIDGE_CONFIG.")
+        str | None,
+        typer.Option(help="Settings file to try; default: SPANBRIDGE_CONFIG.", metavar="PATH"),
     ] = None,
     trace: Annotated[str, typer.Option(help="Only the trace with this id, or its start.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a trace.")] = False,
@@ -43,7 +44,8 @@ def explain(
     if not console.is_terminal:
         console = Console(highlight=False, width=max(console.width, WIDTH_WITHOUT_TERMINAL))
     try:
-        settings = load({"config": str(config) if config else None, "on_config_error": "raise"})
+        arguments = {"config": config, "on_config_error": "raise"}
+        settings = load(arguments, is_command_line=True)
         if not settings.destinations:
             _fail(
                 "no destination is chosen; set SENTRY_DSN or SPANBRIDGE_DESTINATIONS, for example"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -63,7 +62,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 def status(
     config: Annotated[
-        Path | None, typer.Option(help="Settings file to try; default: SPANBRIDGE_CONFIG.")
+        str | None,
+        typer.Option(help="Settings file to try; default: SPANBRIDGE_CONFIG.", metavar="PATH"),
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Also every value with where it came from.")
@@ -77,8 +77,8 @@ def status(
     Exit code 0: as it was meant to be. 1: there are problems, or nothing is configured and nobody
     said that this is meant.
     """
-    arguments = {"config": str(config)} if config else {}
-    plan = make_plan(look_ahead(arguments), with_settings=settings)
+    preview = look_ahead({"config": config}, is_command_line=True)
+    plan = make_plan(preview, with_settings=settings)
     if as_json:
         # In ASCII: a variable may hold bytes that are no text.
         typer.echo(json.dumps(msgspec.to_builtins(plan), indent=2))

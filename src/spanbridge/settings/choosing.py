@@ -134,7 +134,7 @@ def _without_kind(sources: Sources, name: str, table: Table) -> ConfigurationErr
         fix = "Start with a small letter; small letters, digits, '_' and '-' may follow."
         return ConfigurationError(setting, shown, "it is no name of a destination", fix)
     found = table.find(path)
-    suggested = _kind_in_name(name)
+    suggested = kind_in_name(name)
     alike = closest(name, (other for other in known_names(sources) if other != name))
     kinds = ", ".join(KINDS)
     if suggested is None and alike is not None:
@@ -146,7 +146,7 @@ def _without_kind(sources: Sources, name: str, table: Table) -> ConfigurationErr
     return ConfigurationError(setting, shown, "its kind is missing", fix)
 
 
-def _kind_in_name(name: str) -> str | None:
+def kind_in_name(name: str) -> str | None:
     """The kind that a part of a name starts with, as in ``sentry-eu``."""
     parts = re.split("[-_]", name)
     return next((kind for kind in KINDS if any(part.startswith(kind) for part in parts)), None)

@@ -65,16 +65,15 @@ def _check_environments(table: Table, sources: Sources, findings: Findings) -> N
         _note_no_table(table, (ENVIRONMENTS,), environments, findings)
         return
     for name, content in environments.items():
-        section = table.environment(name)
         if content is None:  # YAML's form of an empty table
             continue
-        if section is None:
+        if not isinstance(content, Mapping):
             _note_no_table(table, (ENVIRONMENTS, str(name)), content, findings)
         elif not isinstance(name, str):  # YAML reads 1 and on as something else
             label = table.label((ENVIRONMENTS, str(name)))
             problem = ConfigurationError(label, show(name), "it is no text", "Put it in quotes.")
             findings.note(problem, is_privacy=is_doubtful(content))
-        else:
+        elif section := table.environment(name):
             _check_keys(section, sources.within(name), findings)
 
 
@@ -234,10 +233,10 @@ _NOTHING: Final = _Meant(None, "Remove it, or look it up in the reference.")
 
 def _fix_of_table(key: str, meant: _Meant) -> str:
     """What to do with a table that nothing else is suggested for."""
-    is_setting = key in _first_homes(lambda kind, key: kind)
-    return (
-        meant.fix if is_setting else "Remove it; tables are destinations, environments and rules."
-    )
+    is_privacy = meant.option is not None and meant.option.is_privacy
+    if is_privacy or key in _first_homes(lambda kind, key: kind):
+        return meant.fix
+    return "Remove it; tables are destinations, environments and rules."
 
 
 def _did_you_mean(name: str) -> str:

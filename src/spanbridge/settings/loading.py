@@ -52,6 +52,8 @@ def load(
     environ: Mapping[str, str] | None = None,
     resource: Mapping[str, object] | None = None,
     declared: tuple[Table, ...] = (),
+    *,
+    is_command_line: bool = False,
 ) -> Settings:
     """Read the settings from every source.
 
@@ -63,6 +65,7 @@ def load(
         environ: The environment variables, by default those of the process.
         resource: Attributes of the resource that a tracer provider of somebody else has.
         declared: What OpenTelemetry's configuration file says to us, strongest first.
+        is_command_line: Whether the arguments are options of a command, as which errors name them.
 
     Returns:
         The settings. Under ``on_config_error`` ``warn`` they list in ``problems`` what was left
@@ -71,7 +74,7 @@ def load(
     Raises:
         ConfigurationError: The first unusable setting, under ``on_config_error`` ``raise``.
     """
-    preview = look_ahead(arguments, environ, resource, declared)
+    preview = look_ahead(arguments, environ, resource, declared, is_command_line=is_command_line)
     if preview.stopped_by is not None:
         raise preview.stopped_by
     return preview.settings
@@ -96,11 +99,13 @@ def look_ahead(
     environ: Mapping[str, str] | None = None,
     resource: Mapping[str, object] | None = None,
     declared: tuple[Table, ...] = (),
+    *,
+    is_command_line: bool = False,
 ) -> Preview:
     """Read the settings as :func:`load` does, but raise nothing."""
     findings = Findings()
     sources = Sources(
-        Table(arguments or {}),
+        Table(arguments or {}, is_command_line=is_command_line),
         os.environ if environ is None else environ,
         resource=resource or {},
         declared=declared,

@@ -35,6 +35,7 @@ _PATTERN: Final = re.compile(r"[^\s,=]*[^\s,=*][^\s,=]*")
 _SEPARATOR: Final = re.compile(r"[_-]")
 _SQUEEZED_KINDS: Final = {kind.replace("_", ""): kind for kind in KINDS}
 _ACTION: Final = one_of(*ACTIONS)
+_NO_EXCEPTION: Final = "mask"
 
 
 def key_patterns_of(raw: object) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def _exceptions_from_masking(raw: object) -> tuple[str, ...]:
             "Use mask, the default; detectors says what is looked for, and allow_keys and "
             "allow_values what leaves all the same.",
         )
-    return () if word == "mask" else parts
+    return () if word == _NO_EXCEPTION else parts
 
 
 def _misspelt_kind(what: str) -> str | None:
@@ -92,6 +93,11 @@ def _misspelt_kind(what: str) -> str | None:
 
 def _pair(part: str) -> tuple[str, str]:
     what, equals, action = part.partition("=")
+    if part.strip().lower() == _NO_EXCEPTION:
+        raise Unusable(
+            "'mask' stands beside exceptions from it",
+            "Remove it: whatever has no other action is masked. Alone it means that there is none.",
+        )
     if not equals:
         raise Unusable(f"{show(part)} says no action", "Write email=hash,tenant.id=hash.")
     return what.strip(), action.strip()

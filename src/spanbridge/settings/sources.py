@@ -95,12 +95,14 @@ class Table:
         origin: The file's name, empty for arguments.
         section: The environment table this is, if it is one.
         lines: In which line of the file a key stands, by its path in this table.
+        is_command_line: Whether the arguments are a command's options.
     """
 
     content: Mapping[Any, object]  # YAML keys may be anything
     origin: str = ""
     section: str = ""
     lines: Mapping[Path, int] = field(default_factory=dict)
+    is_command_line: bool = False
 
     def find(self, path: Path) -> Found | None:
         """The value at ``path``. ``None`` as a value means that nothing is said."""
@@ -112,7 +114,7 @@ class Table:
         if level is None:
             return None
         label = self.label(path)
-        source = label if self.origin else "argument"
+        source = label if self.origin or self.is_command_line else "argument"
         return Found(level, label, source=source, table=self, path=path)
 
     def destination_names(self) -> tuple[str, ...]:
@@ -144,6 +146,8 @@ class Table:
         return self._label(path, lines.get(within))
 
     def _label(self, path: Path, line: int | None) -> str:
+        if self.is_command_line:
+            return f"--{path[0]}"
         if not self.origin:
             keys = "".join(f"[{key!r}]" for key in path[1:])
             return plain(f"configure({path[0]}=...){keys}")
@@ -173,9 +177,11 @@ class Table:
         tables = self.content.get("environments")
         if not isinstance(tables, Mapping):
             return ()
-        if environment in tables:
+        # YAML's form of an empty table is nothing at all.
+        usable = (name for name, it in tables.items() if it is None or isinstance(it, Mapping))
+        names = [name for name in usable if isinstance(name, str)]
+        if environment in names:
             return (environment,)
-        names = (name for name in tables if isinstance(name, str))
         return tuple(name for name in names if name.lower() == environment.lower())
 
 

@@ -167,6 +167,24 @@ def test_two_tables_of_which_neither_is_spelt_like_the_environment_are_one_line(
     assert load({"environment": "production"}, environ).problems == ()
 
 
+def test_what_is_no_table_is_told_as_that_alone(write_file: WriteFile) -> None:
+    for name, other in (("STAGING", "staging"), ("staging", "STAGING")):
+        content = f"environments:\n  {name}: [1]\n  {other}: {{max_breadcrumbs: 7}}\n"
+        settings = load({"environment": "staging"}, write_file(content, "s.yaml"))
+
+        assert settings.max_breadcrumbs == 7
+        assert [str(problem) for problem in settings.problems] == [
+            f"{name} in [environments] of s.yaml line 2 is a list: it is not a table. "
+            "Write key = value lines under it."
+        ]
+
+
+def test_an_empty_table_of_yaml_is_the_environments_own(write_file: WriteFile) -> None:
+    content = "environments:\n  staging:\n  STAGING: {max_breadcrumbs: 7}\n"
+
+    assert load({"environment": "staging"}, write_file(content, "s.yaml")).max_breadcrumbs == 50
+
+
 def test_two_tables_of_one_environment_may_not_hide_a_privacy_setting(
     write_file: WriteFile,
 ) -> None:

@@ -417,6 +417,18 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
             for content, table, fix in (
                 ("[sentry]\ndsn = 'topsecret'", "sentry", "Did you mean 'destinations.sentry'?"),
                 ("[Sentry]\nwire = 'spans'", "Sentry", "Did you mean 'destinations.sentry'?"),
+                (
+                    "[sentry-eu]\ndsn = 'topsecret'",
+                    "sentry-eu",
+                    "Did you mean 'destinations.sentry-eu' with kind = 'sentry'?",
+                ),
+                (
+                    "[prod_otlp]\nkind = 'otlp'",
+                    "prod_otlp",
+                    "Did you mean 'destinations.prod_otlp'?",
+                ),
+                ("[audit]\nkind = 'file'", "audit", "Did you mean 'destinations.audit'?"),
+                ("[sentri]\nsample_rate = 1", "sentri", "Did you mean 'destinations.sentry'?"),
                 ("[destination.file]\npath = 'x'", "destination", "Did you mean 'destinations'?"),
                 ("[[rule]]\non = 'span'", "rule", "Did you mean 'rules'?"),
                 ("[enviroments.qa]\nissues = 'all'", "enviroments", "Did you mean 'environments'?"),
@@ -426,6 +438,22 @@ def test_a_faulty_argument_is_one_line_with_the_fix(
                     "privacy",
                     "Write user_fields outside of a table, above the first one.",
                 ),
+                (
+                    "[[privacy]]\ndeny_keys = 'pin'",
+                    "privacy",
+                    "Write deny_keys outside of a table, above the first one.",
+                ),
+                (
+                    "[[tool.spanbridge]]\ndeny_keys = 'pin'",
+                    "tool",
+                    "Write deny_keys outside of a table, above the first one.",
+                ),
+                (
+                    "[whatever.it.may.be]\ndeny_key = 'pin'",
+                    "whatever",
+                    "Write the settings of privacy in it outside of a table, above the first one.",
+                ),
+                ("[deny_key]\na = 'b'", "deny_key", "Did you mean 'deny_keys'?"),
                 (
                     "[tool.spanbridge]\nissues = 'all'\nrelease = '1'",
                     "tool",

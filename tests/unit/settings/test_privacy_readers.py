@@ -80,6 +80,17 @@ def test_masking_cannot_be_switched_off_by_a_word(written: object) -> None:
     assert refused.value.fix.startswith("Use mask, the default; detectors says")
 
 
+@pytest.mark.parametrize("written", ["mask,email=hash", "email=hash, Mask", ["mask", "email=drop"]])
+def test_mask_beside_other_actions_is_told_to_stand_alone(written: object) -> None:
+    with pytest.raises(Unusable) as refused:
+        redaction_of(written)
+
+    assert (refused.value.problem, refused.value.fix) == (
+        "'mask' stands beside exceptions from it",
+        "Remove it: whatever has no other action is masked. Alone it means that there is none.",
+    )
+
+
 @pytest.mark.parametrize("written", ["mask", " Mask ", ["mask"], {}, []])
 def test_masking_everything_can_be_said(written: object) -> None:
     assert redaction_of(written) == ()
