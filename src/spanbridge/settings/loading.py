@@ -134,7 +134,7 @@ def look_ahead(
     settings = Settings(
         **values,
         problems=findings.with_consequences(is_anything_left=bool(values["destinations"])),
-        notes=() if values["disabled"] else tuple(passed_over(inner, chosen)),
+        notes=() if values["disabled"] else tuple(_notes(values, reading, inner, chosen)),
         sources=MappingProxyType(reading.sources_by_key),
     )
     is_stopped = settings.on_config_error == "raise" and bool(findings.certain)
@@ -143,6 +143,20 @@ def look_ahead(
         stopped_by=findings.certain[0] if is_stopped else None,
         chosen=tuple(one.name for one in chosen),
     )
+
+
+def _notes(
+    values: Mapping[str, Any], reading: _Reading, sources: Sources, chosen: Collection[Chosen]
+) -> Iterator[str]:
+    yield from passed_over(sources, chosen)
+    takers = [options for options in values["destinations"] if options.takes_self_metrics]
+    # If one is left out, a problem tells why, and it may be the one that takes them.
+    is_complete = len(values["destinations"]) == len(chosen) > 0
+    if values["self_metrics"] and is_complete and not takers:
+        yield (
+            f"{reading.setting('self_metrics')} has no effect: no destination of kind otlp or "
+            "prometheus takes metrics."
+        )
 
 
 def _take_back_what_was_not_asked_for(values: dict[str, Any], reading: _Reading) -> None:
@@ -225,13 +239,13 @@ class _Reading:
 
     def check_captured(self, captured: Collection[str], chosen: Collection[Chosen]) -> None:
         """Note names in ``capture_content`` that no destination has."""
-        for problem in self._unknown(captured, chosen, self._setting("capture_content")):
+        for problem in self._unknown(captured, chosen, self.setting("capture_content")):
             self._findings.note(problem, is_privacy=True)
 
     def check_rules(self, rules: Collection[Rule], chosen: Collection[Chosen]) -> None:
         """Note names in the rules' ``to`` that no destination has."""
         for rule in rules:
-            setting = f"to of {rule.place}, {self._setting('rules', f'{rule.number}.to')}"
+            setting = f"to of {rule.place}, {self.setting('rules', f'{rule.number}.to')}"
             for problem in self._unknown(rule.to, chosen, setting):
                 self._findings.note(problem, until_then=self._destinations_left(rule, chosen))
 
@@ -244,7 +258,7 @@ class _Reading:
         named = (one.name for one in chosen if is_name(one.name))
         return tuple(dict.fromkeys((*known_names(self._sources), *named)))
 
-    def _setting(self, key: str, part: str = "") -> str:
+    def setting(self, key: str, part: str = "") -> str:
         """Where the value of ``key`` was found, as the user wrote it; the key if nowhere."""
         return self._found[key].setting_with(part) if key in self._found else key
 

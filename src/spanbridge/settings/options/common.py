@@ -110,6 +110,11 @@ class CommonOptions(PrivacyOverrides):
         """Whether nothing it sends leaves this machine, as far as its address tells."""
         return True
 
+    @property
+    def takes_self_metrics(self) -> bool:
+        """Whether what the ledger counts can go there as metrics."""
+        return False
+
     def verify(self) -> None:
         """Check what only the whole can show. Raises ``Unusable``."""
 

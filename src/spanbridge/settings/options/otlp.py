@@ -128,6 +128,10 @@ class OtlpOptions(OtlpMetricsOptions, CommonOptions):
         return self.traces_target.is_local and (metrics is None or metrics.is_local)
 
     @property
+    def takes_self_metrics(self) -> bool:
+        return self.metrics_target is not None
+
+    @property
     def manner(self) -> str:
         return self.protocol
 

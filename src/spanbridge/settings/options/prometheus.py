@@ -55,6 +55,10 @@ class PrometheusOptions(CommonOptions):
     def is_local(self) -> bool:
         return self.port is None or is_loopback(self.host)
 
+    @property
+    def takes_self_metrics(self) -> bool:
+        return True
+
     def verify(self) -> None:
         if not is_installed("prometheus_client"):
             raise Unusable(

@@ -1,4 +1,4 @@
-"""What has an address, and is not in a list that OpenTelemetry's variables give."""
+"""What can be used and may not be what was meant: notes, not problems."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spanbridge.metrics.self_metrics import TAKING
 from spanbridge.settings import load
 from spanbridge.settings.elsewhere import NOTHING_OF_OURS
+from spanbridge.settings.options import KINDS
 from spanbridge.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -102,3 +104,55 @@ def test_the_start_tells_it_in_one_warning(caplog: pytest.LogCaptureFixture) -> 
 
     [warning] = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert warning.getMessage().startswith("spanbridge: SENTRY_DSN is set, but OTEL_TRACES_EXP")
+
+
+SELF = {"SPANBRIDGE_SELF_METRICS": "true", "SENTRY_DSN": DSN}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "setting"),
+    [
+        ({}, {**SELF, "SPANBRIDGE_DESTINATIONS": "sentry,file"}, "SPANBRIDGE_SELF_METRICS"),
+        ({"self_metrics": True}, {"SENTRY_DSN": DSN}, "configure(self_metrics=...)"),
+        (
+            {},
+            {
+                **SELF,
+                "SPANBRIDGE_DESTINATIONS": "sentry,otlp",
+                "SPANBRIDGE_OTLP_METRICS": "false",
+            },
+            "SPANBRIDGE_SELF_METRICS",
+        ),
+    ],
+)
+def test_self_metrics_that_nothing_takes_are_told(
+    arguments: dict[str, object], environ: dict[str, str], setting: str
+) -> None:
+    settings = load(arguments, environ)
+
+    assert settings.problems == ()
+    assert settings.notes == (
+        f"{setting} has no effect: no destination of kind otlp or prometheus takes metrics.",
+    )
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {**SELF, "SPANBRIDGE_DESTINATIONS": "sentry,otlp"},
+        {**SELF, "SPANBRIDGE_DESTINATIONS": "sentry,prometheus"},
+        {**SELF, "SPANBRIDGE_DESTINATIONS": "none"},
+        {**SELF, "SPANBRIDGE_DESTINATIONS": "sentry,oltp"},  # a problem says what is amiss
+        {**SELF, "OTEL_SDK_DISABLED": "true"},
+        {"SENTRY_DSN": DSN},
+    ],
+)
+def test_self_metrics_that_something_takes_or_nobody_misses_are_not(
+    environ: dict[str, str],
+) -> None:
+    assert load({"environment": "production"}, environ).notes == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_takes_self_metrics_is_said_alike_in_both_places(kind: str) -> None:
+    assert KINDS[kind](name=kind).takes_self_metrics == (kind in TAKING)
