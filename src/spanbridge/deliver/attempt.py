@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from spanbridge.deliver.http import EnvelopeClient
 from spanbridge.deliver.rate_limits import RateLimits, parse_retry_after
 from spanbridge.deliver.retry import Verdict, judge
 from spanbridge.runtime.guard import GUARD
+
+_NO_ANSWER: Final = "network_error"
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -28,6 +31,11 @@ class Attempt(msgspec.Struct, frozen=True):
     retry_after_s: float = 0.0
     sent_bytes: int = 0
     """Size of an answered request's body on the wire."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the server answered, whatever it said."""
+        return self.discard_reason != _NO_ANSWER
 
 
 class Courier:
@@ -69,7 +77,7 @@ class Courier:
         try:
             answer = self._client.post(data, is_gzip=is_gzip)
         except ExchangeError as error:
-            return Attempt(Verdict.RETRY, error.cause, error.detail, "network_error")
+            return Attempt(Verdict.RETRY, error.cause, error.detail, _NO_ANSWER)
         self._note_limits(answer)
         verdict = judge(answer.status)
         if verdict is Verdict.DELIVERED:

@@ -19,12 +19,14 @@ from spanbridge.deliver.client_reports import (
 )
 from spanbridge.deliver.envelope import OutgoingEnvelope, Priority
 from spanbridge.deliver.errands import Errand, Fetch
+from spanbridge.deliver.health import Health
 from spanbridge.deliver.queue import DeliveryQueue, QueuedEnvelope
 from spanbridge.deliver.rate_limits import RateLimits
 from spanbridge.deliver.retry import MAX_ATTEMPTS, RETRY_TOTAL_S, Backoff, Verdict
 from spanbridge.deliver.spool_plan import SAVED_AT_ONCE, SpoolPlan
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.ledger import Ledger
+from spanbridge.runtime.overflow import QUEUE_FULL
 
 HOPELESS_FAILURES = 2
 """This many failures in a row, the last of them since :meth:`Dispatch.hurry`, are hopeless."""
@@ -57,7 +59,7 @@ class SenderStatus(msgspec.Struct, frozen=True):
     retries: int
     """Failed attempts after which the envelope was kept for another one."""
     last_error: str | None
-    """What the last attempt met, until an envelope is delivered."""
+    """What goes wrong now: see :class:`Health`."""
     last_success: datetime | None
     rate_limits: dict[str, float]
     """Seconds left by data category; ``"all"`` stands for every category."""
@@ -98,6 +100,7 @@ class Dispatch:
         self._clock = clock
         self._queue = DeliveryQueue(max_items, max_bytes)
         self._backoff = Backoff(clock)
+        self._health = Health()
         self._under_way: Work | None = None
         self._is_report_wanted = False
         self._hurrying = 0
@@ -107,7 +110,6 @@ class Dispatch:
         self._arrivals = 0
         self._sent_bytes = 0
         self._retries = 0
-        self._last_error: str | None = None
         self._last_success: datetime | None = None
 
     @property
@@ -178,6 +180,7 @@ class Dispatch:
             not self._is_report_suspect
             and (self._is_report_wanted or self.reports.is_due(PIGGYBACK_AFTER_S))
         )
+        self._health.overflow.taken()
         self._under_way = Work(entry, self.reports.take() if carries_report else _NOTHING)
         return self._under_way
 
@@ -198,8 +201,8 @@ class Dispatch:
             return
         self._under_way = None
         self._sent_bytes += attempt.sent_bytes
-        if attempt.cause:
-            self._last_error = ": ".join(filter(None, (attempt.cause, attempt.detail)))
+        envelope = None if work.entry is None else work.entry.envelope
+        self._health.concluded(envelope, attempt, is_half_empty=self._queue.is_half_empty)
         self._conclude_report(work, attempt)
         if attempt.verdict is Verdict.RETRY:
             self._hold_back(work.entry, attempt.retry_after_s)
@@ -208,8 +211,6 @@ class Dispatch:
             self._backoff.succeeded()
         if attempt.verdict is Verdict.DELIVERED:
             self._last_success = datetime.now(UTC)
-            if work.entry is not None:  # a report alone is taken even where items are not
-                self._last_error = None
             if self.spool is not None:
                 is_replay = work.entry is not None and work.entry.is_replayed
                 self.spool.delivered(is_replay=is_replay)
@@ -310,7 +311,7 @@ class Dispatch:
             queued_bytes=self._queue.size_bytes + (len(entry.envelope.body) if entry else 0),
             sent_bytes=self._sent_bytes,
             retries=self._retries,
-            last_error=self._last_error,
+            last_error=self._health.words,
             last_success=self._last_success,
             rate_limits=self._limits.in_force(),
         )
@@ -322,6 +323,7 @@ class Dispatch:
         while (entry := self._queue.take(more_urgent_than=bound)) is not None:
             if not self._limits.is_limited(entry.envelope.limited_by):
                 return entry
+            self._health.held_back(entry.envelope)
             fate = Fate(Outcome.RATE_LIMITED, "backoff", "ratelimit_backoff")
             self._give_up(entry, fate)
             if self.spool is not None and self.spool.has_errands:
@@ -407,5 +409,6 @@ class Dispatch:
     def _evict(self, entries: list[QueuedEnvelope]) -> None:
         for entry in entries:
             if self.spool is None or not self.spool.leave_memory(entry):
-                fate = Fate(Outcome.EVICTED, "queue full", "queue_overflow")
+                self._health.overflow.lost()
+                fate = Fate(Outcome.EVICTED, QUEUE_FULL, "queue_overflow")
                 self._accounts.discard(entry.envelope, fate)

@@ -67,6 +67,11 @@ class DeliveryQueue:
         """Bytes of the queued bodies."""
         return self._bytes
 
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether what is queued takes half of the room at most."""
+        return 2 * self._items <= self._max_items and 2 * self._bytes <= self._max_bytes
+
     def put(self, entry: QueuedEnvelope) -> list[QueuedEnvelope]:
         """Append ``entry`` to its lane.
 

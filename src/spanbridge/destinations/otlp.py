@@ -128,7 +128,10 @@ class OtlpDestination(StreamDestination[SpanRecord]):
     @property
     def last_error(self) -> str | None:
         """What goes wrong now with spans, else with metrics."""
-        return super().last_error or self._metrics_trouble.words
+        of_metrics = self._metrics_trouble.words
+        if of_metrics is None and self._metrics is not None:
+            of_metrics = self._metrics.outbox.trouble
+        return super().last_error or of_metrics
 
     @property
     def _exporting(self) -> list[Exporting[Any, Any]]:

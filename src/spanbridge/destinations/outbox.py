@@ -16,6 +16,7 @@ from opentelemetry.context import (
 from spanbridge.model.outcome import Outcome
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.overflow import QUEUE_FULL, Overflow
 from spanbridge.runtime.threads import start_daemon
 
 if TYPE_CHECKING:
@@ -116,11 +117,17 @@ class Outbox(Generic[T]):
         self._taken_in = 0
         """How many items were queued in all. They leave in the order in which they came."""
         self._size_bytes = 0
+        self._overflow = Overflow()
         self._is_closing = False
         self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
         return len(self._items) + len(self._under_way)
+
+    @property
+    def trouble(self) -> str | None:
+        """That it loses what it is given, if it does."""
+        return self._overflow.words
 
     def start(self) -> None:
         """Start the thread now rather than with the first item.
@@ -140,6 +147,8 @@ class Outbox(Generic[T]):
             room = self._take_room(items)
             self._items.extend(items[:room])
             self._taken_in += room
+            if len(items) > room:
+                self._overflow.lost()
             if self._thread is None and room:
                 self._thread = start_daemon(self._name, self._run)
             self._changed.notify_all()
@@ -147,7 +156,7 @@ class Outbox(Generic[T]):
         if is_closing:
             self._settle(items, Outcome.FAILED, "closed", "")
         elif len(items) > room:
-            self._settle(items[room:], Outcome.EVICTED, "queue full", "")
+            self._settle(items[room:], Outcome.EVICTED, QUEUE_FULL, "")
 
     def _take_room(self, items: Sequence[T]) -> int:
         """How many of ``items`` find a place, which is taken then."""
@@ -160,6 +169,10 @@ class Outbox(Generic[T]):
                 return index
             self._size_bytes += size_bytes
         return room
+
+    @property
+    def _is_half_empty(self) -> bool:
+        return 2 * len(self) <= self._max_items and 2 * self._size_bytes <= self._max_bytes
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all items of now are settled; false if the deadline passed first.
@@ -255,6 +268,7 @@ class Outbox(Generic[T]):
             names = set(map(id, lost))
             arrived = [item for item in batch if id(item) not in names]
             if arrived:
+                self._overflow.arrived(is_half_empty=self._is_half_empty)
                 self._settle(arrived, Outcome.DELIVERED, "", "")
             if lost:  # last, as it is what is to be said of the batch
                 self._settle(lost, Outcome.FAILED, reason, detail)
@@ -267,5 +281,6 @@ class Outbox(Generic[T]):
                 return None
             batch = [self._items.popleft() for _ in range(min(MAX_BATCH, len(self._items)))]
             self._under_way = batch
+            self._overflow.taken()
             self._size_bytes -= sum([item.size_bytes for item in batch])
             return batch

@@ -66,6 +66,11 @@ class StreamDestination(PlainDestination, ABC, Generic[T]):
         """Items that wait to be sent."""
         return len(self._outbox)
 
+    @property
+    def last_error(self) -> str | None:
+        """What goes wrong now where it sends to, else in the queue."""
+        return super().last_error or self._outbox.trouble
+
     def _is_hopeless(self) -> bool:
         """Whether sending fails just now."""
         return False

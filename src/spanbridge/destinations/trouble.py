@@ -27,6 +27,8 @@ class Trouble:
             reason: Why they were lost, if they were.
             detail: More words on that.
         """
+        if outcome is Outcome.EVICTED:
+            return  # the queue tells of it, and for how long
         if reason:
             self.words = f"{reason}: {detail}" if detail else reason
         elif outcome is Outcome.DELIVERED:

@@ -18,8 +18,13 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     """Items waiting to be sent, including spans that wait for their root."""
     ledger: LedgerSnapshot
     last_error: str | None = None
-    """What goes wrong now: the last that was sent, or a part of it, did not arrive. ``None`` once
-    something has arrived again, and before anything was sent."""
+    """What goes wrong now, and ``None`` while nothing does: an attempt failed, a server did not
+    take something or holds it back by a limit, or the queue is full.
+
+    It stays until something of the same kind has arrived; at Sentry the kinds are errors, traces,
+    logs, each by itself, but where nobody answered anything is enough. A full queue is told until
+    it has caught up. What is lost before it gets to the destination is no part of it.
+    """
     spooled: int = 0
     """Envelopes on disk: waiting for a server that is away, or copies of what is being retried."""
     sent_bytes: int = 0

@@ -87,6 +87,73 @@ def test_an_error_is_told_until_an_envelope_is_delivered(desk: Desk) -> None:
     assert desk.dispatch.status().last_error is None
 
 
+def test_what_arrives_heals_only_what_is_of_its_kind(desk: Desk) -> None:
+    desk.add_trace()
+    desk.send(REFUSED)
+    desk.add_error()
+    desk.send(UNREACHABLE)
+    assert desk.dispatch.status().last_error == "connection refused"
+    desk.now_s += 1000
+    desk.send(DELIVERED)  # the error: somebody answers, but traces were refused
+    assert desk.dispatch.status().last_error == "http 413"
+    desk.add_trace()
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+
+def test_a_limit_is_told_while_other_things_arrive(desk: Desk) -> None:
+    desk.limits.update(200, "3600:transaction:organization", None)
+    assert desk.dispatch.status().last_error is None  # nothing is lost by it yet
+    desk.add_trace()
+    desk.add_error()
+    desk.send(DELIVERED)
+    assert desk.dispatch.take() is None
+    desk.add_error()
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error == "rate limited: transaction"
+
+    desk.now_s += 3601
+    desk.add_trace()
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+
+def test_a_full_queue_is_told_until_it_has_caught_up() -> None:
+    desk = Desk(max_items=20)
+    last_errors = []
+    for before, meanwhile in ((3, 3), (1, 1), (0, 0)):  # 2 find room
+        for _ in range(before):
+            desk.add_trace(9)
+        work = desk.dispatch.take()
+        assert work is not None
+        for _ in range(meanwhile):
+            desk.add_trace(9)
+        desk.dispatch.conclude(work, DELIVERED)
+        last_errors.append(desk.dispatch.status().last_error)
+    assert last_errors == ["queue full", "queue full", None]
+
+
+def test_an_envelope_too_large_for_the_queue_is_told_until_the_next_arrives() -> None:
+    desk = Desk(max_items=20)
+    desk.add_trace(21)
+    assert desk.dispatch.status().last_error == "queue full"
+    desk.add_trace(15)
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+
+def test_a_queue_is_full_because_of_a_server_in_trouble() -> None:
+    desk = Desk(max_items=20)
+    desk.add_trace(9)
+    desk.send(UNREACHABLE)
+    for _ in range(3):
+        desk.add_trace(9)
+    assert desk.dispatch.status().last_error == "connection refused"
+    desk.now_s += 1000
+    desk.send(DELIVERED)
+    assert desk.dispatch.status().last_error is None
+
+
 def test_a_delivered_envelope_settles_all_its_items(desk: Desk) -> None:
     desk.add_trace(9)
     desk.send(DELIVERED)

@@ -116,6 +116,41 @@ def test_putting_never_waits_and_what_is_too_much_is_evicted(peer: Peer) -> None
     assert set(peer.settled.values()) == {1}
 
 
+@pytest.mark.parametrize("max_items", [10, 1])
+def test_a_full_queue_is_told_until_it_has_caught_up(peer: Peer, max_items: int) -> None:
+    outbox = peer.outbox(max_items)
+    peer.is_open.clear()
+    outbox.put(items(0))
+    assert peer.is_asked.wait(5)
+    told = [outbox.trouble]
+    outbox.put(items(*range(1, 20)))
+    told.append(outbox.trouble)
+    peer.is_open.set()
+    assert outbox.flush(5)
+    outbox.put(items(20))
+    assert outbox.flush(5)
+    told.append(outbox.trouble)
+
+    assert told == [None, "queue full", None]
+    assert close(outbox)
+
+
+def test_room_for_a_moment_does_not_make_a_full_queue_well(peer: Peer) -> None:
+    outbox = peer.outbox(max_items=5)
+    peer.behaves = lambda: outbox.put(items(9))
+    for number in range(3):  # all of the queue is under way each time
+        outbox.put(items(*range(10 * number, 10 * number + 5)))
+        assert outbox.flush(5)
+        assert outbox.trouble == "queue full"
+    peer.behaves = lambda: None
+    outbox.put(items(100))
+    assert outbox.flush(5)
+
+    assert peer.fates == {(Outcome.DELIVERED, ""): 16, (Outcome.EVICTED, "queue full"): 3}
+    assert outbox.trouble is None
+    assert close(outbox)
+
+
 def test_what_would_take_too_much_memory_is_evicted_until_there_is_room_again(peer: Peer) -> None:
     outbox = peer.outbox(max_bytes=100)
     peer.is_open.clear()
