@@ -242,10 +242,11 @@ class _Trace(NamedTuple):
         if options.rate_of_traces is None:
             return _Verdict(False, "only errors go there")
         late = ""
+        verdict_ns = self._verdict_ns()
         for span in self.spans if selection.keeps_traces else ():
             if (rule := selection.keeping(span)) is not None:
                 why = f"{rule}, because of {span.name!r}"
-                if self._is_in_time(span):
+                if span.end_ns <= verdict_ns:
                     return _Verdict(True, why)
                 late = late or f"; too late for {why}"
         is_called = self.root.parent_span_id is not None
@@ -255,10 +256,15 @@ class _Trace(NamedTuple):
             return _Verdict(True, "its number is below the rate", is_by_rate=True)
         return _Verdict(False, f"its number is not below the rate{late}")
 
-    def _is_in_time(self, span: SpanRecord) -> bool:
-        """Whether a span ends before the verdict, which does not wait for ever after the root."""
+    def _verdict_ns(self) -> float:
+        """When the verdict is: once nothing is open after the root's end, which has a limit."""
+        until_ns = self.root.end_ns
+        for span in self.spans:  # as they started
+            if span.start_ns > until_ns:
+                break  # nothing was open any more
+            until_ns = max(until_ns, span.end_ns)
         waits_s = min(MAX_WAIT_S, self.settings.max_hold_s)
-        return span.end_ns - self.root.end_ns <= waits_s * 1e9
+        return min(until_ns, self.root.end_ns + waits_s * 1e9)
 
 
 def _may_come_late(attribute: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -106,6 +106,50 @@ def test_what_is_explained_is_what_happened(
         assert going == arrived(folder, name), name
     said = {fate.why for one in explanations for fate in one.fates}
     assert any("failures, because of" in why for why in said)
+
+
+STEPS = st.lists(st.sampled_from(["start", "end", "fail"]), max_size=8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(open_at_the_end=st.integers(0, 2), steps=STEPS)
+@example(open_at_the_end=0, steps=["start", "fail"])
+@example(open_at_the_end=1, steps=["start", "end", "end", "start", "fail"])
+@example(open_at_the_end=1, steps=["start", "end", "fail"])
+def test_work_behind_a_root_is_explained_as_it_happened(
+    tmp_path_factory: pytest.TempPathFactory, open_at_the_end: int, steps: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("recorded")
+    options: dict[str, dict[str, object]] = {"everything": {}, "few": {"sample_rate": 0.0}}
+    given_settings = {
+        "destinations": {
+            name: {"kind": "file", "path": str(folder / f"{name}.jsonl"), **given}
+            for name, given in options.items()
+        },
+        "rules": RULES[1:2],
+        "issues": "none",
+    }
+    with bridged(**given_settings) as under_test:
+        root = under_test.tracer.start_span("request")
+        below = set_span_in_context(root)
+        spans = [under_test.tracer.start_span("work", below) for _ in range(open_at_the_end)]
+        root.end()
+        for step in steps:
+            under_test.flush()
+            if step == "start":
+                spans.append(under_test.tracer.start_span("work", below))
+            elif spans:
+                if step == "fail":
+                    spans[0].set_status(StatusCode.ERROR)
+                spans.pop(0).end()
+        for span in spans:
+            span.end()
+        under_test.flush()
+
+    recorded = list(read_recording(folder / "everything.jsonl"))
+    [explained] = explain(load(given_settings, {}), recorded)
+    going = sum(fate.going for fate in explained.fates if fate.destination == "few")
+    assert going == arrived(folder, "few").total()
 
 
 def test_it_names_the_rules_and_the_places(tmp_path: Path) -> None:
@@ -421,7 +465,8 @@ def test_what_comes_after_the_verdict_keeps_no_trace(tmp_path: Path) -> None:
     with bridged(destinations={"recorded": {"kind": "file", "path": str(path)}}) as under_test:
         for after_s in (29, 31):
             root = under_test.tracer.start_span(f"{after_s}", start_time=10**18)
-            late = under_test.tracer.start_span("late", set_span_in_context(root))
+            below = set_span_in_context(root)
+            late = under_test.tracer.start_span("late", below, start_time=10**18)
             late.set_status(StatusCode.ERROR)
             root.end(10**18)
             late.end(10**18 + after_s * 10**9)
@@ -437,3 +482,41 @@ def test_what_comes_after_the_verdict_keeps_no_trace(tmp_path: Path) -> None:
     too_late = "its number is not below the rate; too late for failures, because of 'late'"
     assert fates() == [(True, "failures, because of 'late'"), (False, too_late)]
     assert fates(max_hold_s=5) == [(False, too_late)] * 2
+
+
+@pytest.mark.parametrize(
+    ("others", "began_after_s", "is_kept"),
+    [
+        ([], 3, False),
+        ([(0, 2)], 3, False),
+        ([(0, 4)], 3, True),
+        ([(0, 2), (2, 4)], 3, True),  # something is open all the time
+        ([(0, 2), (3, 4)], 3, False),
+        ([(-2, -1)], 3, False),
+        ([(-2, 40)], 3, True),
+    ],
+)
+def test_the_verdict_waits_only_while_something_is_open(
+    tmp_path: Path, others: list[tuple[int, int]], began_after_s: int, is_kept: bool
+) -> None:
+    path = tmp_path / "recorded.jsonl"
+
+    def at(after_s: int) -> int:
+        return 10**18 + after_s * 10**9
+
+    with bridged(destinations={"recorded": {"kind": "file", "path": str(path)}}) as under_test:
+        root = under_test.tracer.start_span("request", start_time=at(-3))
+        below = set_span_in_context(root)
+        root.end(at(0))
+        for start, end in others:
+            under_test.tracer.start_span("work", below, start_time=at(start)).end(at(end))
+        late = under_test.tracer.start_span("late", below, start_time=at(began_after_s))
+        late.set_status(StatusCode.ERROR)
+        late.end(at(began_after_s + 1))
+        under_test.flush()
+    rules = [{"name": "failures", "on": "span", "match": {"status": "error"}, "keep": True}]
+    few = {"few": {"kind": "file", "sample_rate": 0.0}}
+    wanted = load({"destinations": few, "rules": rules}, {})
+
+    [explained] = explain(wanted, read_recording(path))
+    assert [fate.is_kept for fate in explained.fates] == [is_kept]
