@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from spanbridge.model.redaction import REDACTED
+from spanbridge.privacy.keys import OTHERWISE, is_mere_pin
 
 IsDenied: TypeAlias = Callable[[str], bool]
 
@@ -70,6 +71,8 @@ _EMPTY: Final = re.compile(
     r"(?:\?|%s|%\(\w+\)s|\$\d+|:\w+|None|null|\"\"|''|\[REDACTED\])(?![^\s&;,#\"'<>(){}\[\]])"
 )
 """Placeholders of a statement, and what holds nothing."""
+_PIN: Final = re.compile(r"\s*+[bruBRU]?(?:\\*+[\"'])?\d{4,8}(?!\w)")
+_PARAMETER_SIGNS: Final = ("?", "&", ";", "#")
 _LINE_ENDS: Final = ("\n", "\r")
 _UNQUOTED_IN_CODE: Final = re.compile(r"(?![bruBRU]?[\"'])")
 
@@ -184,8 +187,19 @@ def _assignment(text: str, done: int, mark: int, is_denied: IsDenied) -> re.Matc
     found = _ASSIGNMENT.match(text, start)
     if found is None or found.end() <= mark:
         return None
+    # What the settings say of the name holds for the word too.
+    if _is_word(text, found) and not _means_denied(OTHERWISE + name, is_denied):
+        return None
     is_ours = text[max(0, start - 1) : start] == "[" and _OUR_HASH.match(text, start - 1)
     return None if is_ours else found
+
+
+def _is_word(text: str, found: re.Match[str]) -> bool:
+    """Whether ``pin`` stands there as a word of a sentence rather than as the name of a number."""
+    name, behind_name = found.groups()
+    if behind_name or not is_mere_pin(name) or _PIN.match(text, found.end()):
+        return False
+    return text[max(0, found.start() - 1) : found.start()] not in _PARAMETER_SIGNS
 
 
 def _name_at_the_end_of(text: str) -> str:
@@ -240,7 +254,7 @@ def _value(text: str, found: re.Match[str], start: int) -> tuple[str, int]:
         return REDACTED if text[start - 1] == " " else f" {REDACTED}", block.end()
     if name.endswith(_LINE_LONG_HEADERS) and has_colon:
         pattern = _TO_END_OF_LINE
-    elif text[max(0, found.start() - 1) : found.start()] in ("?", "&", ";", "#"):
+    elif text[max(0, found.start() - 1) : found.start()] in _PARAMETER_SIGNS:
         pattern = _PARAMETER
     else:
         pattern = _BARE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import Final, TypeVar
@@ -60,6 +60,9 @@ DENIED_WORDS: Final = frozenset({
 Not ``pass``, which is as often the verdict of a check (``validation.pass``), nor ``mail``, behind
 which texts tell what became of one (``cannot send mail: timed out``): the address in it is found by
 its form. ``DENIED_RUNS`` has what they are called where they are meant.
+
+Of ``pin`` texts tell likewise, so there a number has to be behind it: see ``is_mere_pin``. Not so
+of ``pw``, which is short for nothing but a password, and of which nothing tells the form.
 """
 
 DENIED_RUNS: Final = frozenset({
@@ -92,6 +95,11 @@ DENIED_RUNS: Final = frozenset({
     ("otp", "codes"),
 })  # fmt: skip
 """A name is denied if these words follow each other in it: ``x-api-key``, ``creditCardNumber``."""
+
+TOLD_PINS: Final = frozenset({"board", "cert", "certificate", "gpio"})
+"""In front of ``pin`` they name a place on a board, or the hash of a certificate: no secret."""
+OTHERWISE: Final = "gpio."
+"""With this in front of it ``pin`` is no secret by this list, but what settings say of it holds."""
 
 HEADER_PREFIXES: Final = ("http.request.header.", "http.response.header.")
 """Under these a name whose last word is ``key`` is denied: vendors call their secrets so."""
@@ -258,11 +266,21 @@ def is_denied(name: str) -> bool:
         words.pop()
     if not words or (words[-1] in INNOCENT_ENDINGS):
         return False
-    if words[-1] in DENIED_WORDS or words[-1].endswith("token"):
+    if (words[-1] in DENIED_WORDS and not _is_told_pin(words)) or words[-1].endswith("token"):
         return True
     if words[-1] == "key" and name.startswith(HEADER_PREFIXES) and words[-2] not in TOLD_KEYS:
         return True
     return any(map(_is_unambiguous, words)) or not DENIED_RUNS.isdisjoint(pairwise(words))
+
+
+def _is_told_pin(words: Sequence[str]) -> bool:
+    return len(words) > 1 and words[-1] == "pin" and words[-2] in TOLD_PINS
+
+
+@_remembered
+def is_mere_pin(name: str) -> bool:
+    """Whether a name is ``pin`` without a word that says whose, as in ``cannot pin: timed out``."""
+    return [word.lower() for word in _WORDS.findall(name) if not word.isdigit()] == ["pin"]
 
 
 def _is_unambiguous(word: str) -> bool:

@@ -16,7 +16,7 @@ from spanbridge.settings.privacy import PrivacyRules
 PIECES = [
     '"', "'", ":", "=", "\\", "\n", " ", ",", "{", "}", "[", "]", "a", "password", "api_key",
     "token", "title", "x" * 70, "hunter2", '":', '": "', "count", "\\\"", "%", "é", "16:05:27",
-    "None",
+    "None", "pin", "1234",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
@@ -77,6 +77,48 @@ def test_names_of_any_alphabet_are_told(text: str, scrubbed: str) -> None:
     rules = PrivacyRules(deny_keys=("prénom", "größe", "badge"))
 
     assert PrivacyPolicy(rules=rules).scrub_text(text) == scrubbed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot pin: timed out", "pin=13 direction=out", "thread pin: cpu 3", "pin: 1234567890",
+        "certificate pin: sha256/n4bQgYhMfWWaL+qg", "PIN = out", "pin: 0x1234", "pin: 12ab",
+        "gpio_pin=1234", "board.pin: 12345", "pins: 1234",
+    ],
+)  # fmt: skip
+def test_pin_is_a_word_as_well(text: str) -> None:
+    assert PrivacyPolicy().scrub_text(text) == text
+    assert (
+        PrivacyPolicy(rules=PrivacyRules(deny_keys=("pin", "gpio_pin", "pins"))).scrub_text(text)
+        != text
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("pin=1234 x", "pin=[REDACTED] x"),
+        ("wrong PIN: 12345678.", "wrong PIN: [REDACTED]"),
+        ("pin = '0042'", "pin = '[REDACTED]'"),
+        ("pin1=1234", "pin1=[REDACTED]"),
+        ("pin:\n  1234", "pin: [REDACTED]"),
+        ("card_pin=unknown x", "card_pin=[REDACTED] x"),
+        ("userPin: 13", "userPin: [REDACTED]"),
+        ("pin_code=a1", "pin_code=[REDACTED]"),
+        # the name of a member or of a parameter, and no word of a sentence
+        ('{"pin": 13, "a": 1}', '{"pin": "[REDACTED]", "a": 1}'),
+        ('{\\"pin\\": \\"x\\"}', '{\\"pin\\": \\"[REDACTED]\\"}'),
+        ("card[pin]=x&b=1", "card[pin]=[REDACTED]&b=1"),
+        ("/login?pin=x&b=1", "/login?pin=[REDACTED]&b=1"),
+        ("<pin>x</pin>", "<pin>[REDACTED]</pin>"),
+        ("run --pin x", "run --pin [REDACTED]"),
+    ],
+)
+def test_a_pin_is_cut_out_all_the_same(text: str, scrubbed: str) -> None:
+    assert PrivacyPolicy().scrub_text(text) == scrubbed
+    allowing = PrivacyRules(allow_keys=("pin", "pin1", "pin_code", "card_pin", "userPin"))
+    assert PrivacyPolicy(rules=allowing).scrub_text(text) == text
 
 
 @pytest.mark.parametrize(

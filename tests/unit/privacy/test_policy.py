@@ -46,6 +46,7 @@ def scrubbed_frames(frame: StackFrame) -> tuple[StackFrame, ...]:
         "user.emails", "email_addresses", "creds", "aws_creds", "ssh_key", "SSHKey", "deploy-key",
         "mfa_code", "otp_code", "otpCode", "license_key", "Ocp-Apim-Subscription-Key",
         "pw", "db_pw", "userPw", "pw1", "pw_hash", "pin", "user.pin", "cardPIN", "pin_code",
+        "password.gpio.pin", "board_pin_code",
         "PinNumber", "auth.pass", "redisPass", "pass_phrase", "PASS_WORD", "user.mail",
         "mail_address",
         "x-functions-key", "X-RapidAPI-Key", "x-honeycomb-team", "masterKey", "auth.key",
@@ -99,6 +100,8 @@ def test_names_of_secrets_and_identities_are_denied(name: str) -> None:
         # a place on a map or on a board in the plural, and words that only hold it
         "pins", "pin_count", "pinned", "pin.type", "spin", "shipping", "ping", "pw_length", "pwm",
         "spw", "power",
+        # … in the singular, if it says so; or the hash of a key
+        "gpio.pin", "board.pin", "gpioPin", "GPIO_PIN1", "certificate_pin", "tls.cert.pin",
     ],
 )  # fmt: skip
 def test_innocent_names_are_not_denied(name: str) -> None:
