@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from spanbridge.privacy import keys, numbers, rows, tokens
+from tests.peers import collector_errors
 
 _BRACKET: Final = "%(?:25)*5[BDbd]"
 """As URLs write what is around an index."""
@@ -114,7 +115,7 @@ def _after_a_sign() -> dict[str, str]:
         "users_in_json": r""":(?:\\+/){2}[^\s"'<>/?#]*@""",
         "users_in_code": r"""%3[Aa](?:%2[Ff]){2}[^\s"'<>&/?#]*%40""",
         "bound_values": rf"\[parameters: (?:{_brackets(3)}\]?|{_TO_END})",
-        **_in_errors(),
+        **collector_errors.value_patterns(),
         "flags": rf"--{name}(?:\\*[\"'])?(?:[ \t]*,[ \t]*|[ \t]+){argument}",
         "elements": rf"<{name}(?:\s[^<>]*)?>\s*(?:<!\[CDATA\[)?[^<]+",
         # A list is read as JSON.
@@ -123,31 +124,6 @@ def _after_a_sign() -> dict[str, str]:
         **_after_a_literal(),
         "jwts": _for_re2(tokens._JWT.pattern),
         "international_phones": r"\+\(?[1-9](?:[ .\-/()\x{a0}]{0,2}\d){8,14}",
-    }
-
-
-def _in_errors() -> dict[str, str]:
-    """What errors tell of rows and inputs. Only the last end of a line is one, as in the library.
-
-    Several errors on a line count as one here.
-    """
-
-    def value(end: str, closing: str = "", line: str = r"[^\n]") -> str:
-        """A value with its end, or up to what closes it, or all that is left."""
-        known = rf"(?s:.*?)(?:{end}{line}*)?(?P<end>{end})"
-        return rf"()()()()(?:{'|'.join(filter(None, (known, closing, _TO_END)))})"
-
-    in_brackets = r"(?:[^()]|\([^()]*\)|\((?s:.*))*"
-    quoted = r"(?:[^'\\]|\\+[^'\\]|\\*'\w)*"
-    sentence = r"[^\n\\]*(?P<dot>\)\. )"
-    entry_end = rf"\\*{rows.ENTRY_END}"
-    row = value(rows.ROW_END, sentence, r"[^\n\\]")
-    return {
-        "inputs": rf"({rows.INPUT_BEGIN}){value(rows.INPUT_END)}",
-        "existing_keys": rf"({rows.EXISTING_KEY}\([^\n]*?\)=\(){value(rows.ROW_END, in_brackets)}",
-        "keys_of_rows": rf"(ey \([^\n]*?\)=\(){value(rows.KEY_END, in_brackets)}",
-        "rows": rf"({re.escape(rows.ROW)}){row}",
-        "entries": rf"({rows.ENTRY}\\*'){value(entry_end, quoted)}",
     }
 
 
@@ -260,6 +236,7 @@ def _hump() -> str:
 
 
 SIGNS: Final = {
+    **collector_errors.SIGNS,
     "keys": rf"{_LONG_WORD}|{_BASE64_KEY}|{_SCHEME}",
     "assigned": r"=|:(?:[^/]|/[^/]|$)|%(?:25)*3[ADad]",
     "assigned_in_humps": rf"{_hump()}[\w.%\[\]-]*[\"'\\\]]*\s*(?:[=:]|%)",

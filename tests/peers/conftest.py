@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from spanbridge.testing import Receiver
 from tests.peers.bugsink import Bugsink, Project, bugsink_server
+from tests.peers.collector import tiers
+from tests.peers.collector_spans import Through, sent_through
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.instrumentations import instrumented_python
 from tests.peers.postgres import postgres_server
@@ -67,3 +70,13 @@ def beside() -> str:
         return str(zero_code_python())
     except PeerUnavailable as reason:
         skip_or_fail("The environment of other distributions", reason)
+
+
+@pytest.fixture(scope="module")
+def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Through]:
+    """What becomes of spans on their way through an agent and a gateway."""
+    with (
+        Receiver() as sentry,
+        tiers(tmp_path_factory.mktemp("tiers"), [sentry]) as (agent, _),
+    ):
+        yield lambda spans: sent_through(agent, sentry, spans)

@@ -1,169 +1,20 @@
-"""The gateway's policy beside the library's own, by what comes out of a real Collector."""
+"""What the gateway does with names and values, by what comes out of a real Collector."""
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from time import time_ns
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from spanbridge.privacy import keys
-from spanbridge.privacy.encoded import Readable
 from spanbridge.privacy.keys import Treatment
-from spanbridge.privacy.policy import PrivacyPolicy
-from spanbridge.testing import Receiver
-from tests.peers import collector_limits
-from tests.peers.collector import Collector, tiers
-from tests.peers.otlp_requests import send
-from tests.support.program import REPOSITORY
+from tests.peers.collector_spans import Through, any_value, attribute
 from tests.support.secrets import DOMAIN
-from tests.unit.privacy import (
-    test_detectors,
-    test_flags,
-    test_policy,
-    test_rows,
-    test_written_in_code,
-)
 
-ARRIVAL_S = 30.0
 CANARY = "0pen-sesame"
-GUIDE = REPOSITORY / "docs" / "guides" / "collector.md"
-Through = Callable[[Sequence[Span]], list[Any]]
-
-
-@pytest.fixture(scope="module")
-def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Through]:
-    """What becomes of spans on their way through both tiers, in their order."""
-    with (
-        Receiver() as sentry,
-        tiers(tmp_path_factory.mktemp("tiers"), [sentry]) as (agent, _),
-    ):
-        yield lambda spans: sent_through(agent, sentry, spans)
-
-
-def sent_through(agent: Collector, sentry: Receiver, spans: Sequence[Span]) -> list[Any]:
-    already = len(sentry.spans)
-    now = time_ns()
-    request = ExportTraceServiceRequest()
-    resource_spans = request.resource_spans.add()
-    resource_spans.resource.attributes.append(attribute("service.name", "shop"))
-    scope_spans = resource_spans.scope_spans.add()
-    for number, span in enumerate(spans):
-        span.trace_id = (already + number + 1).to_bytes(16, "big")
-        span.span_id = (already + number + 1).to_bytes(8, "big")
-        span.name = span.name or "work"
-        span.start_time_unix_nano = span.end_time_unix_nano = now
-        scope_spans.spans.append(span)
-    send(agent, request)
-    sentry.wait_for(lambda one: len(one.spans) == already + len(spans), ARRIVAL_S)
-    return sorted(sentry.spans, key=lambda span: int(span.span_id, 16))[already:]
-
-
-def any_value(value: object) -> AnyValue:
-    if value is None:
-        return AnyValue()
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    if isinstance(value, Mapping):
-        members = [KeyValue(key=name, value=any_value(one)) for name, one in value.items()]
-        return AnyValue(kvlist_value=KeyValueList(values=members))
-    if isinstance(value, list | tuple):
-        return AnyValue(array_value=ArrayValue(values=map(any_value, value)))
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    return (
-        AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=str(value))
-    )
-
-
-def attribute(name: str, value: object) -> KeyValue:
-    return KeyValue(key=name, value=any_value(value))
-
-
-def parameters(test: Any) -> Iterator[Any]:
-    """What a test of the library's is called with."""
-    return chain.from_iterable(mark.args[1] for mark in test.pytestmark)
-
-
-OURS = (
-    "next=%2F%3Fsig%3Dhunter2", "next=%252F%253Fapi_key%253Dhunter2", "authToken=hunter2",
-    '{"clientIp":"hunter2"}', "dbpassword: hunter2", "x=1&userSession=hunter2", "?otp=hunter2",
-    "header_cookie: a=hunter2; b=hunter3", "https://hunter2hunter2@github.com/o/r.git",
-    'a {"b": "{\\"c\\": \\"{\\\\\\"token\\\\\\": \\\\\\"hunter2\\\\\\"}\\"}"}',
-)  # fmt: skip
-CORPUS = sorted({
-    *OURS,
-    *(around.format(value)
-      for values in (v for kind, v in test_detectors.FOUND.items() if kind != "ip_address")
-      for value in values
-      for around in ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb", "{0},{0},{0}")),
-    *(text.format(value, "str") for text, value in test_rows.IN_VALUES),
-    *(text for text, _ in chain(
-        parameters(test_policy.test_credentials_are_cut_out_of_texts),
-        parameters(test_written_in_code.test_what_a_reader_sees_is_cut_out),
-        parameters(test_rows.test_values_in_the_errors_of_libraries_are_cut_out),
-        parameters(test_flags.test_what_stands_behind_a_denied_flag_is_cut_out),
-        parameters(test_detectors.test_what_is_written_in_a_code_is_found_and_the_rest_stays),
-    )),
-})  # fmt: skip
-
-
-def words(text: str) -> set[str]:
-    """Of a text as a reader sees it."""
-    return set(re.findall(r"\w+", Readable(text).text))
-
-
-def test_a_text_loses_at_the_gateway_what_it_loses_in_the_library(through: Through) -> None:
-    policy = PrivacyPolicy()
-    secrets = {text: words(text) - words(policy.scrub_text(text)) for text in CORPUS}
-    assert sum(map(bool, secrets.values())) > 300
-
-    spans = through([Span(attributes=[attribute("note", text)]) for text in CORPUS])
-
-    passed = {
-        text
-        for text, span in zip(CORPUS, spans, strict=True)
-        if secrets[text] & words(span.attributes["note"])
-    }
-    assert passed == set(collector_limits.LESS)
-
-
-def test_what_the_gateway_does_not_hold_back_is_told_in_the_guide() -> None:
-    guide = " ".join(GUIDE.read_text().split())
-
-    told = {*collector_limits.LESS.values(), *collector_limits.OTHERS}
-    assert [limit for limit in sorted(told) if limit not in guide] == []
-
-
-ORDINARY = [
-    around.format(text)
-    for text in (*test_detectors.ORDINARY, *test_rows.ORDINARY)
-    for around in ("{}", "see {} there", '{{"a": "{}"}}')
-]
-
-
-def test_what_is_ordinary_to_the_library_passes_but_for_what_a_checksum_tells(
-    through: Through,
-) -> None:
-    spans = through([Span(attributes=[attribute("note", text)]) for text in ORDINARY])
-
-    changed = {
-        text for text, span in zip(ORDINARY, spans, strict=True) if span.attributes["note"] != text
-    }
-    assert changed == {
-        text for text in ORDINARY if any(one in text for one in collector_limits.MORE)
-    }
-
-
 RUNS = ["_".join(run) for run in keys.DENIED_RUNS]
 WITHHELD = [
     name
