@@ -20,12 +20,16 @@ _IN_NAME: Final = rf"(?:[\w.-]|{_BRACKET})*"
 _DOUBLE: Final = r'"(?:[^"\\]|\\(?s:.))*"'
 _SINGLE: Final = r"'(?:[^'\\]|\\(?s:.))*'"
 _TO_END: Final = r"(?s:.*)"
-_SPACE: Final = r"[ \x{a0}]"
+_SPACE: Final = r"(?:[ \x{a0}]|%(?:25)*20)"
 _BARE: Final = (
     r"""(?:[^&;\s"'<>?$%]|\?[^&;\s"'<>)\],]|%(?:[^s(&;\s"'<>)\],]|s[^&;\s"'<>)\],])"""
     r"""|\$[^0-9&;\s"'<>]|\$\d+[^0-9&;\s"'<>)\],])[^&;\s"'<>]*"""
 )
 """Not what holds the place of a value in a statement: ``?``, ``%s``, ``$1``."""
+_DIGIT: Final = r"(?:[ .\-/()\x{a0}]{0,2}(?:%(?:25)?20)?\d)"
+"""Of a telephone, with what may stand in front of it."""
+_CODE: Final = r"\\+(?:[bfnrt]|u00[0-9a-fA-F]{2})|%(?:25)*[0-9A-Fa-f]{2}"
+"""A letter or a digit at the end of it belongs to it, and not to what follows."""
 _SECURE_SCHEMES: Final = "(?i:bearer|basic|digest|negotiate)"
 
 
@@ -59,7 +63,7 @@ def denied_words(gap: str, rest: str, behind: str, end: str, *, in_humps: bool =
     """
     part, *endings = keys.DENIED_PARTS
     runs = [f"{one}{gap}{two}" for one, two in keys.DENIED_RUNS]
-    edge = "" if in_humps else r"(?:\b|[_0-9]|\\[nrt]|%(?:25)*[0-9A-Fa-f]{2})"
+    edge = "" if in_humps else rf"(?:\b|[_0-9]|{_CODE})"
     return (
         f"(?:(?i:{part}){rest}|(?i:{_either(endings)}){behind}|(?i:token){end}"
         f"|{edge}(?:(?i:{_either({*keys.DENIED_ANYWHERE, *runs})}){behind}"
@@ -103,12 +107,12 @@ def assigned(*, in_humps: bool) -> str:
 def _after_a_sign() -> dict[str, str]:
     """What begins with a sign of its own, which is searched for at great speed."""
     name = rf"[\w.:%-]*?{_denied_name()}"
-    key_end = r"-----END [A-Z0-9 ]{0,60}-----"
+    key_end = r"-----END[A-Z0-9 %]{0,80}-----"
     argument = r"""(?:\\*"[^"-][^"]*"?|\\*'[^'-][^']*'?|(?:[^\s,\]"'\[-]|\[[^A-Z])[^\s,\]"']*)"""
     return {
         # Up to the next marks and no further, or many beginnings would each look for an end.
-        "private_keys": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        rf"(?:(?:-{{0,4}}[^-])*{key_end}|(?:[\w+/=\s:,.\\|]|-)*)",
+        "private_keys": rf"-----BEGIN{_SPACE}[A-Z0-9 %]{{0,60}}PRIVATE{_SPACE}KEY"
+        rf"(?:{_SPACE}BLOCK)?-----(?:(?:-{{0,4}}[^-])*{key_end}|(?:[\w+/=\s:,.\\|%]|-)*)",
         # A password may hold any sign; a port is none.
         "users_in_urls": r"""(://)(?:[^\s"'<>/?#]*@"""
         r"""|[^\s"'<>/?#@:\[]*:(?:\d{0,5}[^\s"'<>/?#\d]|\d{6})[^\s"'<>]*@)""",
@@ -123,12 +127,13 @@ def _after_a_sign() -> dict[str, str]:
         "pairs_in_lists": rf'\["{name}"\s*,\s*(?:{_DOUBLE}|[^\]"]*)\]',
         **_after_a_literal(),
         "jwts": _for_re2(tokens._JWT.pattern),
-        "international_phones": r"\+\(?[1-9](?:[ .\-/()\x{a0}]{0,2}\d){8,14}",
+        "international_phones": rf"\+\(?[1-9]{_DIGIT}{{8,14}}",
     }
 
 
 _BASE64_KEY: Final = "=="
-"""The end of a key that has no literal else; see ``_keys``."""
+"""The end of a key that has no literal else."""
+_COLON: Final = "(?::|%(?:25)*3[Aa])"
 
 
 def _after_a_literal() -> dict[str, str]:
@@ -142,14 +147,24 @@ def _after_a_literal() -> dict[str, str]:
     return found
 
 
-def _keys() -> str:
+def _keys() -> dict[str, str]:
     """Secrets that begin at a word's edge."""
-    # To count all of its 86 characters takes as many states.
-    base64_key = rf"[\w+/]{{30}}[\w+/]*{_BASE64_KEY}"
     by_run = [_for_re2(one.pattern) for _, one in tokens._KEYS_BY_THE_MIDDLE_OF_A_RUN]
-    alternatives = [*map(_for_re2, tokens._VENDOR_KEYS), *by_run, base64_key]
-    schemes = rf"{_SECURE_SCHEMES}\s+[^\s,;\"']*(?:[0-9._~+/=-]|[a-z][A-Z])[^\s,;\"']*"
-    return rf"\b(?:{_either(alternatives)}|{schemes})"
+    vendors = _either([*map(_for_re2, tokens._VENDOR_KEYS), *by_run]).replace(":AA", f"{_COLON}AA")
+    scheme = rf"{_SECURE_SCHEMES}(?:\s|{_SPACE})+"
+    return {
+        "keys": rf"(\b|_|{_CODE})(?:{vendors}|{scheme}(?:{_credentials()}))",
+        # Apart, as it takes many states to count them, and no edge of a word has to be in front.
+        "base64_keys": rf"(^|[^\w+/]|{_CODE})[\w+/]{{86}}{_BASE64_KEY}",
+    }
+
+
+def _credentials() -> str:
+    """Eight characters or more, among them what no word has."""
+    one, sign_, hump = r"[^\s,;\"']", "[0-9._~+/=-]", "[a-z][A-Z]"
+    two = f"(?:{sign_}{one}|{hump})"
+    early = "|".join(f"{one}{{{before}}}{two}{one}{{{6 - before},}}" for before in range(6))
+    return f"{early}|{one}{{6,}}{two}{one}*|{one}{{7,}}{sign_}"
 
 
 def _numbers() -> str:
@@ -160,28 +175,39 @@ def _numbers() -> str:
         rf"|(?:2[2-7]|[3-6]\d)\d{{2}}{gap}\d{{4}}{gap}\d{{4}}{gap}\d{{1,7}}(?:{gap}\d{{3}})?"
         rf"|3[4-9]\d{{2}}{gap}\d{{6}}{gap}\d{{4,5}})"
     )
+    # Neither what is behind a comma or point of a number, nor a part of something longer.
+    edge = rf"(^|[^0-9A-Za-z.,]|(?:^|[^0-9])[.,]|{_CODE})"
+    abroad = rf"00[1-9]\d{{0,2}}(?:{_SPACE}|[.\-/]){_DIGIT}{{6,12}}"
+    number = rf"(?:{_in_row(card)}(?:\b|_)|{_in_row(abroad)}\b)"
+    phone = rf"{_in_row(_phone())}\b"
+    account = rf"{_in_row(_account())}(?:\b|_)"
+    return rf"{edge}{number}|(^|[^\w.,+/:-]|[A-Za-z]:|{_CODE}){phone}|(\b|_|{_CODE}){account}"
+
+
+def _account() -> str:
     # Two classes of letters, which are tried at once, in the place of all countries.
     first, second = ("".join(sorted({code[i] for code in numbers._IBAN_LENGTHS})) for i in (0, 1))
     country = f"[{first}][{second}]"
-    gap = r"[ \x{a0}-]?"
-    account = (
-        rf"(?:{country}\d{{2}}(?:{gap}[A-Z0-9]){{11,30}}"
+    # The digits of a blank's code count as its own. What follows may be the rest of a second one.
+    gap = r"[ \x{a0}%-]?"
+    more = rf"(?:[ \x{{a0}}%,_-]?[A-Z]{{0,4}}{gap}\d[A-Z0-9]*)*"
+    return (
+        rf"(?:{country}\d{{2}}(?:{gap}[A-Z0-9]){{11,30}}{more}"
         rf"|(?i:{country})\d{{2}}(?:(?:{gap}[A-Za-z]){{4}}(?:{gap}\d){{10,}}"
         rf"|(?:{gap}\d){{11,}}))"
     )
-    phone = (
-        rf"(?:00[1-9]\d{{0,2}}[ .\-/\x{{a0}}](?:[ .\-/()\x{{a0}}]{{0,2}}\d){{6,12}}"
-        r"|(?:1[ .-])?(?:\([2-9]\d{2}\)[ -]?\d{3}[ .-]|[2-9]\d{2}(?:-\d{3}-|\.\d{3}\.))\d{4}"
-        rf"|\(0[1-9]\d{{0,4}}\)[ -]?\d{{2,8}}(?:{_SPACE}?-?\d{{2,8}}){{1,4}}"
-        rf"|0[1-9]\d{{0,4}}[ \-/\x{{a0}}]\d{{5,8}}"
-        rf"|0[1-9]\d{{1,4}}[ \-\x{{a0}}]\d{{3,4}}[ \-\x{{a0}}]\d{{3,4}}"
-        rf"|0[1-9](?:{_SPACE}\d{{2}}){{4}})"
-    )
-    # Neither what is behind a comma or point of a number, nor a part of something longer.
-    edge = r"(^|[^0-9A-Za-z.,]|(?:^|[^0-9])[.,])"
+
+
+def _phone() -> str:
     return (
-        rf"{edge}{_in_row(card)}(?:\b|_)|(^|[^\w.,+/:-]|[A-Za-z]:){_in_row(phone)}\b"
-        rf"|(?:\b|_){_in_row(account)}\b"
+        rf"(?:%(?:25)*2[Bb]\(?[1-9]{_DIGIT}{{8,14}}"
+        rf"|(?:1(?:{_SPACE}|[.-]))?"
+        rf"(?:\([2-9]\d{{2}}\)(?:{_SPACE}|-)?\d{{3}}(?:{_SPACE}|[.-])"
+        r"|[2-9]\d{2}(?:-\d{3}-|\.\d{3}\.))\d{4}"
+        rf"|\(0[1-9]\d{{0,4}}\)(?:{_SPACE}|-)?\d{{2,8}}(?:{_SPACE}?-?\d{{2,8}}){{1,4}}"
+        rf"|0[1-9]\d{{0,4}}(?:{_SPACE}|[-/])\d{{5,8}}"
+        rf"|0[1-9]\d{{1,4}}(?:{_SPACE}|-)\d{{3,4}}(?:{_SPACE}|-)\d{{3,4}}"
+        rf"|0[1-9](?:{_SPACE}\d{{2}}){{4}})"
     )
 
 
@@ -193,7 +219,7 @@ def _in_row(number: str) -> str:
 def _emails() -> str:
     label = r"[\pL\pN_-]"
     domain = (
-        rf"(?:\d+\.\pL{{2,}}\b|[\d_-]*\pL{label}*(?:\.{label}+)*?\.(?:\pL{{2}}|xn--){label}*"
+        rf"(?:\d+\.\pL{{2,}}(?:\b|_)|[\d_-]*\pL{label}*(?:\.{label}+)*?\.(?:\pL{{2}}|xn--){label}*"
         rf"(?:\.{label}+)*)"
     )
     return rf"[\pL\pN_.+-]+(?:@|%(?:25)*40|\\+u0040){domain}"
@@ -203,7 +229,7 @@ def value_patterns() -> dict[str, str]:
     """Which values are secrets or identities, wherever they stand."""
     return {
         **_after_a_sign(),
-        "keys": _keys(),
+        **_keys(),
         "assigned": assigned(in_humps=False),
         "assigned_in_humps": assigned(in_humps=True),
         "numbers": _numbers(),
@@ -219,10 +245,10 @@ those with one it is not among the first five.
 """
 
 
-_GAPS: Final = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))
-_LONG_NUMBER: Final = rf"\d(?:[{_GAPS}\x{{a0}}%]{{0,3}}\d){{{numbers.SHORTEST - 1}}}"
+_NUMBER_GAPS: Final = re.escape(numbers.GAPS.decode("latin-1").replace("\xa0", ""))
+_LONG_NUMBER: Final = rf"\d(?:[{_NUMBER_GAPS}\x{{a0}}%]{{0,3}}\d){{{numbers.SHORTEST - 1}}}"
 _LONG_WORD: Final = r"[\w-]{16}"
-_SCHEME: Final = rf"{_SECURE_SCHEMES}\s"
+_SCHEME: Final = rf"{_SECURE_SCHEMES}[\s%]"
 
 
 def _hump() -> str:
@@ -237,7 +263,8 @@ def _hump() -> str:
 
 SIGNS: Final = {
     **collector_errors.SIGNS,
-    "keys": rf"{_LONG_WORD}|{_BASE64_KEY}|{_SCHEME}",
+    "keys": rf"{_LONG_WORD}|{_SCHEME}",
+    "base64_keys": _BASE64_KEY,
     "assigned": r"=|:(?:[^/]|/[^/]|$)|%(?:25)*3[ADad]",
     "assigned_in_humps": rf"{_hump()}[\w.%\[\]-]*[\"'\\\]]*\s*(?:[=:]|%)",
     "numbers": _LONG_NUMBER,

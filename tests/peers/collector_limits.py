@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 _CODES: Final = (
-    "A letter that is itself written in a code (`%41KIA…`, `pass\\u0077ord`) hides what it is part "
-    "of: of codes, only quotes, `@`, `=`, `:`, `/` and blanks are read."
+    "A character that is itself written in a code (`%41KIA…`, `pass\\u0077ord`) hides what it is "
+    "part of: of codes, only quotes, `@`, `=`, `:`, `/`, `+` and blanks are read."
 )
 _ERRORS: Final = (
     "An error of a database or of pydantic that is percent-encoded as a whole, as in a URL, keeps "

@@ -36,13 +36,22 @@ def parameters(test: Any, *names: str) -> Iterator[Any]:
     return chain.from_iterable(mark.args[1] for mark in marks)
 
 
-AROUND = ("{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb", "{0},{0},{0}")
+AROUND = (
+    "{}", "see {} there", '{{"a": "{}"}}', "({}),", "a\n{}\nb", "{0},{0},{0}", "{0} {0}", "_{}",
+    "a\\n{}\\nb", "a\\\\n{}", "\\t{}", "%20{}", "%2F{}", "%252F{}", "\\u0027{}\\u0027",
+)  # fmt: skip
 SPELLINGS: tuple[Callable[[str], str], ...] = (str, repr, json.dumps)
 OURS = (
     "next=%2F%3Fsig%3Dhunter2", "next=%252F%253Fapi_key%253Dhunter2", "authToken=hunter2",
     '{"clientIp":"hunter2"}', "dbpassword: hunter2", "x=1&userSession=hunter2", "?otp=hunter2",
     "header_cookie: a=hunter2; b=hunter3", "https://hunter2hunter2@github.com/o/r.git",
     'a {"b": "{\\"c\\": \\"{\\\\\\"token\\\\\\": \\\\\\"hunter2\\\\\\"}\\"}"}',
+    '{"a": "line1\\nBearer hunter2.def-123"}', "a=1%20Bearer%20hunter2.def-123", "basic aHVudGVy",
+    "GET /cb?to=%2Fhook%2Fxoxb-1234567890-hunter2hunter2", "STRIPE_sk_live_hunter2hunter2",
+    "/q?to=0170%201234567", "/q?to=%2B491701234567", "/q?to=+49%20170%201234567",
+    "/q?to=DE89%203704%200044%200532%200130%2000", "bot123456789%3AAA" + "hunter2" * 5,
+    f"with /{'hunter2hunter2ab/' * 5}==",
+    "-----BEGIN%20PRIVATE%20KEY-----%0AMIIEhunter2%0A-----END%20PRIVATE%20KEY-----",
     "/x?msg=Key%20(email)%3D(hunter2)%20already%20exists.",
     *(spelt(test_rows.ROW.format('1, x)." said "y, hunter2', "")) for spelt in SPELLINGS),
 )  # fmt: skip
@@ -78,7 +87,7 @@ def came(through: Through, texts: Sequence[str]) -> list[str]:
 def test_a_text_loses_at_the_gateway_what_it_loses_in_the_library(through: Through) -> None:
     policy = PrivacyPolicy()
     secrets = {text: words(text) - words(policy.scrub_text(text)) for text in CORPUS}
-    assert sum(map(bool, secrets.values())) > 300
+    assert sum(map(bool, secrets.values())) > 900
 
     passed = {
         text
@@ -101,8 +110,9 @@ ORDINARY = [
         for text in (*test_detectors.ORDINARY, *test_rows.ORDINARY)
         for around in ("{}", "see {} there", '{{"a": "{}"}}')
     ),
-    "a survey (x)=(innocent) of it",
-]
+    "the basic plan_2 of it", "a survey (x)=(innocent) of it",
+    "next: YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU2Nzg5MA==",
+]  # fmt: skip
 
 
 def passes_in_the_library_only(text: str) -> bool:
