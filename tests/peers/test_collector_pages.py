@@ -154,6 +154,8 @@ def test_the_queries_of_the_guide_have_answers(watched: Watched) -> None:
     [block] = re.findall(r"```promql\n(.*?)```", SECTION, re.DOTALL)
     queries = [line for line in block.splitlines() if line and not line.startswith("#")]
     assert len(queries) == 7
+    # Nothing is wrong here: what is far below its limit is asked for without that.
+    queries = [re.sub(r" > 0\.8.*", "", query) for query in queries]
     # Nothing was lost in a queue here, and what was not has no series: it is asked the same way.
     lost, lost_in_queue = (query for query in queries if "_failed_spans" in query)
     assert lost_in_queue == lost.replace("send_failed", "enqueue_failed")

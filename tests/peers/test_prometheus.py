@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from spanbridge.receiver import Receiver
 from tests.peers.environments import PeerUnavailable, skip_or_fail
 from tests.peers.prometheus import complaints, program, prometheus_server
 from tests.support.ports import free_port, free_ports, listens
 from tests.support.program import clean_environment, wait_until
+
+LEDGER = Path(__file__).parents[2] / "docs" / "explain" / "ledger.md"
 
 SHOP = """
 import os, sys, spanbridge
@@ -38,6 +43,17 @@ for number in range(int(sys.argv[1])):
     children.append(child)
 orders.add(1, {"app.kind": "book"})
 sys.stdin.read()
+"""
+
+LOSING = """
+import sys, threading, spanbridge
+from opentelemetry import trace
+spanbridge.configure()
+tracer = trace.get_tracer("shop")
+is_over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), is_over.set())).start()
+while not is_over.wait(0.2):
+    tracer.start_span("order").end()
 """
 
 
@@ -91,3 +107,40 @@ def test_a_server_reads_every_worker_of_a_range_and_adds_them_up(tmp_path: Path)
         joined = server.query("orders_total * on (instance) group_left (service_name) target_info")
         assert {labels["service_name"] for labels, _ in joined} == {"shop"}
         assert len(joined) == 3
+
+
+def test_the_alert_on_what_is_lost_begins_with_the_first_loss_and_lasts_as_long(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    [alert] = re.findall(r"```promql\n(.*)\n```", LEDGER.read_text())
+    lasting, _, first = alert.partition(" or ")
+    receiver.fault("status", status=403, endpoint="envelope", times=None)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOSING],
+        stdin=subprocess.PIPE,
+        text=True,
+        env=clean_environment(
+            SPANBRIDGE_DESTINATIONS="sentry,prometheus",
+            SPANBRIDGE_SELF_METRICS="true",
+            SPANBRIDGE_PROMETHEUS_PORT=str(port),
+            SENTRY_DSN=receiver.dsn,
+            SENTRY_ENVIRONMENT="development",
+        ),
+    )
+    try:
+        with prometheus_server(tmp_path, [port]) as server:
+            wait_until(partial(server.query, first), 30)
+            # As it is once the series is older than the window.
+            wait_until(partial(server.query, lasting), 30)
+            lost = [labels for labels, _ in server.query(alert)]
+            page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    finally:
+        process.communicate("", timeout=30)
+
+    assert {
+        "otel_component_name": "sentry",
+        "spanbridge_ledger_signal": "span",
+        "spanbridge_ledger_outcome": "failed",
+    } in lost
+    assert complaints(page) == ""
