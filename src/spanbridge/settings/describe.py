@@ -102,6 +102,9 @@ ends with what holds until then:
   `privacy_functions`, also of one destination, a name that resembles one of them, one below a
   mistyped table, or a settings file that cannot be read or is named by a mistyped name) keeps
   everything from leaving over the network: only `console` and `file` remain,
+- a destination gets nothing if what narrows down what it gets may stand under a mistyped name:
+  one like `match`, `filter` or `tenant`, any unknown one that holds a table, in the destination's
+  table or variables, or below a mistyped table that names it,
 - a list of destinations that cannot be read chooses nothing.
 
 `spanbridge.status().problems` lists what was left out. A variable `SENTRY_…` that is spelt almost

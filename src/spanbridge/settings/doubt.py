@@ -31,7 +31,7 @@ def is_doubtful(value: object) -> bool:
     """
     if isinstance(value, str):
         return value.strip().lower().endswith(SUFFIXES)
-    return any(privacy_key(path[-1]) for path, _ in _keys_in(value))
+    return any(privacy_key(path[-1]) for path, _ in keys_in(value))
 
 
 def holds_doubt(value: object) -> bool:
@@ -77,7 +77,7 @@ def strays(value: object) -> Iterator[Stray]:
 
     Nothing but ``config`` has a name that is one of something else as well.
     """
-    for path, inner in _keys_in(value):
+    for path, inner in keys_in(value):
         if path[-1] in NAMEABLE:
             yield Stray(path, safe_to_show(path[-1], inner))
 
@@ -88,7 +88,7 @@ def safe_to_show(key: str, value: object) -> object:
     return value if option is None or option.mask is show else option.mask(value)
 
 
-def _keys_in(value: object) -> Iterator[tuple[tuple[str, ...], object]]:
+def keys_in(value: object) -> Iterator[tuple[tuple[str, ...], object]]:
     """Each key at any depth with the way to it, and what stands there."""
     todo: deque[tuple[tuple[str, ...], object]] = deque([((), value)])
     seen: dict[int, object] = {}

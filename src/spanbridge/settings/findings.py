@@ -20,6 +20,7 @@ class Findings:
         until_then: What holds in place of what cannot be used, by the problem's text.
         as_production: Why the environment counts as production: texts of problems, and names of
             destinations that lack what says where they send.
+        too_wide: The destinations that would get more than somebody wanted.
         certain: Those that may stop the program: what they are about is ours without doubt.
     """
 
@@ -28,6 +29,7 @@ class Findings:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     until_then: dict[str, str] = field(default_factory=dict)
     as_production: set[str] = field(default_factory=set)
+    too_wide: set[str] = field(default_factory=set)
     certain: list[ConfigurationError] = field(default_factory=list)
 
     def note(
@@ -64,6 +66,13 @@ class Findings:
         """Leave ``names`` out because of every problem of privacy."""
         for problem in self.privacy:
             self.left_out.setdefault(str(problem), []).extend(names)
+
+    def leave_out(self, name: str, setting: str) -> None:
+        """Leave the destination ``name`` out because of what is wrong with ``setting``."""
+        self.too_wide.add(name)
+        for problem in self.problems:
+            if problem.setting == setting:
+                self.left_out.setdefault(str(problem), []).append(name)
 
     def with_consequences(self, *, is_anything_left: bool) -> tuple[ConfigurationError, ...]:
         """The problems, each with what gets nothing because of it.

@@ -195,13 +195,11 @@ def _check_destination(
 
 
 def _check_variables(sources: Sources, chosen: Collection[Chosen], findings: Findings) -> None:
-    known = dict(_known_variables(sources, chosen))
+    known = dict(_known_variables(sources, [one.name for one in chosen]))
     ours = {name: option for name, option in known.items() if name.startswith(PREFIX)}
-    for variable in sorted(sources.environ):
-        if variable.startswith(PREFIX) and variable not in ours and variable != RERAISE_VARIABLE:
-            meant = _meant_by_variable(variable, ours, known_names(sources))
-            value = sources.environ[variable]
-            _note(plain(variable), value, meant, findings)
+    for variable in unknown_variables(sources, [one.name for one in chosen]):
+        meant = _meant_by_variable(variable, ours, known_names(sources))
+        _note(plain(variable), sources.environ[variable], meant, findings)
     sentrys = {name: option for name, option in known.items() if name.startswith(SENTRY)}
     for variable, meant_name in near_misses(sources.environ, sentrys):
         value = sources.environ[variable]
@@ -209,11 +207,23 @@ def _check_variables(sources: Sources, chosen: Collection[Chosen], findings: Fin
         _note(plain(variable), value, meant, findings, is_ours=False)
 
 
-def _known_variables(sources: Sources, chosen: Collection[Chosen]) -> Iterator[tuple[str, Option]]:
+def unknown_variables(sources: Sources, chosen: Iterable[str]) -> Iterator[str]:
+    """Variables with our prefix that nothing reads, sorted.
+
+    Args:
+        sources: Hold the variables, and what is known of destinations.
+        chosen: Names of the destinations that were chosen.
+    """
+    known = {RERAISE_VARIABLE, *(name for name, _ in _known_variables(sources, chosen))}
+    ours = sorted(name for name in sources.environ if name.startswith(PREFIX))
+    return (name for name in ours if name not in known)
+
+
+def _known_variables(sources: Sources, chosen: Iterable[str]) -> Iterator[tuple[str, Option]]:
     for option in (DESTINATIONS, *options_of(Settings).values()):
         for variable in top_level_place(option).variables:
             yield variable.name, option
-    for name in dict.fromkeys((*known_names(sources), *(one.name for one in chosen))):
+    for name in dict.fromkeys((*known_names(sources), *chosen)):
         kinds = (name,) if name in KINDS else KINDS
         for kind in kinds:
             for option in destination_options(kind).values():

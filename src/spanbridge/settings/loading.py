@@ -26,6 +26,7 @@ from spanbridge.settings.environment import detect_environment
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names, check_spellings
 from spanbridge.settings.masking import Shown, as_in_a_file, show, told
+from spanbridge.settings.narrowing import leave_out_what_is_too_wide
 from spanbridge.settings.options import (
     KINDS,
     DestinationOptions,
@@ -124,6 +125,7 @@ def look_ahead(
     reading.check_rules(values["rules"], chosen)
     check_names(sources, chosen, findings)
     check_spellings(sources, environment.name, findings)
+    leave_out_what_is_too_wide(inner, chosen, findings)
     check_sampler(sources.environ, findings)
     if not values["disabled"]:
         values["destinations"] = reading.destinations(chosen, values["capture_content"])
@@ -285,7 +287,7 @@ class _Reading:
                 usable.append(self._destination(one, captured))
             except ConfigurationError as problem:
                 self._findings.note(problem, left_out=one.name)
-        return tuple(usable)
+        return tuple(options for options in usable if options.name not in self._findings.too_wide)
 
     def _destination(self, chosen: Chosen, captured: Collection[str]) -> DestinationOptions:
         name, kind = chosen.name, kind_of(self._sources, chosen)

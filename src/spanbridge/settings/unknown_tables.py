@@ -14,6 +14,8 @@ from spanbridge.settings.reading import closest
 
 ENVIRONMENTS: Final = "environments"
 _TABLES: Final = ("destinations", "rules", "redaction")
+NOT_ONLY_TEXT: Final = frozenset({"destinations", "rules", "redaction"})
+"""Settings whose value may be a table, or a list of tables, even if not each of those is right."""
 _SEPARATOR: Final = re.compile("[-_]")
 _MOST_NAMED: Final = 3
 """Keys of such a table that its line repeats."""
