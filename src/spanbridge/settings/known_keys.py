@@ -25,7 +25,7 @@ from spanbridge.settings.sources import (
     top_level_place,
 )
 from spanbridge.settings.tree import Settings
-from spanbridge.settings.unknown_tables import ENVIRONMENTS, is_table, table_meant
+from spanbridge.settings.unknown_tables import ENVIRONMENTS, NOT_ONLY_TEXT, is_table, table_meant
 
 
 def top_level_options() -> dict[str, Option]:
@@ -114,6 +114,7 @@ def _check_keys(table: Table, sources: Sources, findings: Findings) -> None:
             if misplaced:
                 findings.note(misplaced, is_privacy=known[key].is_privacy)
             _check_for_strays(table, (key,), known[key], findings)
+            _check_shape(table, key, known[key], findings)
         elif not (is_whole_file and key == ENVIRONMENTS):
             meant = _meant_by_key(str(key), known, is_top_level=True)
             if is_whole_file and closest(str(key), (*known, ENVIRONMENTS)) == ENVIRONMENTS:
@@ -148,6 +149,20 @@ def _check_for_strays(table: Table, path: Path, option: Option, findings: Findin
     except ConfigurationError as problem:
         if is_doubtful(found.value):
             findings.note(problem, is_privacy=True)
+
+
+def _check_shape(table: Table, key: str, option: Option, findings: Findings) -> None:
+    """Note a table where none belongs, even if a stronger source says what holds.
+
+    What stands in it was meant for another place: ``[environment.production]``.
+    """
+    found = table.find((key,))
+    if found is None or not is_table(found.value) or key in NOT_ONLY_TEXT:
+        return
+    try:
+        found.read(option)
+    except ConfigurationError as problem:
+        findings.note(problem, is_privacy=is_doubtful(found.value))
 
 
 def _is_of_destinations(found: Found) -> bool:

@@ -105,6 +105,8 @@ def test_a_misspelt_variable_leaves_out_what_it_was_for(variable: str, value: st
         "[[destination]]\nname = 'acme'\nmatch = { 'tenant.id' = 'acme' }\n",
         "[enviroments.production.destinations.acme]\nmatch = { 'tenant.id' = 'acme' }\n",
         "[environments.production.destination.acme]\nmatch = { 'tenant.id' = 'acme' }\n",
+        "[environment.production.destinations.acme]\nmatch = { 'tenant.id' = 'acme' }\n",
+        "[environment.production.destinations.acme]\nfilter = 'acme'\n",
         "[match]\n'tenant.id' = 'acme'\n",
         "filter = { 'tenant.id' = 'acme' }\n",
     ],

@@ -241,6 +241,51 @@ def test_a_table_of_the_environment_that_a_variable_outdoes_withholds_too(
     assert "Did you mean 'environments.<name>'?" in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "[environment.production]\nsample_rate = 0.5\n",
+            "environment in spanbridge.toml line 1 is {'production': …}: it is a table, not text. "
+            "Did you mean 'environments.<name>'?",
+        ),
+        (
+            "[[environment]]\nsample_rate = 0.5\n",
+            "environment in spanbridge.toml line 1 is [{'sample_rate': 0.5}]: it is a list, not "
+            "text. Give a text.",
+        ),
+        (
+            "[release.production]\nsample_rate = 0.5\n",
+            "release in spanbridge.toml line 1 is {'production': …}: it is a table, not text. "
+            "Give a text.",
+        ),
+    ],
+)
+def test_a_table_in_place_of_a_text_is_told_also_where_a_variable_outdoes_it(
+    write_file: WriteFile, content: str, line: str
+) -> None:
+    said = {"SENTRY_ENVIRONMENT": "production", "SENTRY_RELEASE": "1.0"}
+
+    settings = load({}, {**ALL, **write_file(content), **said})
+
+    assert len(settings.destinations) == 4
+    assert [str(problem) for problem in settings.problems] == [line]
+
+
+@pytest.mark.parametrize("key", ["deny_keys", "user_fields", "user_field", "redaction"])
+@pytest.mark.parametrize("table", ["environment", "enviroment", "environmets", "Environments"])
+def test_privacy_in_any_misspelt_table_of_environments_withholds(
+    write_file: WriteFile, table: str, key: str
+) -> None:
+    file = write_file(f"[{table}.production]\n{key} = 'id'\n")
+
+    settings = load({}, {**ALL, **file, "SENTRY_ENVIRONMENT": "production"})
+
+    assert [options.name for options in settings.destinations] == ["console", "file"]
+    [problem] = settings.problems
+    assert str(problem).endswith(WITHHELD)
+
+
 def test_in_the_conditions_of_a_destination_a_variable_is_told_where_it_belongs(
     refuse: Refuse,
 ) -> None:
