@@ -407,3 +407,26 @@ def test_a_working_directory_that_is_gone_is_a_problem(tmp_path: Path) -> None:
 
     assert (done.exit_code, done.stderr) == (1, "")
     assert "problem: SPANBRIDGE_FILE_PATH is 'telemetry.jsonl'" in done.stdout
+
+
+def test_faults_in_tables_of_other_environments_are_notes(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        "[environments.production]\nsample_rate = '5%'\n"
+        "[environments.qa.destinations.sentry]\nmatch = { typ = 'x' }\n"
+        "[environments.staging]\nsample_rate = 0.5\n"
+    )
+
+    def told_in(environment: str) -> tuple[Plan, int]:
+        variables = {"SENTRY_DSN": DSN, "SENTRY_ENVIRONMENT": environment}
+        return plan(tmp_path, "--config", "s.toml", **variables)
+
+    told, code = told_in("staging")
+    assert (code, told.problems) == (0, [])
+    production, qa = told.notes
+    assert production.startswith(
+        "In environment production: sample_rate in [environments.production] of s.toml line 2 is "
+    )
+    assert qa.startswith("In environment qa: match in [environments.qa.destinations.sentry] of ")
+    # What is told of the environment in force is told once.
+    told, code = told_in("production")
+    assert (code, len(told.problems), len(told.notes)) == (1, 1, 1)

@@ -15,6 +15,7 @@ from spanbridge.settings.loading import Preview, look_ahead
 from spanbridge.settings.masking import plain
 from spanbridge.settings.options import DestinationOptions
 from spanbridge.settings.resolved import Resolved, resolved
+from spanbridge.settings.unknown_tables import ENVIRONMENTS
 
 NOTHING_SET = (
     "No destination is configured. Set SENTRY_DSN, OTEL_EXPORTER_OTLP_ENDPOINT or "
@@ -79,6 +80,7 @@ def status(
     """
     preview = look_ahead({"config": config}, is_command_line=True)
     plan = make_plan(preview, with_settings=settings)
+    plan.notes.extend(_faults_elsewhere(preview, config))
     if as_json:
         # In ASCII: a variable may hold bytes that are no text.
         typer.echo(json.dumps(msgspec.to_builtins(plan), indent=2))
@@ -117,6 +119,17 @@ def make_plan(preview: Preview, *, with_settings: bool) -> Plan:
         notes=list(_notes(settings)),
         settings=list(resolved(settings)) if with_settings else None,
     )
+
+
+def _faults_elsewhere(preview: Preview, config: str | None) -> Iterator[str]:
+    """What is wrong in the tables of other environments, which are read only there."""
+    told = {(one.setting, one.problem) for one in preview.settings.problems}
+    for name in preview.other_environments:
+        there = look_ahead({"config": config, "environment": name}, is_command_line=True)
+        for problem in there.settings.problems:
+            is_of_its_table = f"[{ENVIRONMENTS}.{name}" in problem.setting
+            if is_of_its_table and (problem.setting, problem.problem) not in told:
+                yield f"In environment {name}: {problem}"
 
 
 def _manner(options: DestinationOptions) -> Iterator[str]:

@@ -23,6 +23,7 @@ from spanbridge.settings.choosing import (
 from spanbridge.settings.declaration import Option, options_of
 from spanbridge.settings.doubt import holds_doubt
 from spanbridge.settings.environment import detect_environment
+from spanbridge.settings.environment_tables import other_environments, without_table
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.known_keys import check_names, check_spellings
 from spanbridge.settings.masking import Shown, as_in_a_file, show, told
@@ -88,11 +89,13 @@ class Preview(NamedTuple):
         settings: The settings, without what cannot be used.
         stopped_by: The problem that it would raise.
         chosen: Names of the destinations that were asked for, also of those that are left out.
+        other_environments: Those that have a table in the settings file and are not in force.
     """
 
     settings: Settings
     stopped_by: ConfigurationError | None
     chosen: tuple[str, ...]
+    other_environments: tuple[str, ...]
 
 
 def look_ahead(
@@ -144,12 +147,14 @@ def look_ahead(
         settings,
         stopped_by=findings.certain[0] if is_stopped else None,
         chosen=tuple(one.name for one in chosen),
+        other_environments=other_environments(sources, environment.name),
     )
 
 
 def _notes(
     values: Mapping[str, Any], reading: _Reading, sources: Sources, chosen: Collection[Chosen]
 ) -> Iterator[str]:
+    yield from without_table(sources, values["environment"])
     yield from passed_over(sources, chosen)
     takers = [options for options in values["destinations"] if options.takes_self_metrics]
     # If one is left out, a problem tells why, and it may be the one that takes them.

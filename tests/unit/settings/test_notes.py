@@ -156,3 +156,46 @@ def test_self_metrics_that_something_takes_or_nobody_misses_are_not(
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_takes_self_metrics_is_said_alike_in_both_places(kind: str) -> None:
     assert KINDS[kind](name=kind).takes_self_metrics == (kind in TAKING)
+
+
+@pytest.mark.parametrize(
+    ("environment", "table"),
+    [
+        ("prodution", "production"),
+        ("production", "produktion"),
+        ("PRODUCTION", "Produktion"),
+        ("prod", "production"),
+        ("development", "dev"),
+    ],
+)
+def test_an_environment_without_a_table_is_told_where_one_is_spelt_like_it(
+    write_file: WriteFile, environment: str, table: str
+) -> None:
+    file = write_file(f"[environments.{table}]\nissues = 'all'\n[environments.other]\n")
+
+    settings = load({"destinations": "file"}, {**file, "SENTRY_ENVIRONMENT": environment})
+
+    assert settings.problems == ()
+    assert settings.notes == (
+        f"environment {environment!r} has no table in spanbridge.toml; near: {table}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "content"),
+    [
+        ("production", "issues = 'all'"),
+        ("prodution", "issues = 'all'"),
+        ("production", "[environments.Production]\n[environments.produktion]"),
+        ("staging", "[environments.testing]\n[environments.production]"),
+        ("production-eu", "[environments.production]"),
+        ("eu.production", "[environments.production]"),
+        ("staging2", "[environments.staging]"),
+    ],
+)
+def test_an_environment_that_needs_no_table_or_has_one_is_not(
+    write_file: WriteFile, environment: str, content: str
+) -> None:
+    file = write_file(content)
+
+    assert load({"destinations": "file"}, {**file, "SENTRY_ENVIRONMENT": environment}).notes == ()
