@@ -430,3 +430,27 @@ def test_faults_in_tables_of_other_environments_are_notes(tmp_path: Path) -> Non
     # What is told of the environment in force is told once.
     told, code = told_in("production")
     assert (code, len(told.problems), len(told.notes)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("is_safe", [False, True])
+def test_the_command_finds_modules_where_it_is_run_as_python_does(
+    tmp_path: Path, is_safe: bool
+) -> None:
+    (tmp_path / "mine.py").write_text("def vouchers(place, value):\n    return value\n")
+    environment = clean_environment(
+        SPANBRIDGE_DESTINATIONS="file",
+        SPANBRIDGE_PRIVACY_FUNCTIONS="mine:vouchers",
+        **({"PYTHONSAFEPATH": "1"} if is_safe else {}),
+    )
+    script = str(Path(sys.executable).parent / "spanbridge")
+
+    for command in ([script], [sys.executable, "-m", "spanbridge"]):
+        done = subprocess.run(
+            [*command, "status"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "mine:vouchers cannot be" in done.stdout) == (is_safe, is_safe)
