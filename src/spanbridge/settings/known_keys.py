@@ -12,6 +12,7 @@ from spanbridge.settings.declaration import PREFIX, Option, options_of
 from spanbridge.settings.doubt import is_doubtful
 from spanbridge.settings.findings import Findings
 from spanbridge.settings.masking import Shown, mask_whole, plain, show
+from spanbridge.settings.match_names import MATCH, narrows, top_level_options
 from spanbridge.settings.options import KIND, KINDS, destination_options
 from spanbridge.settings.other_tools import SENTRY, near_misses
 from spanbridge.settings.reading import PartlyUnusable, closest, form_of
@@ -26,17 +27,6 @@ from spanbridge.settings.sources import (
 )
 from spanbridge.settings.tree import Settings
 from spanbridge.settings.unknown_tables import ENVIRONMENTS, NOT_ONLY_TEXT, is_table, table_meant
-
-
-def top_level_options() -> dict[str, Option]:
-    """Every setting that can stand outside a destination's table, by key."""
-    shorthands = {
-        key: option
-        for kind in KINDS
-        for key, option in destination_options(kind).items()
-        if option.is_shorthand
-    }
-    return {**options_of(Settings), **shorthands, DESTINATIONS.key: DESTINATIONS}
 
 
 def check_names(sources: Sources, chosen: Collection[Chosen], findings: Findings) -> None:
@@ -206,6 +196,8 @@ def _check_destination(
             findings.note(ConfigurationError(label, shown, problem, fix), is_privacy=True)
         else:
             meant = _meant_by_key(str(key), {**known, **privacy}, is_top_level=False)
+            if meant is _NOTHING and narrows(str(key), value):
+                meant = _Meant(None, _did_you_mean(MATCH))
             _note(label, value, meant, findings)
 
 
@@ -214,7 +206,11 @@ def _check_variables(sources: Sources, chosen: Collection[Chosen], findings: Fin
     ours = {name: option for name, option in known.items() if name.startswith(PREFIX)}
     for variable in unknown_variables(sources, [one.name for one in chosen]):
         meant = _meant_by_variable(variable, ours, known_names(sources))
-        _note(plain(variable), sources.environ[variable], meant, findings)
+        value = sources.environ[variable]
+        if meant is _NOTHING and narrows(variable.removeprefix(PREFIX), value):
+            # Whoever removed it would open the destination.
+            meant = _Meant(None, f"Did you mean the variable of a destination's {MATCH!r}?")
+        _note(plain(variable), value, meant, findings)
     sentrys = {name: option for name, option in known.items() if name.startswith(SENTRY)}
     for variable, meant_name in near_misses(sources.environ, sentrys):
         value = sources.environ[variable]

@@ -6,10 +6,8 @@ get everything, so it gets nothing until the name is right.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
 from typing import Final, NamedTuple
 
 from spanbridge.errors import ConfigurationError
@@ -17,8 +15,18 @@ from spanbridge.settings.choosing import DESTINATIONS, Chosen, kind_of, known_na
 from spanbridge.settings.declaration import PREFIX, options_of
 from spanbridge.settings.doubt import keys_in
 from spanbridge.settings.findings import Findings
-from spanbridge.settings.known_keys import top_level_options, unknown_variables
+from spanbridge.settings.known_keys import unknown_variables
 from spanbridge.settings.masking import plain, show
+from spanbridge.settings.match_names import (
+    MATCH,
+    WITHOUT_DESTINATION,
+    holds_narrowing,
+    is_alike,
+    may_be_conditions,
+    narrows,
+    nearest,
+    top_level_options,
+)
 from spanbridge.settings.options import KINDS, destination_options
 from spanbridge.settings.sources import (
     Path,
@@ -29,13 +37,6 @@ from spanbridge.settings.sources import (
 )
 from spanbridge.settings.unknown_tables import ENVIRONMENTS, NOT_ONLY_TEXT, is_table
 
-MATCH: Final = "match"
-_ROOTS: Final = (MATCH, "filter", "tenant")
-_SYNONYMS: Final = ("where", "only", "include", "exclude", "select", "condition", "conditions")
-_WITHOUT_DESTINATION: Final = (MATCH, "filter", "filters")
-_SOMETHING_ELSE: Final = frozenset({"batch"})
-"""Alike, but everybody's word for how much is sent at once."""
-_ALIKE: Final = 0.8
 _WORD: Final = re.compile("[-_]")
 
 
@@ -60,44 +61,6 @@ def leave_out_what_is_too_wide(
     for setting, destination in lookup.places():
         if destination in lookup.chosen:
             findings.leave_out(destination, setting)
-
-
-def narrows(key: str, value: object) -> bool:
-    """Whether a key of a destination that means nothing there may have been meant to be ``match``.
-
-    So does each whose value is a table, as conditions are, or whose name is an attribute's.
-    """
-    name = key.lower()
-    if name in _meant_otherwise():
-        return False
-    if "." in name or _may_be_conditions(value) or any(root in name for root in _ROOTS):
-        return True
-    return _is_alike(name, (*_ROOTS, *_SYNONYMS))
-
-
-@cache
-def _meant_otherwise() -> frozenset[str]:
-    """Keys that say something else in another place, which is told."""
-    of_destinations = {key for kind in KINDS for key in destination_options(kind)} - {MATCH}
-    return frozenset({*of_destinations, *top_level_options()})
-
-
-def _may_be_conditions(value: object) -> bool:
-    return is_table(value) or (isinstance(value, str) and value.lstrip().startswith(("{", "[{")))
-
-
-def _is_alike(name: str, words: Collection[str]) -> bool:
-    return name not in _SOMETHING_ELSE and _nearest(name, words) is not None
-
-
-def _nearest(name: str, words: Collection[str]) -> str | None:
-    near = difflib.get_close_matches(name.lower()[:100], list(words), n=1, cutoff=_ALIKE)
-    return next(iter(near), None)
-
-
-def _holds_narrowing(content: object) -> bool:
-    """Whether it says at any depth what a destination is to get."""
-    return any(narrows(path[-1], value) for path, value in keys_in(content))
 
 
 class _Lookup:
@@ -131,12 +94,12 @@ class _Lookup:
         try:
             kind = kind_of(self._sources, Chosen(name, table.label(path), show(name)))
         except ConfigurationError as unknown:
-            near = _nearest(name, [other for other in self.chosen if other != name])
-            if near is not None and self._is_open(near) and _holds_narrowing(content):
+            near = nearest(name, [other for other in self.chosen if other != name])
+            if near is not None and self._is_open(near) and holds_narrowing(content):
                 yield _Place(unknown.setting, near)
             return
         if not isinstance(content, Mapping):
-            if _may_be_conditions(content):
+            if may_be_conditions(content):
                 yield _Place(table.label(path), name)
             return
         known = destination_options(kind)
@@ -146,15 +109,15 @@ class _Lookup:
 
     def _meant_by_key(self, key: str, value: object) -> Iterator[str]:
         """The destinations that were to be narrowed down by a key outside of their tables."""
-        if _is_alike(key, _WITHOUT_DESTINATION):
+        if is_alike(key, WITHOUT_DESTINATION):
             yield from filter(self._is_open, self.chosen)
         elif is_table(value):
             for path, inner in keys_in({key: value}):
                 named = inner if isinstance(inner, str) else path[-1]
                 whole = value if isinstance(inner, str) else inner
-                near = _nearest(named, self._names)
+                near = nearest(named, self._names)
                 is_meant = near is not None and (near == named or self._is_open(near))
-                if near and is_meant and _holds_narrowing(whole):
+                if near and is_meant and holds_narrowing(whole):
                     yield near
 
     def _meant_by_variable(self, variable: str) -> Iterator[str]:
@@ -162,7 +125,7 @@ class _Lookup:
         value = self._sources.environ[variable]
         if not value.strip():
             return
-        if _is_alike(suffix, _WITHOUT_DESTINATION):
+        if is_alike(suffix, WITHOUT_DESTINATION):
             yield from filter(self._is_open, self.chosen)
             return
         heads = {name.replace("-", "_"): name for name in self._names}
@@ -173,11 +136,11 @@ class _Lookup:
                 yield heads[owner]
             return
         for end in _WORD.finditer(suffix):
-            near = _nearest(suffix[: end.start()], heads)
+            near = nearest(suffix[: end.start()], heads)
             if near and self._is_open(heads[near]) and narrows(suffix[end.end() :], value):
                 yield heads[near]
         written = {destination_variable(name, MATCH): name for name in self._names}
-        near = _nearest(suffix, [one.removeprefix(PREFIX).lower() for one in written])
+        near = nearest(suffix, [one.removeprefix(PREFIX).lower() for one in written])
         if near and self._is_open(owner := written[f"{PREFIX}{near.upper()}"]):
             yield owner
 

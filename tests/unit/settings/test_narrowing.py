@@ -8,7 +8,7 @@ import pytest
 
 from spanbridge.errors import ConfigurationError
 from spanbridge.settings import load
-from spanbridge.settings.narrowing import narrows
+from spanbridge.settings.match_names import narrows
 
 if TYPE_CHECKING:
     from tests.unit.settings.conftest import WriteFile
@@ -168,3 +168,17 @@ def test_a_variable_near_a_destination_with_its_own_match_is_about_another(varia
 @pytest.mark.parametrize("key", ["headers", "Headers", "sample_rate", "rules", "path"])
 def test_a_key_that_says_something_else_elsewhere_narrows_nothing(key: str) -> None:
     assert not narrows(key, {"x": 1})
+
+
+def test_nobody_is_asked_to_remove_it(write_file: WriteFile) -> None:
+    file = write_file(f"{BOTH}filter = 'acme'\nspans = {{ a = 'b' }}\n")
+    variables = {"SPANBRIDGE_ACME_TENANTS_OF_OURS": "acme"}
+
+    settings = load({}, {**PRODUCTION, **file, **variables})
+
+    fixes = [problem.fix for problem in settings.problems]
+    assert [fix.partition(" Until")[0] for fix in fixes] == [
+        "Did you mean 'match'?",
+        "Did you mean 'match'?",
+        "Did you mean the variable of a destination's 'match'?",
+    ]

@@ -13,9 +13,9 @@ from spanbridge.errors import ConfigurationError
 from spanbridge.settings import Settings, load, start_line
 from spanbridge.settings.address import mask_dsn
 from spanbridge.settings.declaration import options_of
-from spanbridge.settings.known_keys import top_level_options
 from spanbridge.settings.loading import look_ahead
 from spanbridge.settings.masking import mask_whole
+from spanbridge.settings.match_names import top_level_options
 from spanbridge.settings.options import KINDS, CommonOptions, destination_options
 from spanbridge.settings.resolved import resolved
 from spanbridge.settings.sources import destination_place, top_level_place
