@@ -14,6 +14,13 @@ from spanbridge.model.failure import (
     LocalVariables,
     StackFrame,
 )
+from spanbridge.privacy.callers import (
+    CALLER,
+    holds_caller,
+    is_header_of_caller,
+    without_caller,
+    without_pairs,
+)
 from spanbridge.privacy.flags import is_behind_flag
 from spanbridge.privacy.keys import CONTENT_EVENTS, Treatment, is_event_content
 
@@ -135,13 +142,16 @@ def _locals(frame: StackFrame, fields: Fields) -> LocalVariables | None:
 
 def _local(value: LocalValue, fields: Fields) -> LocalValue:
     if isinstance(value, str):
-        return fields.text(value)
+        return _local_text(value, fields)
     if isinstance(value, dict):
+        hides_callers = fields.is_denied(CALLER)
         return {
-            fields.text(key): fields.redacted() if fields.is_denied(key) else _local(inner, fields)
+            fields.text(key): fields.redacted()
+            if fields.is_denied(key) or (hides_callers and holds_caller(key, value))
+            else _local(inner, fields)
             for key, inner in value.items()
         }
-    if len(value) == 2 and isinstance(value[0], str) and fields.is_denied(value[0]):
+    if len(value) == 2 and isinstance(value[0], str) and _is_denied_pair(value[0], fields):
         return [fields.text(value[0]), fields.redacted()]  # a header or parameter as a pair
     return [
         fields.redacted()
@@ -149,3 +159,17 @@ def _local(value: LocalValue, fields: Fields) -> LocalValue:
         else _local(inner, fields)
         for before, inner in zip([None, *value], value, strict=False)
     ]
+
+
+def _is_denied_pair(name: str, fields: Fields) -> bool:
+    return fields.is_denied(name) or (is_header_of_caller(name) and fields.is_denied(CALLER))
+
+
+def _local_text(text: str, fields: Fields) -> str:
+    left = fields.text(text)
+    without = without_pairs(left, lambda name: _is_denied_pair(name, fields))
+    if fields.is_denied(CALLER):
+        without = without_caller(without)
+    if without != left:
+        fields.redacted()
+    return without
