@@ -58,7 +58,7 @@ def test_it_shows_where_everything_goes_and_why(tmp_path: Path) -> None:
         [
             "sentry",
             "sentry",
-            "o1.ingest.sentry.io",
+            "o1.ingest.sentry.io/1",
             "spans",
             "10 % (profile production)",
             "SENTRY_DSN",

@@ -13,6 +13,7 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     name: str
     kind: str
     address: str
+    """Where it sends to, without what is secret: of Sentry ``host/project``."""
     sample_rate: float
     queued: int
     """Items waiting to be sent, including spans that wait for their root."""

@@ -51,6 +51,11 @@ class SentryDsn:
         return host if is_default else f"{host}:{self.port}"
 
     @property
+    def place(self) -> str:
+        """Host and project, which is what tells two projects of one server apart."""
+        return f"{self.netloc}{self.path}{self.project_id}"
+
+    @property
     def envelope_url(self) -> str:
         """Where envelopes are posted."""
         return f"{self.scheme}://{self.netloc}{self.path}api/{self.project_id}/envelope/"
@@ -60,7 +65,7 @@ class SentryDsn:
         return self.secret.reveal()
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{MASK}@{self.netloc}{self.path}{self.project_id}"
+        return f"{self.scheme}://{MASK}@{self.place}"
 
     def __repr__(self) -> str:
         return f"SentryDsn({str(self)!r})"

@@ -263,7 +263,7 @@ def test_spotlight_has_an_address_of_its_own_and_sentrys_options() -> None:
     }
     sentry, spotlight = load({}, environ).destinations
 
-    assert (sentry.place, spotlight.place) == ("sentry.example", "127.0.0.1:7777")
+    assert (sentry.place, spotlight.place) == ("sentry.example/1", "127.0.0.1:7777")
     assert isinstance(spotlight, SpotlightOptions)
     assert (spotlight.span_events, spotlight.wire) == ("attributes", "transactions")
 

@@ -139,7 +139,7 @@ def test_options_can_be_made_by_hand() -> None:
     options = SentryOptions(dsn=dsn_of("https://key@h.example/1"))
 
     assert isinstance(options.dsn, SentryDsn)
-    assert (options.name, options.kind, options.place) == ("sentry", "sentry", "h.example")
+    assert (options.name, options.kind, options.place) == ("sentry", "sentry", "h.example/1")
 
 
 def test_of_a_table_in_the_wrong_place_no_secret_is_shown(refuse: Refuse) -> None:

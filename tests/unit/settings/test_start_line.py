@@ -14,7 +14,7 @@ from spanbridge.settings import load, start_line
                 "SENTRY_DSN": "https://key@o1.ingest.sentry.io/1",
                 "OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:pw@c.example:4318",
             },
-            "spanbridge: sending to sentry(o1.ingest.sentry.io, 10 %), otlp(c.example:4318, "
+            "spanbridge: sending to sentry(o1.ingest.sentry.io/1, 10 %), otlp(c.example:4318, "
             "100 %); environment production (default)",
         ),
         (
@@ -39,4 +39,15 @@ def test_one_line_says_where_data_goes(environ: dict[str, str], line: str) -> No
 def test_a_destination_for_errors_says_so() -> None:
     settings = load({"dsn": "https://k@sentry.example/1"}, {"SPANBRIDGE_SENTRY_MODE": "errors"})
 
-    assert "sentry(sentry.example, errors only)" in start_line(settings)
+    assert "sentry(sentry.example/1, errors only)" in start_line(settings)
+
+
+def test_two_projects_of_one_server_can_be_told_apart() -> None:
+    projects = {
+        name: {"kind": "sentry", "dsn": f"http://key@127.0.0.1:9000/sub/{number}"}
+        for name, number in (("shop", 1), ("audit", 2))
+    }
+    line = start_line(load({"destinations": projects}, {}))
+
+    assert "shop(127.0.0.1:9000/sub/1, 100 %), audit(127.0.0.1:9000/sub/2, 100 %)" in line
+    assert "key" not in line

@@ -114,7 +114,7 @@ class SentryOptions(CommonOptions):
 
     @property
     def place(self) -> str:
-        return self.dsn.netloc if self.dsn else ""
+        return self.dsn.place if self.dsn else ""
 
     @property
     def manner(self) -> str:
@@ -158,3 +158,8 @@ class SpotlightOptions(SentryOptions):
         mask=mask_spotlight,
         is_address=True,
     )
+
+    @property
+    def place(self) -> str:
+        # Its project is made up.
+        return self.dsn.netloc if self.dsn else ""
