@@ -319,21 +319,23 @@ def test_nothing_is_started_sent_or_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "command", "told"),
+    ("missing", "arguments", "told"),
     [
-        (("typer",), "status", "The spanbridge command needs typer. "
+        (("typer",), ["status"], "The spanbridge command needs typer. "
          "Run: pip install 'spanbridge[cli]'"),
-        (("starlette", "uvicorn"), "receiver", "spanbridge receiver needs uvicorn. "
+        (("starlette", "uvicorn"), ["receiver"], "spanbridge receiver needs uvicorn. "
          "Run: pip install 'spanbridge[receiver]'"),
+        (("uvicorn",), ["receiver", "--port", "9555", "-x", "y"], "spanbridge receiver needs "
+         "uvicorn. Run: pip install 'spanbridge[receiver]'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("start", [COMMAND, MODULE])
 def test_a_missing_extra_is_one_sentence(
-    start: str, missing: tuple[str, ...], command: str, told: str, tmp_path: Path
+    start: str, missing: tuple[str, ...], arguments: list[str], told: str, tmp_path: Path
 ) -> None:
     hide = f"import sys\nfor name in {missing!r}: sys.modules[name] = None\n"
 
-    done = run_program(hide + start, command, cwd=str(tmp_path))
+    done = run_program(hide + start, *arguments, cwd=str(tmp_path))
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", told + "\n")
 
@@ -359,10 +361,13 @@ def test_status_needs_nothing_of_the_receiver(tmp_path: Path) -> None:
     done = run_program(
         hide + COMMAND, "status", cwd=str(tmp_path), SPANBRIDGE_DESTINATIONS="console"
     )
-    listed = run_program(hide + COMMAND, "--help", cwd=str(tmp_path))
+    wide = {"COLUMNS": "120", "TERMINAL_WIDTH": "120"}
+    listed = run_program(hide + COMMAND, "--help", cwd=str(tmp_path), **wide)
+    plain = run_program(hide + COMMAND, "--help", cwd=str(tmp_path), TYPER_USE_RICH="0", **wide)
 
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "Needs uvicorn: pip install" in listed.stdout
+    assert "Needs uvicorn: pip install 'spanbridge[receiver]'." in listed.stdout
+    assert "Needs uvicorn: pip install 'spanbridge[receiver]'." in plain.stdout
 
 
 def test_it_says_what_a_destination_gets_of_what_there_is(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ COMMANDS: Final = {
 }
 
 
+_ANY_ARGUMENTS: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Of a command that cannot be imported nobody knows the options."""
+
+
 class _Commands(TyperGroup):
     """Imports a command when it is asked for: each needs packages that others do without."""
 
@@ -39,20 +43,32 @@ class _Commands(TyperGroup):
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("spanbridge"):
                 raise
-            function = _explaining(cmd_name, missing.name, place.extra)
-        single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(function)
-        return typer.main.get_command(single)
+            is_rich = self.rich_markup_mode == "rich"
+            return _command(
+                cmd_name,
+                _explaining(cmd_name, missing.name, place.extra, is_rich=is_rich),
+                context_settings=_ANY_ARGUMENTS,
+            )
+        return _command(cmd_name, function)
 
 
-def _explaining(command: str, missing: str | None, extra: str) -> Any:
+def _command(name: str, function: Any, **more: Any) -> Any:
+    single = typer.Typer(add_completion=False)
+    single.command(name, **more)(function)
+    return typer.main.get_command(single)
+
+
+def _explaining(command: str, missing: str | None, extra: str, *, is_rich: bool) -> Any:
+    """What stands in for a command whose packages are not there."""
     said = f"spanbridge {command} needs {missing}. Run: pip install 'spanbridge[{extra}]'"
 
     def explain() -> None:
         typer.echo(said, err=True)
         raise typer.Exit(1)
 
-    explain.__doc__ = f"Needs {missing}: pip install 'spanbridge[{extra}]'."
+    # The name of an extra in brackets would be taken for markup, and vanish.
+    bracket = "\\[" if is_rich else "["
+    explain.__doc__ = f"Needs {missing}: pip install 'spanbridge{bracket}{extra}]'."
     return explain
 
 
