@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 from opentelemetry.trace import TraceState
 
 from spanbridge.conventions.upstream import EXCEPTION_MESSAGE, EXCEPTION_TYPE
 from spanbridge.lane import MAX_WAIT_S
+from spanbridge.model.explanation import Explanation, Fate, FoundIssue, LeftOut, are_redacted
 from spanbridge.model.rule import Circumstances
 from spanbridge.privacy.keys import is_withheld
 from spanbridge.process.randomness import randomness
@@ -17,6 +17,11 @@ from spanbridge.rules.engine import Rules, make_rules
 from spanbridge.rules.facts import ExceptionFacts
 from spanbridge.rules.head import HeadRules
 from spanbridge.rules.selection import Selection
+from spanbridge.rules.unreadable import (
+    Unreadable,
+    unreadable_for_mode,
+    unreadable_for_notice,
+)
 from spanbridge.sentry.convert.op import op_at_start, op_of
 
 if TYPE_CHECKING:
@@ -55,65 +60,6 @@ at span creation time"; with the older names of the same.
 """
 
 
-class LeftOut(msgspec.Struct, frozen=True):
-    """A span, or an event on one, that does not go to a destination."""
-
-    name: str
-    why: str
-    """A rule, or ``match``."""
-
-
-class Fate(msgspec.Struct, frozen=True):
-    """What becomes of the spans of one local trace at one destination."""
-
-    destination: str
-    rate: float
-    rate_from: str
-    """The rule or the setting that gave the rate."""
-    is_kept: bool
-    """Whether the trace goes there."""
-    why: str
-    """What decided on that."""
-    left_out: tuple[LeftOut, ...]
-    going: int
-    """How many spans go."""
-    assumes: tuple[str, ...] = ()
-    """Attributes that give the rate only if the local root has them when it starts.
-
-    Where one of several is enough, all of them.
-    """
-    ceiling: float | None = None
-    """Traces per second beyond which it may be left out all the same; ``None`` if nothing is.
-
-    A recording does not tell how many traces start, so it cannot say whether it is.
-    """
-
-
-class FoundIssue(msgspec.Struct, frozen=True):
-    """Something that is an issue, or may be one."""
-
-    title: str
-    span: str
-    verdict: str
-    rules: tuple[str, ...]
-    """The rules that apply, weakest first."""
-    destinations: tuple[str, ...]
-    """Where it goes."""
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """One local trace."""
-
-    trace_id: str
-    root: str
-    """Name of the local root."""
-    spans: int
-    random: float
-    """Its number between 0 and 1: a rate keeps it if this is below the rate."""
-    fates: tuple[Fate, ...]
-    issues: tuple[FoundIssue, ...]
-
-
 def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explanation]:
     """What becomes of recorded spans.
 
@@ -131,8 +77,12 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         one.name: Selection(one.name, one.match, settings.rules, op_of)
         for one in settings.destinations
     }
+    unread = {
+        one.name: Unreadable(one.name, one.match, settings.rules, op_of, op_at_start)
+        for one in settings.destinations
+    }
     take_issues = {
-        one.name: selections[one.name]
+        one.name: _Taker(selections[one.name], unread[one.name])
         for one in settings.destinations
         if one.kind not in _TAKE_NO_ISSUES
     }
@@ -141,7 +91,7 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         r = randomness(int(root.trace_id, 16), state, None)
         trace = _Trace(settings, head, root, members, r)
         fates = [
-            trace.fate(options, selections[options.name])
+            trace.fate(options, selections[options.name], unread[options.name])
             for options in settings.destinations
             if options.takes_traces
         ]
@@ -149,6 +99,13 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         yield Explanation(
             root.trace_id, root.name, len(members), 1 - (r + 1) / RANGE, tuple(fates), issues
         )
+
+
+class _Taker(NamedTuple):
+    """A destination that takes issues."""
+
+    selection: Selection
+    unread: Unreadable
 
 
 class _Verdict(NamedTuple):
@@ -165,9 +122,15 @@ class _Trace(NamedTuple):
     spans: Sequence[SpanRecord]
     r: int
 
-    def fate(self, options: DestinationOptions, selection: Selection) -> Fate:
+    def fate(self, options: DestinationOptions, selection: Selection, unread: Unreadable) -> Fate:
         rate, rate_from = self._rate(options, self.root.attributes)
         is_kept, why, is_by_rate = self._verdict(options, selection, rate)
+        if redacted := self._unread(options, selection, unread, is_kept):
+            why = f"cannot tell: {are_redacted(redacted)}"
+            left_to_tell = tuple(self._assumed(options))
+            return Fate(
+                options.name, rate, rate_from, None, why, (), None, left_to_tell, None, redacted
+            )
         left_out: list[LeftOut] = []
         going = 0
         for span in self.spans if is_kept else ():
@@ -249,12 +212,49 @@ class _Trace(NamedTuple):
                 if span.end_ns <= verdict_ns:
                     return _Verdict(True, why)
                 late = late or f"; too late for {why}"
-        is_called = self.root.parent_span_id is not None
-        if is_called and not self.root.is_sampled and self.settings.remote_decision == "honour":
+        if self._is_left_out_by_caller():
             return _Verdict(False, f"the caller left it out{late}")
         if self.r >= threshold_of(rate):
             return _Verdict(True, "its number is below the rate", is_by_rate=True)
         return _Verdict(False, f"its number is not below the rate{late}")
+
+    def _is_left_out_by_caller(self) -> bool:
+        is_called = self.root.parent_span_id is not None
+        is_honoured = self.settings.remote_decision == "honour"
+        return is_called and not self.root.is_sampled and is_honoured
+
+    def _unread(
+        self,
+        options: DestinationOptions,
+        selection: Selection,
+        unread: Unreadable,
+        is_kept: bool,
+    ) -> tuple[str, ...]:
+        """What would have to be known to tell whether the trace goes there, and what of it."""
+        if options.rate_of_traces is None:
+            return ()
+        of_trace = self._unread_of_trace(selection, unread, is_kept)
+        if not (is_kept or of_trace):
+            return ()
+        of_spans = [name for span in self.spans for name in unread.for_going(span)]
+        return tuple(dict.fromkeys([*of_trace, *of_spans]))
+
+    def _unread_of_trace(
+        self, selection: Selection, unread: Unreadable, is_kept: bool
+    ) -> Sequence[str]:
+        until_ns = self._verdict_ns()
+        of_keeping: list[str] = []
+        for span in self.spans:
+            if span.end_ns > until_ns:
+                continue
+            names = unread.for_keeping(span)
+            if not names and selection.keeping(span) is not None:
+                return ()
+            of_keeping += names
+        if self._is_left_out_by_caller():
+            return of_keeping
+        of_rate = unread.for_rate(self.root)
+        return [*of_rate, *of_keeping] if of_rate or not is_kept else ()
 
     def _verdict_ns(self) -> float:
         """When the verdict is: once nothing is open after the root's end, which has a limit."""
@@ -294,16 +294,22 @@ def _local_traces(
 def _issues(
     settings: Settings,
     rules: Rules,
-    selections: dict[str, Selection],
+    takers: Mapping[str, _Taker],
     root: SpanRecord,
     spans: Sequence[SpanRecord],
 ) -> Iterator[FoundIssue]:
     for event, left in _exceptions(spans):
-        yield _exception(settings, rules, selections, root, left, event)
+        yield _exception(settings, rules, takers, root, left, event)
     for span in reversed(spans):
         for noticed in rules.noticed_in_span(span):
-            where = _wanting(selections, noticed.circumstances)
-            yield FoundIssue(noticed.title, span.name, "an issue", noticed.rules, where)
+            where, open_ones = _wanting(takers, noticed.circumstances)
+            yield FoundIssue(
+                noticed.title, span.name, "an issue", noticed.rules, where, tuple(open_ones)
+            )
+        for title, names in unreadable_for_notice(settings.rules, span, op_of):
+            if names:
+                why = (f"whether it is an issue: {are_redacted(names)}",)
+                yield FoundIssue(title, span.name, "an issue or none", (), (), why)
 
 
 def _exceptions(
@@ -324,7 +330,7 @@ def _exceptions(
 def _exception(
     settings: Settings,
     rules: Rules,
-    selections: dict[str, Selection],
+    takers: Mapping[str, _Taker],
     root: SpanRecord,
     left: Sequence[SpanRecord],
     event: SpanEvent,
@@ -340,9 +346,23 @@ def _exception(
         "unhandled": "an issue unless it was recovered from",
     }[rules.issue_mode(facts) or settings.issues]
     applying = tuple([rule.label for rule in rules.matching_exception(facts)])
-    where = () if verdict == "no issue" else _wanting(selections, around)
-    return FoundIssue(f"{name}: {message}", span.name, verdict, applying, where)
+    where, open_ones = _wanting(takers, around)
+    if names := unreadable_for_mode(settings.rules, facts):
+        verdict = "an issue or none"
+        open_ones.insert(0, f"whether it is an issue: {are_redacted(names)}")
+    elif verdict == "no issue":
+        where, open_ones = (), []
+    return FoundIssue(f"{name}: {message}", span.name, verdict, applying, where, tuple(open_ones))
 
 
-def _wanting(selections: dict[str, Selection], around: Circumstances) -> tuple[str, ...]:
-    return tuple([name for name, selection in selections.items() if selection.wants_issue(around)])
+def _wanting(
+    takers: Mapping[str, _Taker], around: Circumstances
+) -> tuple[tuple[str, ...], list[str]]:
+    """Where an issue goes, and of which destinations that cannot be told, with the cause."""
+    where, open_ones = [], []
+    for name, (selection, unread) in takers.items():
+        if names := unread.for_issue(around):
+            open_ones.append(f"whether it goes to {name}: {are_redacted(names)}")
+        elif selection.wants_issue(around):
+            where.append(name)
+    return tuple(where), open_ones

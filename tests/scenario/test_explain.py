@@ -24,6 +24,7 @@ from opentelemetry.trace import (
 )
 
 from spanbridge.explain import explain
+from spanbridge.model.explanation import Explanation, Fate
 from spanbridge.recording import RecordingError, read_recording
 from spanbridge.settings import load
 from tests.support.bridged import bridged
@@ -148,7 +149,7 @@ def test_work_behind_a_root_is_explained_as_it_happened(
 
     recorded = list(read_recording(folder / "everything.jsonl"))
     [explained] = explain(load(given_settings, {}), recorded)
-    going = sum(fate.going for fate in explained.fates if fate.destination == "few")
+    going = sum(fate.going or 0 for fate in explained.fates if fate.destination == "few")
     assert going == arrived(folder, "few").total()
 
 
@@ -475,7 +476,7 @@ def test_what_comes_after_the_verdict_keeps_no_trace(tmp_path: Path) -> None:
     few = {"few": {"kind": "file", "sample_rate": 0.0}}
     spans = list(read_recording(path))
 
-    def fates(**given_settings: Any) -> list[tuple[bool, str]]:
+    def fates(**given_settings: Any) -> list[tuple[bool | None, str]]:
         wanted = load({"destinations": few, "rules": rules, **given_settings}, {})
         return [(f.is_kept, f.why) for one in explain(wanted, spans) for f in one.fates]
 
@@ -520,3 +521,138 @@ def test_the_verdict_waits_only_while_something_is_open(
 
     [explained] = explain(wanted, read_recording(path))
     assert [fate.is_kept for fate in explained.fates] == [is_kept]
+
+
+HASHED: dict[str, object] = {
+    "redaction": {"tenant.id": "hash"},
+    "hash_key": "k" * 16,
+    "issues": "all",
+}
+
+
+def tenants(folder: Path, rules: list[dict[str, object]], **acme: object) -> dict[str, object]:
+    """Settings under which a trace of each of two tenants is told by what is hashed."""
+    return {
+        **HASHED,
+        "rules": rules,
+        "destinations": {
+            "recorded": {"kind": "file", "path": str(folder / "recorded.jsonl")},
+            "acme": {"kind": "file", "path": str(folder / "acme.jsonl"), **acme},
+        },
+    }
+
+
+def serve_tenants(folder: Path, given_settings: dict[str, object]) -> list[Explanation]:
+    with bridged(**given_settings) as under_test:
+        for tenant in ("acme", "other"):
+            attributes = {"tenant.id": tenant, "order.plan": "small"}
+            with under_test.tracer.start_as_current_span("order", attributes=attributes) as span:
+                span.add_event("step", attributes)
+                span.record_exception(ValueError("no"))
+            under_test.tracer.start_span("health", attributes={"order.plan": "small"}).end()
+        under_test.flush()
+    recorded = list(read_recording(folder / "recorded.jsonl"))
+    return list(explain(load(given_settings, {}), recorded))
+
+
+def at_acme(explanations: list[Explanation], root: str = "order") -> list[Fate]:
+    fates = [fate for one in explanations if one.root == root for fate in one.fates]
+    return [fate for fate in fates if fate.destination == "acme"]
+
+
+BY_TENANT = {"tenant.id": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "acme"),
+    [
+        ([], {"match": BY_TENANT}),
+        ([{"on": "span", "match": BY_TENANT, "drop": True, "to": "acme"}], {}),
+        (
+            [{"on": "event", "match": {**BY_TENANT, "event": "step"}, "drop": True, "to": "acme"}],
+            {},
+        ),
+        ([{"on": "trace", "match": BY_TENANT, "sample": 1}], {"sample_rate": 0}),
+        ([{"on": "span", "match": BY_TENANT, "keep": True}], {"sample_rate": 0}),
+        ([{"on": "exception", "match": BY_TENANT, "keep": True}], {"sample_rate": 0}),
+    ],
+    ids=["match", "drop", "drop event", "sample", "keep", "keep by exception"],
+)
+def test_a_condition_on_what_is_hashed_in_the_recording_cannot_be_told(
+    tmp_path: Path, rules: list[dict[str, object]], acme: dict[str, object]
+) -> None:
+    explanations = serve_tenants(tmp_path, tenants(tmp_path, rules, **acme))
+
+    told = [(fate.is_kept, fate.going, fate.why, fate.redacted) for fate in at_acme(explanations)]
+    why = "cannot tell: tenant.id is redacted in the recording"
+    assert told == [(None, None, why, ("tenant.id",))] * 2
+    assert [fate.redacted for fate in at_acme(explanations, "health")] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    ("rules", "acme", "is_kept"),
+    [
+        ([], {"match": {"tenant.id": "*"}}, True),
+        ([], {"match": {**BY_TENANT, "order.plan": "large"}}, False),
+        ([{"on": "span", "match": {**BY_TENANT, "op": "db"}, "drop": True}], {}, True),
+        ([{"on": "span", "match": BY_TENANT, "keep": True}], {}, True),
+        ([{"on": "span", "match": BY_TENANT, "keep": True},
+          {"on": "span", "match": {"order.plan": "small"}, "keep": True}],
+         {"sample_rate": 0}, True),
+        ([{"on": "span", "match": BY_TENANT, "drop": False}], {}, True),
+        ([{"on": "trace", "match": BY_TENANT, "sample": 1, "to": "recorded"}],
+         {"sample_rate": 0}, False),
+    ],
+)  # fmt: skip
+def test_what_does_not_depend_on_it_is_told(
+    tmp_path: Path, rules: list[dict[str, object]], acme: dict[str, object], is_kept: bool
+) -> None:
+    fates = at_acme(serve_tenants(tmp_path, tenants(tmp_path, rules, **acme)))
+
+    assert [(fate.is_kept, fate.redacted) for fate in fates] == [(is_kept, ())] * 2
+    path = tmp_path / "acme.jsonl"
+    lines = map(json.loads, path.read_text().splitlines() if path.exists() else ())
+    orders = [one for one in lines if one["type"] == "span" and one["name"] == "order"]
+    assert len(orders) == sum(fate.going or 0 for fate in fates)
+
+
+def test_of_issues_it_is_said_what_cannot_be_told(tmp_path: Path) -> None:
+    rules: list[dict[str, object]] = [
+        {"on": "exception", "match": BY_TENANT, "issue": "none"},
+        {"on": "event", "match": {"event": "step", **BY_TENANT}, "issue": True},
+    ]
+    order, *_ = serve_tenants(tmp_path, tenants(tmp_path, rules, match=BY_TENANT))
+
+    redacted = "tenant.id is redacted in the recording"
+    assert [(i.title, i.verdict, i.destinations, i.cannot_tell) for i in order.issues] == [
+        (
+            "ValueError: no",
+            "an issue or none",
+            ("recorded",),
+            (f"whether it is an issue: {redacted}", f"whether it goes to acme: {redacted}"),
+        ),
+        ("step", "an issue or none", (), (f"whether it is an issue: {redacted}",)),
+    ]
+
+
+def test_the_command_says_what_it_cannot_tell(tmp_path: Path) -> None:
+    serve_tenants(tmp_path, tenants(tmp_path, [], match=BY_TENANT))
+    (tmp_path / "tried.toml").write_text(
+        'hash_key = "kkkkkkkkkkkkkkkk"\n[redaction]\n"tenant.id" = "hash"\n'
+        '[destinations.acme]\nkind = "file"\nmatch = { "tenant.id" = "acme" }\n'
+    )
+
+    arguments = ("recorded.jsonl", "--config", "tried.toml")
+    done = command(tmp_path, *arguments, SPANBRIDGE_DESTINATIONS="acme")
+    as_json = command(tmp_path, *arguments, "--json", SPANBRIDGE_DESTINATIONS="acme")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "?      cannot tell: tenant.id is redacted in the recording  ?"
+    assert sum(told in line for line in done.stdout.splitlines()) == 2
+    assert "cannot tell whether it goes to acme: tenant.id is redacted" in done.stdout
+    assert "0 of 4, 2 cannot be told" in done.stdout
+    fates = [json.loads(line)["fates"][0] for line in as_json.stdout.splitlines()]
+    assert [(fate["is_kept"], fate["redacted"]) for fate in fates] == [
+        (None, ["tenant.id"]),
+        (False, []),
+    ] * 2

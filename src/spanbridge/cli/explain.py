@@ -19,7 +19,7 @@ from spanbridge.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanbridge.explain import Explanation, Fate
+    from spanbridge.model.explanation import Explanation, Fate
 
 WIDTH_WITHOUT_TERMINAL: Final = 200
 """Columns of what is written into a pipe or a file."""
@@ -86,9 +86,9 @@ def _parts(one: Explanation) -> Iterator[object]:
         cells = (
             fate.destination,
             f"{fate.rate:g} ({fate.rate_from})",
-            "goes" if fate.is_kept else "left out",
+            {True: "goes", False: "left out", None: "?"}[fate.is_kept],
             fate.why,
-            str(fate.going),
+            "?" if fate.going is None else str(fate.going),
             left_out,
         )
         table.add_row(*map(Text, cells))
@@ -99,7 +99,8 @@ def _parts(one: Explanation) -> Iterator[object]:
     for issue in one.issues:
         rules = f"; rules: {', '.join(issue.rules)}" if issue.rules else ""
         where = f"; to {', '.join(issue.destinations)}" if issue.destinations else ""
-        yield Text(f"  {issue.title} in {issue.span!r}: {issue.verdict}{rules}{where}")
+        untold = "".join(f"; cannot tell {one}" for one in issue.cannot_tell)
+        yield Text(f"  {issue.title} in {issue.span!r}: {issue.verdict}{rules}{where}{untold}")
     yield Text("")
 
 
@@ -114,12 +115,14 @@ def _remarks(fate: Fate) -> Iterator[str]:
 
 
 class _Total:
-    __slots__ = ("issues", "spans", "traces")
+    __slots__ = ("issues", "spans", "traces", "untold")
 
     def __init__(self) -> None:
         self.traces = 0
         self.spans = 0
         self.issues = 0
+        self.untold = 0
+        """Traces of which nothing can be told."""
 
 
 class _Totals:
@@ -136,8 +139,9 @@ class _Totals:
         self._spans += one.spans
         for fate in one.fates:
             total = self._by_destination.setdefault(fate.destination, _Total())
-            total.traces += fate.is_kept
-            total.spans += fate.going
+            total.traces += bool(fate.is_kept)
+            total.spans += fate.going or 0
+            total.untold += fate.is_kept is None
         for issue in one.issues:
             for destination in issue.destinations:
                 self._by_destination.setdefault(destination, _Total()).issues += 1
@@ -149,6 +153,8 @@ class _Totals:
         for heading in ("destination", "traces", "spans", "issues, at most"):
             table.add_column(heading, overflow="fold")
         for name, total in self._by_destination.items():
-            cells = (name, f"{total.traces} of {self.traces}", str(total.spans), str(total.issues))
+            traces = f"{total.traces} of {self.traces}"
+            traces += f", {total.untold} cannot be told" if total.untold else ""
+            cells = (name, traces, str(total.spans), str(total.issues))
             table.add_row(*map(Text, cells))
         yield table

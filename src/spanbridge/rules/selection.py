@@ -91,7 +91,7 @@ class Selection:
             return last.label
         for event in span.events:
             if event.name == _EXCEPTION:
-                last = _last(self._exception_keeps, _exception_facts(event, span))
+                last = _last(self._exception_keeps, exception_facts(event, span))
             else:
                 rules = self._event_keeps(event.name)
                 last = _last(rules, EventFacts(event, event.name, span)) if rules else None
@@ -107,7 +107,8 @@ class Selection:
         return last.label if last is not None and last.keep else None
 
 
-def _exception_facts(event: SpanEvent, span: SpanRecord) -> ExceptionFacts:
+def exception_facts(event: SpanEvent, span: SpanRecord) -> ExceptionFacts:
+    """What a rule that keeps traces can ask of an exception that an event tells of."""
     said = event.attributes
     names = (str(said.get(EXCEPTION_TYPE, "")),)
     message = str(said.get(EXCEPTION_MESSAGE, ""))
