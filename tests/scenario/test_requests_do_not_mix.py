@@ -10,6 +10,7 @@ from tests.support.program import run_program
 PROGRAM = """
 import asyncio, socket, sys, threading, time
 import spanbridge, uvicorn
+from contextlib import nullcontext
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -27,7 +28,8 @@ tracer = trace.get_tracer("service")
 seen, is_second_there = {}, asyncio.Event()
 
 async def a_block_and_a_span() -> Any:
-    with bound(), tracer.start_as_current_span("session"):
+    block = nullcontext() if records == "the block of the request" else bound()
+    with block, tracer.start_as_current_span("session"):
         yield
 
 async def outlast(who):
@@ -86,7 +88,9 @@ for who, (trace_id, carried) in seen.items():
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-@pytest.mark.parametrize("records", ["ours", "foreign sampler", "no destination"])
+@pytest.mark.parametrize(
+    "records", ["ours", "the block of the request", "foreign sampler", "no destination"]
+)
 def test_a_request_is_in_its_callers_trace_whatever_went_over_its_connection_before(
     receiver: Receiver, http: str, records: str
 ) -> None:

@@ -37,7 +37,7 @@ class RequestEntry:
       (cpython#140947; servers that pipeline do as well). Such a request begins without a context.
     - A request to a URL that is excluded runs with instrumentation suppressed, so that what it does
       leaves no orphans.
-    - What a request binds ends with it, also if the server runs in a ``bound()`` block.
+    - Each request is a ``bound()`` block: what it binds ends with it.
 
     Args:
         app: What it is put around.

@@ -95,7 +95,8 @@ def bind(
 
     For what is known only in the middle of a request: everything that starts in the block from
     here on carries them, in whichever of its tasks or threads; a task that was made in the block
-    keeps them as long as it runs, also beyond the block's end. Outside of any block nothing could
+    keeps them as long as it runs, also beyond the block's end. Under ``instrument_app`` of FastAPI
+    and Flask each request is a block. Outside of any block nothing could
     end it, and the next request on the same thread would carry them too: then only the current
     span gets them, and a warning says so.
 
@@ -109,7 +110,11 @@ def bind(
     block = block_of(None)
     before = NOTHING
     if block is None:
-        GUARD.report("bind() outside of a bound() block", "only the current span carries it")
+        GUARD.report(
+            "bind() outside of a bound() block",
+            "only the current span carries it; open a block with bound(), or let instrument_app() "
+            "of FastAPI or Flask open one for each request",
+        )
     else:
         before = block.add(named, override=override)
     try:
