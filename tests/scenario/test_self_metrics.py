@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import accumulate
 from pathlib import Path
@@ -188,6 +189,19 @@ def test_console_and_file_get_none(receiver: Receiver, destination: str, tmp_pat
     assert "order" in told
     assert LEDGER not in told
     assert any(point.name == LEDGER + "accepted" for point in arrived(receiver))
+
+
+def test_what_the_policy_did_to_them_is_counted_where_they_go(receiver: Receiver) -> None:
+    done = run_on(
+        receiver,
+        destinations="otlp,file",
+        SPANBRIDGE_FILE_PATH=os.devnull,
+        SPANBRIDGE_DENY_KEYS="otel.component.name,otel.component.type",
+    )
+
+    otlp, file = (done.status.destinations[name].ledger for name in ("otlp", "file"))
+    assert otlp.outcomes["metric"]["merged"] > 0
+    assert "metric" not in file.accepted
 
 
 def test_unless_they_are_asked_for_there_are_none(receiver: Receiver) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from spanbridge.metrics.scrub import Scrubbed, scrub_points
-from spanbridge.metrics.self_metrics import for_kind
+from spanbridge.metrics.self_metrics import TAKING, without_own
 from spanbridge.model.outcome import Outcome, Signal
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spanbridge.metrics.readers import Readers
     from spanbridge.model.metric import MetricPoint
     from spanbridge.model.metric_form import MetricForm
+    from spanbridge.privacy.policy import PrivacyPolicy
     from spanbridge.record.identity import Identity
 
 COLLECT_TIMEOUT_S: Final = 10.0
@@ -144,13 +145,15 @@ class Collector:
 
     def _collect(self, form: MetricForm, destinations: Sequence[Destination]) -> None:
         points = self._read(form, COLLECT_TIMEOUT_S)
-        for policy in {destination.policy: None for destination in destinations}:
-            scrubbed = scrub_points(policy, points)
-            for destination in destinations:
-                if destination.policy == policy:
-                    _count(destination, scrubbed)
-                    if points_for := for_kind(destination.kind, scrubbed.points):
-                        destination.accept_metrics(points_for)
+        alike: defaultdict[tuple[PrivacyPolicy, bool], list[Destination]] = defaultdict(list)
+        for destination in destinations:
+            alike[destination.policy, destination.kind in TAKING].append(destination)
+        for (policy, takes_own), takers in alike.items():
+            scrubbed = scrub_points(policy, points if takes_own else without_own(points))
+            for destination in takers:
+                _count(destination, scrubbed)
+                if scrubbed.points:
+                    destination.accept_metrics(scrubbed.points)
 
     def _read(self, form: MetricForm, timeout_s: float) -> list[MetricPoint]:
         return [self._identified(point) for point in self._readers.read(form, timeout_s)]

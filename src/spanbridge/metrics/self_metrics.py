@@ -36,8 +36,8 @@ _EXPORTED: Final = "Items whose export has ended, well or not."
 _INFLIGHT: Final = "Items on their way."
 
 
-class Figures(NamedTuple):
-    """What was done under one name."""
+class Component(NamedTuple):
+    """A destination, and what was done under its name."""
 
     name: str
     totals: Totals
@@ -51,56 +51,51 @@ class Figures(NamedTuple):
         }
 
 
-Observe: TypeAlias = Callable[[Figures], Iterator[Observation]]
+Observe: TypeAlias = Callable[[Component], Iterator[Observation]]
 
 
-def _accepted(figures: Figures) -> Iterator[Observation]:
-    for signal, count in figures.totals.ledger.accepted.items():
-        yield Observation(count, {**figures.attributes, SIGNAL: signal})
+def _accepted(component: Component) -> Iterator[Observation]:
+    for signal, count in component.totals.ledger.accepted.items():
+        yield Observation(count, {**component.attributes, SIGNAL: signal})
 
 
-def _settled(figures: Figures) -> Iterator[Observation]:
-    for signal, outcomes in figures.totals.ledger.outcomes.items():
+def _settled(component: Component) -> Iterator[Observation]:
+    for signal, outcomes in component.totals.ledger.outcomes.items():
         for outcome, count in outcomes.items():
-            yield Observation(count, {**figures.attributes, SIGNAL: signal, OUTCOME: outcome})
+            yield Observation(count, {**component.attributes, SIGNAL: signal, OUTCOME: outcome})
 
 
-def _pending(figures: Figures) -> Iterator[Observation]:
-    for signal, count in figures.totals.ledger.pending.items():
-        yield Observation(count, {**figures.attributes, SIGNAL: signal})
+def _pending(component: Component) -> Iterator[Observation]:
+    for signal, count in component.totals.ledger.pending.items():
+        yield Observation(count, {**component.attributes, SIGNAL: signal})
 
 
 def _exported(signal: Signal) -> Observe:
-    def observe(figures: Figures) -> Iterator[Observation]:
-        outcomes = figures.totals.ledger.outcomes.get(signal.value)
+    def observe(component: Component) -> Iterator[Observation]:
+        outcomes = component.totals.ledger.outcomes.get(signal.value)
         if outcomes is None:
             return
-        yield Observation(outcomes.get(Outcome.DELIVERED.value, 0), figures.attributes)
+        yield Observation(outcomes.get(Outcome.DELIVERED.value, 0), component.attributes)
         for outcome in _LOST:  # also while it is 0: what begins with a loss does not increase
             count = outcomes.get(outcome.value, 0)
-            yield Observation(count, {**figures.attributes, ERROR_TYPE: outcome.value})
+            yield Observation(count, {**component.attributes, ERROR_TYPE: outcome.value})
 
     return observe
 
 
 def _inflight(signal: Signal) -> Observe:
-    def observe(figures: Figures) -> Iterator[Observation]:
-        if (pending := figures.totals.ledger.pending.get(signal.value)) is not None:
-            yield Observation(pending, figures.attributes)
+    def observe(component: Component) -> Iterator[Observation]:
+        if (pending := component.totals.ledger.pending.get(signal.value)) is not None:
+            yield Observation(pending, component.attributes)
 
     return observe
 
 
-def _sent(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.totals.sent_bytes, figures.attributes)
+def _of_all(figure: Callable[[Totals], int]) -> Observe:
+    def observe(component: Component) -> Iterator[Observation]:
+        yield Observation(figure(component.totals), component.attributes)
 
-
-def _retries(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.totals.retries, figures.attributes)
-
-
-def _spooled(figures: Figures) -> Iterator[Observation]:
-    yield Observation(figures.totals.spooled, figures.attributes)
+    return observe
 
 
 _COUNTERS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
@@ -114,8 +109,18 @@ _COUNTERS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
         _EXPORTED,
         _exported(Signal.METRIC),
     ),
-    ("spanbridge.sent", "By", "Bodies of requests that were answered.", _sent),
-    ("spanbridge.retries", "{attempt}", "Attempts made again after one that failed.", _retries),
+    (
+        "spanbridge.sent",
+        "By",
+        "Bodies of requests that were answered.",
+        _of_all(lambda totals: totals.sent_bytes),
+    ),
+    (
+        "spanbridge.retries",
+        "{attempt}",
+        "Attempts made again after one that failed.",
+        _of_all(lambda totals: totals.retries),
+    ),
 )
 _LEVELS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
     ("spanbridge.ledger.pending", "{item}", "Items whose fate is open.", _pending),
@@ -127,7 +132,12 @@ _LEVELS: Final[tuple[tuple[str, str, str, Observe], ...]] = (
         _INFLIGHT,
         _inflight(Signal.METRIC),
     ),
-    ("spanbridge.spool.size", "{envelope}", "Envelopes on disk.", _spooled),
+    (
+        "spanbridge.spool.size",
+        "{envelope}",
+        "Envelopes on disk.",
+        _of_all(lambda totals: totals.spooled),
+    ),
 )
 """Name, unit, description, and what is observed at each destination.
 
@@ -137,10 +147,8 @@ Source: semantic-conventions 1.44.0, "Semantic conventions for OpenTelemetry SDK
 """
 
 
-def for_kind(kind: str, points: list[MetricPoint]) -> list[MetricPoint]:
-    """The points that a destination of this kind gets, of all there are."""
-    if kind in TAKING:
-        return points
+def without_own(points: list[MetricPoint]) -> list[MetricPoint]:
+    """The application's points, of all there are."""
     return [point for point in points if point.scope.name != SCOPE]
 
 
@@ -153,7 +161,7 @@ class SelfMetrics:
 
     def __init__(self, totals: Callable[[], Mapping[str, Totals]]) -> None:
         self._totals = totals
-        self._figures: tuple[Figures, ...] = ()
+        self._components: tuple[Component, ...] = ()
         self.is_on = False
         """Whether there is anything to observe."""
 
@@ -176,7 +184,7 @@ class SelfMetrics:
         def callback(options: CallbackOptions) -> list[Observation]:
             if reads:
                 totals = self._totals() if self.is_on else {}
-                self._figures = tuple([Figures(*item) for item in totals.items()])
-            return [one for figures in self._figures for one in observe(figures)]
+                self._components = tuple([Component(*item) for item in totals.items()])
+            return [one for component in self._components for one in observe(component)]
 
         return callback
