@@ -17,16 +17,13 @@ from spanbridge.rules.engine import Rules, make_rules
 from spanbridge.rules.facts import ExceptionFacts
 from spanbridge.rules.head import HeadRules
 from spanbridge.rules.selection import Selection
-from spanbridge.rules.unreadable import (
-    Unreadable,
-    unreadable_for_mode,
-    unreadable_for_notice,
-)
+from spanbridge.rules.unreadable import Unreadable, UnreadableIssues
 from spanbridge.sentry.convert.op import op_at_start, op_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from spanbridge.model.rule import IssueMode
     from spanbridge.model.span import AttributeValue, SpanEvent, SpanRecord
     from spanbridge.settings import DestinationOptions, Settings
 
@@ -72,7 +69,6 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         spans: Finished spans of any number of traces.
     """
     head = HeadRules(settings.rules, op_at_start)
-    rules = make_rules(settings, is_withheld, op_of)
     selections = {
         one.name: Selection(one.name, one.match, settings.rules, op_of)
         for one in settings.destinations
@@ -81,11 +77,16 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
         one.name: Unreadable(one.name, one.match, settings.rules, op_of, op_at_start)
         for one in settings.destinations
     }
-    take_issues = {
-        one.name: _Taker(selections[one.name], unread[one.name])
-        for one in settings.destinations
-        if one.kind not in _TAKE_NO_ISSUES
-    }
+    asked = _IssueRules(
+        settings.issues,
+        make_rules(settings, is_withheld, op_of),
+        UnreadableIssues(settings.rules, op_of),
+        {
+            one.name: _Taker(selections[one.name], unread[one.name])
+            for one in settings.destinations
+            if one.kind not in _TAKE_NO_ISSUES
+        },
+    )
     for root, members in _local_traces(spans):
         state = TraceState.from_header([root.trace_state]) if root.trace_state else None
         r = randomness(int(root.trace_id, 16), state, None)
@@ -95,7 +96,7 @@ def explain(settings: Settings, spans: Iterable[SpanRecord]) -> Iterator[Explana
             for options in settings.destinations
             if options.takes_traces
         ]
-        issues = tuple(_issues(settings, rules, take_issues, root, members))
+        issues = tuple(_issues(asked, root, members))
         yield Explanation(
             root.trace_id, root.name, len(members), 1 - (r + 1) / RANGE, tuple(fates), issues
         )
@@ -106,6 +107,16 @@ class _Taker(NamedTuple):
 
     selection: Selection
     unread: Unreadable
+
+
+class _IssueRules(NamedTuple):
+    """What decides on issues, and where they go."""
+
+    mode: IssueMode
+    """When an exception is one, unless a rule says otherwise."""
+    rules: Rules
+    unread: UnreadableIssues
+    takers: Mapping[str, _Taker]
 
 
 class _Verdict(NamedTuple):
@@ -292,21 +303,17 @@ def _local_traces(
 
 
 def _issues(
-    settings: Settings,
-    rules: Rules,
-    takers: Mapping[str, _Taker],
-    root: SpanRecord,
-    spans: Sequence[SpanRecord],
+    asked: _IssueRules, root: SpanRecord, spans: Sequence[SpanRecord]
 ) -> Iterator[FoundIssue]:
     for event, left in _exceptions(spans):
-        yield _exception(settings, rules, takers, root, left, event)
+        yield _exception(asked, root, left, event)
     for span in reversed(spans):
-        for noticed in rules.noticed_in_span(span):
-            where, open_ones = _wanting(takers, noticed.circumstances)
+        for noticed in asked.rules.noticed_in_span(span):
+            where, open_ones = _wanting(asked.takers, noticed.circumstances)
             yield FoundIssue(
                 noticed.title, span.name, "an issue", noticed.rules, where, tuple(open_ones)
             )
-        for title, names in unreadable_for_notice(settings.rules, span, op_of):
+        for title, names in asked.unread.for_notice(span):
             if names:
                 why = (f"whether it is an issue: {are_redacted(names)}",)
                 yield FoundIssue(title, span.name, "an issue or none", (), (), why)
@@ -328,12 +335,7 @@ def _exceptions(
 
 
 def _exception(
-    settings: Settings,
-    rules: Rules,
-    takers: Mapping[str, _Taker],
-    root: SpanRecord,
-    left: Sequence[SpanRecord],
-    event: SpanEvent,
+    asked: _IssueRules, root: SpanRecord, left: Sequence[SpanRecord], event: SpanEvent
 ) -> FoundIssue:
     span, *_ = left
     around = Circumstances(event=event, span=span, path=tuple(left), root=root)
@@ -344,10 +346,10 @@ def _exception(
         "none": "no issue",
         "all": "an issue",
         "unhandled": "an issue unless it was recovered from",
-    }[rules.issue_mode(facts) or settings.issues]
-    applying = tuple([rule.label for rule in rules.matching_exception(facts)])
-    where, open_ones = _wanting(takers, around)
-    if names := unreadable_for_mode(settings.rules, facts):
+    }[asked.rules.issue_mode(facts) or asked.mode]
+    applying = tuple([rule.label for rule in asked.rules.matching_exception(facts)])
+    where, open_ones = _wanting(asked.takers, around)
+    if names := asked.unread.for_mode(facts):
         verdict = "an issue or none"
         open_ones.insert(0, f"whether it is an issue: {are_redacted(names)}")
     elif verdict == "no issue":

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from spanbridge.errors import ConfigurationError
-from spanbridge.model.rule import GroupBy, Rule
+from spanbridge.model.rule import GroupBy, IssueMode, Rule
 from spanbridge.settings.builtin_rules import (
     BUILTIN_RULES,
     DEFAULT_BUILTIN_RULES,
@@ -39,7 +39,6 @@ from spanbridge.settings.reading import (
 )
 from spanbridge.settings.rules import RULES
 
-IssuePolicy: TypeAlias = Literal["unhandled", "all", "none"]
 LoggerProviderUse: TypeAlias = Literal["install", "attach"]
 RemoteDecision: TypeAlias = Literal["honour", "ignore"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical", "off"]
@@ -132,7 +131,7 @@ class Settings(PrivacySettings):
         variables=("OTEL_SDK_DISABLED",),
     )
     destinations: tuple[DestinationOptions, ...] = ()
-    issues: IssuePolicy = option(
+    issues: IssueMode = option(
         "unhandled",
         "Which exceptions become issues: those nobody recovered from, every one, none.",
         one_of("unhandled", "all", "none"),

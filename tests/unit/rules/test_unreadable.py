@@ -4,7 +4,7 @@ import pytest
 
 from spanbridge.model.rule import Condition, Operator, Test
 from spanbridge.model.span import AttributeValue
-from spanbridge.rules.unreadable import unreadable
+from spanbridge.rules.unreadable import compile_unread
 
 
 class Facts:
@@ -38,9 +38,9 @@ def asks(key: str, *tests: tuple[Operator, str]) -> Condition:
     ],
 )
 def test_what_stands_in_place_of_a_value_is_no_value(value: AttributeValue) -> None:
-    assert unreadable([asks("tenant.id", ("like", "acme*"))], Facts(value)) == ["tenant.id"]
-    assert unreadable([asks("tenant.id", ("!=", "acme"))], Facts(value)) == ["tenant.id"]
-    assert unreadable([asks("attribute.plan", ("=", "a"))], Facts(value)) == ["plan"]
+    assert compile_unread([asks("tenant.id", ("like", "acme*"))])(Facts(value)) == ["tenant.id"]
+    assert compile_unread([asks("tenant.id", ("!=", "acme"))])(Facts(value)) == ["tenant.id"]
+    assert compile_unread([asks("attribute.plan", ("=", "a"))])(Facts(value)) == ["plan"]
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_what_stands_in_place_of_a_value_is_no_value(value: AttributeValue) -> N
     [("acme", True), ("other", False), ("[redacted]", False), ("acme waits…", False), (7, False)],
 )
 def test_other_values_are_read(value: AttributeValue, holds: bool) -> None:
-    found = unreadable([asks("tenant.id", ("=", "acme"))], Facts(value))
+    found = compile_unread([asks("tenant.id", ("=", "acme"))])(Facts(value))
     assert found == ([] if holds else None)
 
 
 def test_a_condition_that_does_not_hold_leaves_nothing_open() -> None:
     conditions = [asks("tenant.id", ("=", "acme")), asks("span", ("=", "pay"))]
-    assert unreadable(conditions, Facts("[REDACTED]")) is None
-    assert unreadable(conditions[:1], Facts(None)) is None
+    assert compile_unread(conditions)(Facts("[REDACTED]")) is None
+    assert compile_unread(conditions[:1])(Facts(None)) is None
 
 
 def test_a_pattern_that_holds_whatever_was_there_leaves_nothing_open() -> None:
-    assert unreadable([asks("tenant.id", ("like", "*"))], Facts("[REDACTED]")) == []
+    assert compile_unread([asks("tenant.id", ("like", "*"))])(Facts("[REDACTED]")) == []
     told = Facts("cannot send to [EMAIL_REDACTED]")
-    assert unreadable([asks("tenant.id", ("like", "cannot send *"))], told) == []
+    assert compile_unread([asks("tenant.id", ("like", "cannot send *"))])(told) == []
     either = asks("tenant.id", ("=", "acme"), ("=", "other"))
-    assert unreadable([either], Facts(("acme", "[REDACTED]"))) == []
+    assert compile_unread([either])(Facts(("acme", "[REDACTED]"))) == []
