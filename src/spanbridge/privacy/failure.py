@@ -21,6 +21,7 @@ from spanbridge.privacy.callers import (
     without_caller,
     without_pairs,
 )
+from spanbridge.privacy.fields import database_of
 from spanbridge.privacy.flags import is_behind_flag
 from spanbridge.privacy.keys import CONTENT_EVENTS, Treatment, is_event_content
 
@@ -70,7 +71,7 @@ def scrub_exception(
 def scrub_breadcrumb(crumb: Breadcrumb, fields: Fields) -> Breadcrumb:
     """One breadcrumb; that of a database query holds a statement."""
     message: AttributeValue = (
-        fields.statement(crumb.message, crumb.data, fields.anywhere)
+        fields.statement(crumb.message, database_of(crumb.data), fields.anywhere)
         if crumb.type == "query"
         else fields.text(crumb.message)
     )

@@ -9,11 +9,11 @@ from typing import Final, Protocol
 from spanbridge.model.redaction import REDACTED
 from spanbridge.model.span import Attributes, AttributeValue
 from spanbridge.privacy.flags import is_behind_flag
-from spanbridge.privacy.keys import Treatment
+from spanbridge.privacy.keys import GRAPHQL_NAMES, Treatment
 from spanbridge.privacy.names import Names, Treatments
 from spanbridge.privacy.parameters import without_texts
 from spanbridge.privacy.replacements import truncated
-from spanbridge.privacy.sql import without_values
+from spanbridge.privacy.sql import GRAPHQL, without_values
 from spanbridge.privacy.texts import SMALLEST_CARD, Texts
 from spanbridge.settings.privacy import PrivacyRules
 
@@ -24,7 +24,7 @@ NAME: Final = "name"
 CONTENT: Final = "content"
 """Counted where a prompt, an answer or a body was left out."""
 STATEMENT: Final = "statement"
-"""Counted where a database statement lost its literals."""
+"""Counted where a database statement or a GraphQL document lost its literals."""
 
 _KEEP: Final = Treatment.KEEP
 _ALLOW: Final = Treatment.ALLOW
@@ -185,15 +185,21 @@ class Fields:
         )
 
     def statement(
-        self, value: AttributeValue, attributes: Attributes, treat: Treat, depth: int = 0
+        self, value: AttributeValue, system: str, treat: Treat, depth: int = 0
     ) -> AttributeValue:
-        """A database statement, by default without its literals; several of a batch likewise."""
+        """A statement, by default without its literals; several of a batch likewise.
+
+        Args:
+            value: The value of the attribute.
+            system: Whose language it is in, as :func:`without_values` takes it.
+            treat: What becomes of names in a value that is no statement.
+            depth: How deep it is nested.
+        """
         if self._keeps_content or not isinstance(value, str):
             if isinstance(value, list | tuple) and not self._keeps_content and depth < MAX_DEPTH:
-                return tuple([self.statement(s, attributes, treat, depth + 1) for s in value])
+                return tuple([self.statement(s, system, treat, depth + 1) for s in value])
             return self.nested(value, treat, depth)
-        system = attributes.get("db.system.name") or attributes.get("db.system")
-        parameterised = without_values(value, system if isinstance(system, str) else "")
+        parameterised = without_values(value, system)
         if parameterised == value:
             return self.text(value)
         self._found.append(STATEMENT)
@@ -226,7 +232,8 @@ class Fields:
                 self._found.append(NAME)
                 return truncated(value)
             case Treatment.STATEMENT:
-                return self.statement(value, attributes, treat, depth)
+                system = GRAPHQL if key in GRAPHQL_NAMES else database_of(attributes)
+                return self.statement(value, system, treat, depth)
             case Treatment.RENAME:
                 # What is cut out of the name may be what tells of the value.
                 if (own := self._names.treatment(key)) not in (_KEEP, _ALLOW):
@@ -238,6 +245,12 @@ class Fields:
                 return self.nested(told, treat, depth)
             case _:
                 return value
+
+
+def database_of(attributes: Attributes) -> str:
+    """The database that attributes tell of; empty if they tell of none."""
+    system = attributes.get("db.system.name") or attributes.get("db.system")
+    return system if isinstance(system, str) else ""
 
 
 def _free(name: str, taken: Attributes, numbers: dict[str, int]) -> str:

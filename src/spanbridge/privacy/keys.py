@@ -25,7 +25,8 @@ class Treatment(enum.Enum):
     """JSON of the parameters of a model: only numbers, switches and the model's name stay, unless
     content capture is on."""
     STATEMENT = "statement"
-    """A database statement: its literals become ``?`` unless content capture is on."""
+    """A database statement or a GraphQL document: its literals become ``?`` unless content capture
+    is on."""
     OMIT = "omit"
     """Left out, because a redacted value would be taken for a real one."""
     ALLOW = "allow"
@@ -238,7 +239,8 @@ EVENT_FIELDS: Final = frozenset({
     "prompt", "completion", "tool_calls", "tool.result", "tool_arguments", "tool_response",
     "reasoning", "text", "chunk", "delta",
 })  # fmt: skip
-STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"})
+GRAPHQL_NAMES: Final = frozenset({"graphql.document", "graphql.source"})
+STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"}) | GRAPHQL_NAMES
 
 TAG_PREFIX: Final = "sentry.tag."
 """An attribute under it becomes a tag of the rest of its name, which is what tells of the value."""

@@ -1,4 +1,4 @@
-"""Database statements without the values in them."""
+"""Database statements, and documents of GraphQL, without the values in them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ DOCUMENT_SYSTEMS: Final = frozenset({
     "neo4j", "azure.cosmosdb", "cosmosdb",
 })  # fmt: skip
 """Their statements are JSON, or a language with JSON's texts in it."""
+
+GRAPHQL: Final = "graphql"
+"""Its documents are no statements of a database, but have values in the same way."""
 
 # Where a backslash escapes a quote, double quotes enclose a text, and # begins a comment.
 _BACKSLASH_SYSTEMS: Final = frozenset({
@@ -92,12 +95,16 @@ _DOCUMENT_LITERAL: Final = _literals(
     _DOUBLE_QUOTED, _ESCAPED_TEXT, _NUMBER_IN_DOCUMENT,
     names=rf"{_DOUBLE_QUOTED}\s*+:|{_BACKTICKS}", line_comment="--|//",
 )  # fmt: skip
+_GRAPHQL_LITERAL: Final = _literals(
+    _TRIPLE_QUOTED, _DOUBLE_QUOTED, _NUMBER_IN_DOCUMENT, names=_BACKTICKS, line_comment="#"
+)  # fmt: skip
 _LITERALS: Final = {
     **dict.fromkeys(_BACKSLASH_SYSTEMS, _BACKSLASH_LITERAL),
     **dict.fromkeys(_GOOGLE_SYSTEMS, _GOOGLE_LITERAL),
     **dict.fromkeys(_BRACKET_SYSTEMS, _BRACKET_LITERAL),
     **dict.fromkeys(DOCUMENT_SYSTEMS, _DOCUMENT_LITERAL),
     "sqlite": _SQLITE_LITERAL,
+    GRAPHQL: _GRAPHQL_LITERAL,
 }
 _MAX_CACHED_CHARS: Final = 2048
 
@@ -107,7 +114,8 @@ def without_values(statement: str, system: str) -> str:
 
     Args:
         statement: The statement, possibly cut.
-        system: The value of ``db.system.name``; a name that is not known here stands for SQL.
+        system: The value of ``db.system.name``, or :data:`GRAPHQL`; a name that is not known here
+            stands for SQL.
     """
     if len(statement) <= _MAX_CACHED_CHARS:
         return _known_statement(statement, system)

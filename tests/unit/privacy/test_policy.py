@@ -402,6 +402,16 @@ def test_every_statement_of_a_batch_loses_its_values(name: str) -> None:
     assert DEFAULT.scrub_span(span).attributes[name] == ("SELECT ?", "SELECT ?")
 
 
+@pytest.mark.parametrize("name", ["graphql.document", "graphql.source"])
+def test_documents_of_graphql_lose_their_values(name: str) -> None:
+    document = f'{{ user(name: "{CANARY}", first: 2) {{ id }} }}'
+    span = record(1, attributes={name: document, "db.system.name": "redis"})
+
+    assert DEFAULT.scrub_span(span).attributes[name] == "{ user(name: ?, first: ?) { id } }"
+    kept = PrivacyPolicy(keeps_content=True).scrub_span(span).attributes[name]
+    assert kept == document
+
+
 @pytest.mark.parametrize("value", [{"password": CANARY}, [{"password": CANARY}, 1]])
 def test_mappings_that_the_helpers_wrote_as_json_are_looked_into(value: object) -> None:
     span = record(1, attributes=attribute_values({"cfg": value}))

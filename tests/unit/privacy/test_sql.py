@@ -11,7 +11,7 @@ from tests.support.linear import assert_linear
 
 SYSTEMS = (
     "postgresql", "mysql", "gcp.spanner", "sqlite", "microsoft.sql_server", "oracle.db", "mongodb",
-    "neo4j", "redis", "",
+    "neo4j", "graphql", "redis", "",
 )  # fmt: skip
 
 
@@ -42,6 +42,11 @@ SYSTEMS = (
         ("mongodb", '{"pin":1234,"a":[1,2],"u":"http://x"}', '{"pin":?,"a":[?,?],"u":?}'),
         ("neo4j", "MATCH (n:Person {pin:1234, p:$p}) RETURN n",
          "MATCH (n:Person {pin:?, p:$p}) RETURN n"),
+        ("graphql", """{ user(n: "it's", pin:1234, first: -10, on: true, k: V, v: $v) { id2 } }""",
+         "{ user(n: ?, pin:?, first: ?, on: true, k: V, v: $v) { id2 } }"),
+        ("graphql", 'mutation { say(t: """a "b" c""", u: "x\\"y", l: [1.5e3, "z"]) } # Smith\'s',
+         "mutation { say(t: ?, u: ?, l: [?, ?]) } #?"),
+        ("graphql", '{ say(t: "cut off', "{ say(t: ?"),
         ("Redis", "SET k secret", "SET k ?"),
     ],
 )  # fmt: skip
