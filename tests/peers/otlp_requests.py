@@ -20,15 +20,17 @@ from tests.peers.collector import Collector
 
 
 def spans(
-    number: int, attributes: Mapping[str, str] = MappingProxyType({}), *, is_failed: bool = False
+    number: int,
+    attributes: Mapping[str, str] = MappingProxyType({}),
+    *,
+    is_failed: bool = False,
+    resource: Mapping[str, str] = MappingProxyType({}),
 ) -> ExportTraceServiceRequest:
-    """So many traces of one span each."""
+    """So many traces of one span each, of the service ``shop`` unless the resource says another."""
     now = time_ns()
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
-    resource_spans.resource.attributes.append(
-        KeyValue(key="service.name", value=AnyValue(string_value="shop"))
-    )
+    resource_spans.resource.attributes.extend(_texts({"service.name": "shop", **resource}))
     scope_spans = resource_spans.scope_spans.add()
     for _ in range(number):
         span = scope_spans.spans.add(
@@ -38,14 +40,17 @@ def spans(
             kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=now - 1_000_000,
             end_time_unix_nano=now,
-            attributes=[
-                KeyValue(key=key, value=AnyValue(string_value=value))
-                for key, value in attributes.items()
-            ],
+            attributes=_texts(attributes),
         )
         if is_failed:
             span.status.code = span.status.STATUS_CODE_ERROR
     return request
+
+
+def _texts(attributes: Mapping[str, str]) -> list[KeyValue]:
+    return [
+        KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in attributes.items()
+    ]
 
 
 Request: TypeAlias = ExportTraceServiceRequest | ExportMetricsServiceRequest

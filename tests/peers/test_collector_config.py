@@ -27,15 +27,20 @@ VARIABLES = {
     "COLLECTOR_TENANT_KEY": "5ba9b21d9e0c4b5f8e7d6c5b4a392817",
     "COLLECTOR_VENDOR_AUTHORIZATION": "Bearer of-the-vendor",
     "COLLECTOR_TENANT": "acme",
+    "COLLECTOR_PROJECTS": "shop|billing",
+    "COLLECTOR_SENTRY_URL": "https://sentry.example",
+    "COLLECTOR_SENTRY_ORG": "acme",
+    "COLLECTOR_SENTRY_TOKEN": "of-the-organisation",
 }
 ROUTES = ("--config", str(CONFIG / "gateway.routes.yaml"))
+PROJECTS = ("--config", str(CONFIG / "gateway.projects.yaml"))
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize(
     ("tier", "more"),
-    [("agent", ()), ("gateway", ()), ("gateway", ROUTES)],
-    ids=["agent", "gateway", "gateway with routes"],
+    [("agent", ()), ("gateway", ()), ("gateway", ROUTES), ("gateway", PROJECTS)],
+    ids=["agent", "gateway", "gateway with routes", "gateway with projects"],
 )
 def test_the_collector_accepts_every_combination(
     tier: Tier, more: tuple[str, ...], environment: Environment

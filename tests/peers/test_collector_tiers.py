@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -11,11 +12,8 @@ from pathlib import Path
 import pytest
 
 from spanbridge.testing import Receiver
-from tests.peers.collector import (
-    Collector,
-    tiers,
-    total,
-)
+from tests.peers.collector import Collector, running_tier, sentry_variables, tiers, total
+from tests.peers.otlp_requests import send, spans
 from tests.support.program import run_program, wait_until
 
 ARRIVAL_S = 30.0
@@ -101,8 +99,37 @@ def test_every_span_arrives_once_and_every_trace_through_one_gateway(
     assert sum(map(len, traces)) == len(set().union(*traces)) == 700
     assert min(map(len, traces)) > 100
     assert Counter(Counter(span.trace_id for span in spans).values()) == {3: 700}
-    assert all(span.resource.attributes["host.name"] for span in spans)
     assert [receiver.violations for receiver in receivers] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("told", "host", "node"),
+    [("", platform.node(), None), ("host.name=node-1,k8s.node.name=node-1", "node-1", "node-1")],
+    ids=["by the system", "by its environment"],
+)
+def test_the_agent_tells_the_host_of_what_does_not_say_its_own(
+    told: str, host: str, node: str | None, tmp_path: Path
+) -> None:
+    with (
+        Receiver() as receiver,
+        running_tier(
+            "gateway", "development", tmp_path / "gateway", **sentry_variables(receiver)
+        ) as gateway,
+        running_tier(
+            "agent", "development", tmp_path / "agent",
+            COLLECTOR_GATEWAYS=f"[127.0.0.1:{gateway.grpc}]", OTEL_RESOURCE_ATTRIBUTES=told,
+        ) as agent,
+    ):  # fmt: skip
+        send(agent, spans(1))
+        receiver.wait_for(lambda one: one.spans, ARRIVAL_S)
+        send(agent, spans(1, resource={"host.name": "elsewhere"}))
+        receiver.wait_for(lambda one: len(one.spans) == 2, ARRIVAL_S)
+        resources = [span.resource.attributes for span in receiver.spans]
+
+    assert [
+        (one["host.name"], one["os.type"], one.get("k8s.node.name"), one["service.name"])
+        for one in resources
+    ] == [(host, "linux", node, "shop"), ("elsewhere", "linux", node, "shop")]
 
 
 def test_gateways_keep_what_they_promise_and_of_the_rest_what_the_library_keeps(
