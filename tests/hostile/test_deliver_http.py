@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -113,10 +114,10 @@ def test_a_body_that_drips_is_not_waited_for_longer_than_it_is_worth(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spanbridge.deliver.http.DRAIN_TIMEOUT_S", 0.1)
-    peer.script = [raw(HEAD + b"Content-Length: 1000\r\n\r\n", *[b"x"] * 100, pause_s=0.03)]
+    peer.script = [raw(HEAD + b"Content-Length: 1000\r\n\r\n", *[b"x"] * 1000, pause_s=0.03)]
     started_s = time.monotonic()
-    assert post(peer.endpoint()).status == 200
-    assert time.monotonic() - started_s < 1.0
+    assert post(peer.endpoint(timeout_s=60.0)).status == 200
+    assert time.monotonic() - started_s < 10
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_body_that_drips_is_not_waited_for_longer_than_it_is_worth(
         (deliver_peer.reset_after(b"HTTP/1.1 200 OK\r\n"), "connection closed"),
         (raw(*[b"H"] * 100, pause_s=0.02), "protocol"),
         (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol"),
-        (raw(b"HTTP/1.1 200 OK\r\n", *[b"X-Drip: 1\r\n"] * 200, pause_s=0.02), "timeout"),
+        (raw(b"HTTP/1.1 200 OK\r\n", *[b"X-Drip: 1\r\n"] * 1000, pause_s=0.02), "timeout"),
         (raw(b"HTTP/1.1 200 OK\r\n", *[b"X-Filler: 1\r\n" * 4096] * 4), "protocol"),
         (raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), "protocol"),
     ],
@@ -152,9 +153,9 @@ def test_no_answer_is_one_named_failure_within_the_timeout(
     peer.script = [behaviour]
     started_s = time.monotonic()
     with pytest.raises(ExchangeError) as caught:
-        post(peer.endpoint(timeout_s=0.5))
+        post(peer.endpoint(timeout_s=2.0))
     assert caught.value.cause == cause
-    assert time.monotonic() - started_s < 1.5
+    assert time.monotonic() - started_s < 10
     assert len(peer.requests) == 1
 
 
@@ -195,8 +196,9 @@ def test_a_large_body_refused_before_it_was_read_still_gets_its_answer() -> None
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
         time.sleep(0.3)
-        while connection.recv(1 << 20):
-            pass
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(1 << 20):
+                pass
         connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
@@ -212,7 +214,7 @@ def test_a_server_that_reads_slowly_cannot_hold_a_request_beyond_its_timeout() -
 
     def serve() -> None:
         connection, _ = listener.accept()
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             while connection.recv(400_000):
                 time.sleep(0.1)
 
@@ -221,12 +223,12 @@ def test_a_server_that_reads_slowly_cannot_hold_a_request_beyond_its_timeout() -
     endpoint = Endpoint(
         url=f"http://127.0.0.1:{port}/", public_key="k", user_agent="u", timeout_s=1.0
     )
-    body = b"x" * 40_000_000
+    body = b"x" * 80_000_000
     started_s = time.monotonic()
     with listener, pytest.raises(ExchangeError) as caught:
         post(endpoint, body)
     assert caught.value.cause == "timeout"
-    assert time.monotonic() - started_s < 4
+    assert time.monotonic() - started_s < 10
 
 
 class SkippingClock:
@@ -281,7 +283,7 @@ def test_a_server_that_hangs_up_on_every_request_is_asked_twice_at_most(peer: Pe
 def test_a_timeout_on_a_kept_connection_is_not_repeated_behind_the_callers_back(
     peer: Peer,
 ) -> None:
-    client = HttpClient(peer.endpoint(timeout_s=0.3))
+    client = HttpClient(peer.endpoint(timeout_s=1.0))
     client.post(b"1", is_gzip=False)
     peer.otherwise = hang
     with pytest.raises(ExchangeError, match="timeout"):
