@@ -58,7 +58,7 @@ def test_a_disk_that_hangs_while_others_are_looked_for_holds_up_nothing_fresh(
         assert is_looking.wait(5)
         one.error("fresh")
         one.trace("fresh too")
-        assert one.sender.flush(2)
+        assert one.sender.flush(10)
         assert names_in(peer) == ["fresh", "fresh too"]
         gate.set()
         peer.await_requests(3)
