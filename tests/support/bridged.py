@@ -38,7 +38,7 @@ class Bridged:
         provider.add_span_processor(self.bridge.processor)
         return provider
 
-    def flush(self, timeout_s: float = 5.0) -> None:
+    def flush(self, timeout_s: float = 30.0) -> None:
         assert self.bridge.flush(timeout_s)
 
     @contextmanager

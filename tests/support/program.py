@@ -24,7 +24,7 @@ T = TypeVar("T")
 REPOSITORY = Path(__file__).parents[2]
 TELEMETRY_VARIABLES = ("SPANBRIDGE_", "SENTRY_", "OTEL_", "ENVIRONMENT")
 
-PROGRAM_TIMEOUT_S = 60.0
+PROGRAM_TIMEOUT_S = 120.0
 """A program that takes longer is killed and fails its test."""
 
 TELL_STATUS = """
@@ -121,7 +121,7 @@ class Running:
         self._began = time.monotonic()
         self.process.send_signal(number)
 
-    def wait(self, timeout_s: float = 30.0) -> Finished:
+    def wait(self, timeout_s: float = 60.0) -> Finished:
         """Wait for its end; ``seconds`` counts from the last signal, or from the start."""
         exit_code = self.process.wait(timeout_s)
         seconds = time.monotonic() - self._began
@@ -147,7 +147,7 @@ def running(
         program = Running(process, out, err)
         try:
             if port is not None:
-                wait_until(lambda: listens(port) or process.poll() is not None, 30.0)
+                wait_until(lambda: listens(port) or process.poll() is not None, 60.0)
                 assert process.poll() is None, program.wait().stderr
             yield program
         finally:
@@ -156,7 +156,7 @@ def running(
                 process.wait()
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+def wait_until(predicate: Callable[[], T], timeout_s: float = 30.0) -> T:
     """Ask until the answer is true."""
     deadline = time.monotonic() + timeout_s
     while not (answer := predicate()):
