@@ -48,6 +48,7 @@ def test_equal_settings_again_change_nothing(receiver: Receiver) -> None:
         assert set(threading.enumerate()) == before
         """,
         receiver.dsn,
+        SENTRY_RELEASE="shop@1",  # else it is the commit, and somebody may commit meanwhile
     )
 
     assert (done.exit_code, done.stderr) == (0, "")
@@ -69,11 +70,12 @@ def test_an_exchange_of_destinations_loses_nothing_that_was_queued() -> None:
             for number in range(20):
                 with tracer.start_as_current_span(f"late {number}"):
                     pass
-            spanbridge.flush()
+            spanbridge.flush(30)
             tell_status()
             """,
             first.dsn,
             second.dsn,
+            SPANBRIDGE_SHUTDOWN_TIMEOUT_S="30",
         )
 
         assert (done.exit_code, done.stderr) == (0, "")

@@ -38,7 +38,7 @@ def test_parent_and_child_deliver_their_own_spans_and_count_them_alone(
             """
             for number in range(210):
                 if number == 10:
-                    assert spanbridge.flush()  # ten are counted, the others wait for the fork
+                    assert spanbridge.flush(30)  # ten are counted, the others wait for the fork
                 with tracer.start_as_current_span("of the parent"):
                     pass
             root = tracer.start_span("held")
@@ -49,10 +49,10 @@ def test_parent_and_child_deliver_their_own_spans_and_count_them_alone(
                 for number in range(30):
                     with tracer.start_as_current_span("of the child"):
                         tracer.start_span("inner").end()
-                assert spanbridge.flush()
+                assert spanbridge.flush(30)
                 leave()
             root.end()
-            assert spanbridge.flush()
+            assert spanbridge.flush(30)
             assert os.waitpid(child, 0)[1] == 0
             tell_status()
             """

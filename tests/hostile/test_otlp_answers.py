@@ -94,8 +94,8 @@ def test_a_server_that_is_away_is_known_without_the_exporters_log(protocol: str)
     wait_until(lambda: to._metrics is not None and to._metrics.exporting.is_retrying)
     began = time.monotonic()
 
-    assert not to.close(8)
-    assert time.monotonic() - began < 3
+    assert not to.close(30)
+    assert time.monotonic() - began < 10
     assert "refused" in said
     outcomes = to.ledger.snapshot().outcomes
     assert outcomes == {"span": {"failed": 1}, "metric": {"failed": 1}}

@@ -311,7 +311,7 @@ def test_what_a_server_logs_of_a_request_no_span_saw_is_unhandled(
     """uvicorn's loggers do not propagate, so no handler of the root logger would see it."""
     with serving(tmp_path, UNTRACED_SERVICE, SENTRY_DSN=receiver.dsn, **SETTINGS) as service:
         assert httpx.get(service.url).status_code == 500
-        [issue] = receiver.wait_for(issues_of)
+        [issue] = receiver.wait_for(issues_of, 30)
 
     assert issue["logger"] == "uvicorn.error"
     assert outermost(issue) == ("LookupError", "no such article", False, "auto.uvicorn")

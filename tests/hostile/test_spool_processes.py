@@ -36,7 +36,7 @@ def fail(text):
 WAITS_FOR_DELIVERY = """
 import sys, time, spanbridge
 spanbridge.configure()
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + 40
 while True:
     ledger = spanbridge.status().destinations["sentry"].ledger
     delivered = sum(fates.get("delivered", 0) for fates in ledger.outcomes.values())
@@ -212,7 +212,7 @@ def test_several_heirs_deliver_everything_once(tmp_path: Path) -> None:
         )
     assert len(files_in(tmp_path)) == 15
 
-    text = program("time.sleep(3)\nspanbridge.shutdown()")
+    text = program("time.sleep(60)")
     settings = variables(tmp_path, dsn_at(port))
     with Receiver(port=port) as receiver:
         with running("-c", text, **settings), running("-c", text, **settings) as one:
@@ -368,7 +368,7 @@ def test_an_exchange_of_destinations_leaves_nothing_to_the_next_process(tmp_path
         with Receiver(port=port) as receiver:
             one.wait()
             time.sleep(0.1)
-            delivers(tmp_path, dsn_at(port), 1)
+            delivers(tmp_path, dsn_at(port), len(files_in(tmp_path)))
             assert {"before", "after"} >= set(messages(receiver))
             assert messages(receiver).count("before") == 1
     assert files_in(tmp_path) == []
