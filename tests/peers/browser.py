@@ -18,7 +18,7 @@ from tests.peers.environments import PeerUnavailable
 from tests.support.program import wait_until
 
 START_TIMEOUT_S = 30.0
-PAGE_TIMEOUT_S = 15.0
+PAGE_TIMEOUT_S = 30.0
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _QUIET = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -109,7 +109,7 @@ def browser_page(folder: Path) -> Iterator[Page]:
                 yield Page(connection)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(START_TIMEOUT_S)
 
 
 def _port(profile: Path) -> int:
@@ -124,4 +124,4 @@ def _address_of_page(port: int) -> str:
         targets = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
         return [one["webSocketDebuggerUrl"] for one in targets if one["type"] == "page"]
 
-    return wait_until(pages)[0]
+    return wait_until(pages, START_TIMEOUT_S)[0]

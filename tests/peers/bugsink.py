@@ -228,7 +228,7 @@ def bugsink_server(folder: Path) -> Iterator[Bugsink]:
         finally:
             server.close()
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=10)
+            process.wait(timeout=START_TIMEOUT_S)
 
 
 def _migrate(environment: Path) -> None:

@@ -183,8 +183,8 @@ def test_traces_for_which_a_gateway_has_no_room_wait(tmp_path: Path, is_stopped:
 def test_what_a_full_queue_of_a_gateway_loses_is_counted(tmp_path: Path) -> None:
     small = "yaml:exporters::otlp_http/sentry::sending_queue::queue_size: 300000"
     with ExitStack() as stack:
-        receiver = Receiver()
-        port = int(receiver.url.rsplit(":", 1)[1])
+        port = free_port()
+        receiver = Receiver(port=port)
         receiver.close()
         agent, [gateway] = stack.enter_context(
             tiers(

@@ -174,7 +174,7 @@ def fleet_with_node(fleet: Fleet) -> Iterator[Fleet]:
 def _answers(url: str) -> bool:
     try:
         return httpx.get(f"{url}/flush", timeout=10).is_success
-    except httpx.ConnectError:
+    except httpx.TransportError:
         return False
 
 

@@ -28,7 +28,7 @@ def server() -> Iterator[dict[str, str]]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: listens(port))
+        wait_until(lambda: listens(port), 30)
         yield {"REDIS_PORT": str(port)}
     finally:
         running.terminate()

@@ -88,8 +88,13 @@ def shop(ports: Sequence[int]) -> Iterator[None]:
 
 def test_promtool_has_no_complaint_about_any_kind_of_metric() -> None:
     port = free_port()
-    with shop([port]):
+
+    def told() -> str:
         page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        return page if "\norders_total{" in page else ""
+
+    with shop([port]):
+        page = wait_until(told, 30)  # it listens before it takes an order, which it does last
 
     assert "took_seconds_bucket" in page
     assert complaints(page) == ""

@@ -127,7 +127,7 @@ def test_a_service_configured_by_file_streams_without_a_span_per_part(
     ) as service:
         assert httpx.get(f"{service.url}/stream").text.count("data:") == 4
         assert httpx.get(f"{service.url}/closed").status_code == 503
-        receiver.wait_for(lambda r: len(r.transactions) == 2 and r.issues)
+        receiver.wait_for(lambda r: len(r.transactions) == 2 and r.issues, 30)
 
     assert at_sentry(receiver) == {"GET /stream": 1, "GET /closed": 1}
 
