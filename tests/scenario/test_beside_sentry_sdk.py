@@ -224,8 +224,8 @@ def test_a_failing_request_is_one_issue(receiver: Receiver, tmp_path: Path, path
     with serving(tmp_path, SERVICE, SENTRY_DSN=receiver.dsn) as service:
         httpx.get(f"{service.url}/missing")
         httpx.get(f"{service.url}/{path}")
-        receiver.wait_for(lambda r: r.issues)
-        receiver.wait_for(lambda r: len(r.transactions) == 2)
+        receiver.wait_for(lambda r: r.issues, 30)
+        receiver.wait_for(lambda r: len(r.transactions) == 2, 30)
         service.program.send_signal(15)
         service.program.wait()
 
@@ -713,5 +713,5 @@ def test_their_client_reports_tell_of_what_we_took_over(receiver: Receiver) -> N
     def reported(_: Receiver) -> bool:
         return bool(discards(receiver))
 
-    receiver.wait_for(reported)
+    receiver.wait_for(reported, 30)
     assert discards(receiver) == {"event_processor": 1}

@@ -43,7 +43,7 @@ def test_sentry_gets_errors_alone_and_they_point_to_the_traces_elsewhere(
     with bridged(destinations=destinations) as under_test:
         headers = work(under_test, 100, {10, 20, 30})
         under_test.flush()
-        receiver.wait_for(lambda r: len(r.spans) == 200)
+        receiver.wait_for(lambda r: len(r.spans) == 200, 30)
 
     assert [item.kind for item in receiver.items()] == ["event"] * 3
     spans = {span.span_id: span for span in receiver.spans}

@@ -189,7 +189,7 @@ def test_two_hundred_streams_of_which_half_are_left_end_quietly(
 def test_the_tree_of_a_streamed_agent_is_whole(receiver: Receiver, service: Service) -> None:
     asyncio.run(_take(service, "/agent?count=3", None))
 
-    [transaction] = receiver.wait_for(lambda r: r.transactions)
+    [transaction] = receiver.wait_for(lambda r: r.transactions, 30)
     request = transaction.payload["contexts"]["trace"]
     spans = transaction.payload["spans"]
     [writer] = [s for s in spans if s["description"] == "invoke_agent writer"]
@@ -253,7 +253,7 @@ def test_requests_on_one_connection_do_not_inherit_from_each_other(
 
     asyncio.run(ask())
 
-    receiver.wait_for(lambda r: len(r.transactions) == 4)
+    receiver.wait_for(lambda r: len(r.transactions) == 4, 30)
     assert (
         len({item.payload["contexts"]["trace"]["trace_id"] for item in receiver.transactions}) == 4
     )
@@ -274,7 +274,7 @@ def test_a_websocket_is_one_span_with_its_messages_whoever_ends_it(
         assert gone.recv() == "c"
         gone.socket.shutdown(socket.SHUT_RDWR)
 
-    receiver.wait_for(lambda r: len(r.transactions) == 2)
+    receiver.wait_for(lambda r: len(r.transactions) == 2, 30)
     data = {
         item.payload["contexts"]["trace"]["data"]["spanbridge.websocket.close.code"]: item.payload
         for item in receiver.transactions

@@ -73,7 +73,7 @@ def test_a_stream_is_part_of_its_request_also_if_the_client_leaves(
                     b"GET /sse?count=1000000 HTTP/1.0\r\nhost: x\r\nbaggage: tenant=gone\r\n\r\n"
                 )
                 assert client.recv(64)
-        receiver.wait_for(lambda r: len(r.transactions) == 16)
+        receiver.wait_for(lambda r: len(r.transactions) == 16, 30)
         assert httpx.get(f"{url}/said", timeout=20).json() == {"said": []}
         program.send_signal(15)
         program.wait()

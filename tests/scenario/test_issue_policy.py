@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from opentelemetry.trace import SpanKind, Status, StatusCode, use_span
 
 from tests.support.bridged import bridged
+from tests.support.program import wait_until
 from tests.support.told import Told, telling
 
 
@@ -255,8 +255,7 @@ def test_a_failure_whose_catcher_stays_open_is_reported_after_the_decision_time(
                     raise TimeoutError("early")
             except TimeoutError:
                 pass
-            time.sleep(0.1)
-            [issue] = told.issues
+            [issue] = wait_until(lambda: told.issues, 30)
             assert issue["is_handled"]
 
 

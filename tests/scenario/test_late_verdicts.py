@@ -41,7 +41,7 @@ def fail(span: Span) -> None:
 def until_decided(of: Files, name: str) -> None:
     """Wait until the trace that waits for something open has waited long enough."""
     of.under_test.flush()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while of.under_test.bridge.statuses()[name].queued:
         assert time.monotonic() < deadline
         time.sleep(SHORT_S / 3)

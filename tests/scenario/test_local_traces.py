@@ -20,6 +20,7 @@ from spanbridge.destinations.console import ConsoleDestination
 from spanbridge.model.failure import Issue
 from spanbridge.model.trace import Segment
 from tests.support.bridged import Bridged, bridged
+from tests.support.program import wait_until
 from tests.support.told import telling
 
 
@@ -78,9 +79,12 @@ def test_a_context_with_ids_only_finds_the_open_trace(trees: Trees) -> None:
 
 
 def test_a_task_that_outlives_its_request_follows_in_the_same_trace(trees: Trees) -> None:
+    def has_left() -> bool:
+        return bool(trees.under_test.ledger("console").outcomes.get("span"))
+
     async def late() -> None:
         with trees.tracer.start_as_current_span("spawned"):
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(wait_until, has_left, 30)
             with trees.tracer.start_as_current_span("inner"):
                 pass
 

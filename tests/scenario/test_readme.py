@@ -82,8 +82,8 @@ def test_the_span_and_the_error_arrive_with_the_line_that_raised(
     with serving(tmp_path, SENTRY_DSN=receiver.dsn) as server:
         assert server.get("/share/4") == 200
         assert server.get("/share/0") == 500
-        [issue] = receiver.wait_for(lambda r: r.issues)
-        receiver.wait_for(lambda r: r.counts["transaction"] == 2)
+        [issue] = receiver.wait_for(lambda r: r.issues, 30)
+        receiver.wait_for(lambda r: r.counts["transaction"] == 2, 30)
 
     good, bad = receiver.transactions
     assert good.payload["transaction"] == "GET /share/{people}"

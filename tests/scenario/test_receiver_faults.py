@@ -111,10 +111,10 @@ def test_what_is_sent_again_after_a_lost_answer_is_no_repetition(receiver: Recei
 def test_a_hang_gives_no_answer_and_then_closes(receiver: Receiver) -> None:
     receiver.fault("hang", delay_s=0.3)
 
+    started = time.monotonic()
     with _sent(receiver) as client:
-        started = time.monotonic()
         assert client.recv(100) == b""
-        assert 0.25 < time.monotonic() - started < 2
+        assert 0.25 < time.monotonic() - started < 10
     assert receiver.issues == []
 
 
@@ -122,7 +122,7 @@ def test_a_hang_does_not_hold_up_others(receiver: Receiver) -> None:
     receiver.fault("hang", delay_s=60)
 
     with _sent(receiver) as hanging:
-        receiver.wait_for(lambda r: r.requests)
+        receiver.wait_for(lambda r: r.requests, 30)
         assert _post(receiver).status_code == 200
         hanging.settimeout(0.1)
         with pytest.raises(TimeoutError):
@@ -133,10 +133,10 @@ def test_closing_the_receiver_ends_a_hang() -> None:
     with Receiver() as receiver:
         receiver.fault("hang", delay_s=60)
         with _sent(receiver) as client:
-            receiver.wait_for(lambda r: r.requests)
+            receiver.wait_for(lambda r: r.requests, 30)
             started = time.monotonic()
             receiver.close()
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 10
             assert client.recv(100) == b""
 
 

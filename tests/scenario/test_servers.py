@@ -97,10 +97,10 @@ def test_the_last_requests_before_a_signal_arrive(
             answered[str(httpx.get(url, timeout=20).json()["pid"])] += 1
             return len(answered) >= workers and answered.total() >= REQUESTS
 
-        wait_until(ask, 20)
+        wait_until(ask, 60)
         assert httpx.get(url, params={"fails": "1"}, timeout=20).status_code == 500
         program.send_signal(ending)
-        done = program.wait(20)
+        done = program.wait(30)
 
     arrived = Counter(
         span["data"]["app.pid"] for item in receiver.transactions for span in item.payload["spans"]

@@ -47,7 +47,7 @@ def test_bytes_and_retries_are_told(kind: str, server: Receiver) -> None:
 
 @pytest.mark.parametrize("kind", ["sentry", "otlp"])
 def test_a_server_too_slow_for_what_comes_is_no_healthy_one(kind: str, server: Receiver) -> None:
-    server.fault("slow", times=None, delay_s=0.2)
+    server.fault("slow", times=None, delay_s=0.6)
     choices: dict[str, dict[str, Any]] = {
         "sentry": {"dsn": server.dsn, "sample_rate": 1},
         "otlp": {"endpoint": server.otlp_endpoint, "metrics": False},

@@ -112,7 +112,7 @@ def test_each_backend_gets_its_part_and_none_suffers_from_another(
         expected = {"llm": 4 * PER_TENANT, "acme": 5 * PER_TENANT, "globex": 5 * PER_TENANT}
         for name in healthy:
             wait_for_spans(backends[name], expected[name])
-        backends["sentry"].wait_for(lambda r: len(r.transactions) == 2 * PER_TENANT)
+        backends["sentry"].wait_for(lambda r: len(r.transactions) == 2 * PER_TENANT, 30)
         under_test.bridge.close(2.0)
         ledgers = {name: under_test.ledger(name) for name in backends}
 

@@ -98,8 +98,8 @@ def test_a_request_through_two_services_is_one_trace(
 def test_an_exception_is_one_issue_of_its_request(receiver: Receiver, back: Service) -> None:
     assert httpx.get(f"{back.url}/boom").status_code == 500
 
-    [issue] = receiver.wait_for(lambda r: r.issues)
-    [transaction] = receiver.wait_for(lambda r: r.transactions)
+    [issue] = receiver.wait_for(lambda r: r.issues, 30)
+    [transaction] = receiver.wait_for(lambda r: r.transactions, 30)
     assert issue.payload["exception"]["values"][-1]["type"] == "LookupError"
     assert issue.payload["exception"]["values"][-1]["mechanism"]["handled"] is False
     where, request = issue.payload["contexts"]["trace"], transaction.payload["contexts"]["trace"]
@@ -116,7 +116,7 @@ def test_requests_at_the_same_time_never_mix(receiver: Receiver, back: Service) 
             assert [answer.json() for answer in answers] == list(range(60))
 
     asyncio.run(ask_all())
-    receiver.wait_for(lambda r: len(r.transactions) == 60)
+    receiver.wait_for(lambda r: len(r.transactions) == 60, 30)
 
     numbers = set()
     for item in receiver.transactions:

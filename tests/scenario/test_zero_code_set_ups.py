@@ -271,6 +271,7 @@ def test_configure_in_the_program_changes_nothing_or_exchanges() -> None:
             assert "sentry-trace" not in carrier, carrier
             """,
             SENTRY_DSN=first.dsn,
+            SENTRY_RELEASE="shop@1",  # else it is the commit, and somebody may commit meanwhile
         )
 
         assert (done.exit_code, done.stderr) == (0, "")

@@ -37,8 +37,8 @@ def close(*destinations: Hangs, within_s: float) -> bool:
 def test_each_has_the_whole_time() -> None:
     hanging = [Hangs(name) for name in "abc"]
 
-    assert close(*hanging, within_s=0.4)
-    assert all(one.given_s > 0.3 for one in hanging)
+    assert close(*hanging, within_s=1.5)
+    assert all(one.given_s > 0.75 for one in hanging)
 
 
 def test_each_has_a_fair_share_where_no_thread_is_to_be_had(
@@ -50,8 +50,8 @@ def test_each_has_a_fair_share_where_no_thread_is_to_be_had(
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     hanging = [Hangs(name) for name in "abc"]
 
-    assert close(*hanging, within_s=0.6)
-    assert all(one.given_s == pytest.approx(0.2, abs=0.05) for one in hanging)
+    assert close(*hanging, within_s=1.5)
+    assert all(one.given_s == pytest.approx(0.5, abs=0.2) for one in hanging)
 
 
 def test_one_that_fails_keeps_no_other_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class Peer:
 
     def send(self, items: Sequence[Item]) -> None:
         self.is_asked.set()
-        self.is_open.wait(10)
+        self.is_open.wait(60)
         self.behaves()
         self.batches.append([item.number for item in items])
 
@@ -81,7 +81,7 @@ def test_without_an_item_there_is_no_thread(peer: Peer) -> None:
     outbox.put([])
 
     assert outbox.flush(1)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert close(outbox)
 
 
@@ -121,7 +121,7 @@ def test_a_full_queue_is_told_until_it_has_caught_up(peer: Peer, max_items: int)
     outbox = peer.outbox(max_items)
     peer.is_open.clear()
     outbox.put(items(0))
-    assert peer.is_asked.wait(5)
+    assert peer.is_asked.wait(30)
     told = [outbox.trouble]
     outbox.put(items(*range(1, 20)))
     told.append(outbox.trouble)
@@ -241,7 +241,7 @@ def test_a_flush_under_a_load_that_never_ends_waits_for_what_came_before(peer: P
         time.sleep(0.1)
         outbox.put(items(1))
         began = time.monotonic()
-        assert outbox.flush(5)
+        assert outbox.flush(30)
         took_s = time.monotonic() - began
         settled = peer.settled[1]
     finally:
@@ -249,7 +249,7 @@ def test_a_flush_under_a_load_that_never_ends_waits_for_what_came_before(peer: P
         loading.join()
 
     assert settled == 1
-    assert took_s < 2
+    assert took_s < 10
     assert close(outbox)
     assert peer.fates.total() == peer.fates[Outcome.DELIVERED, ""]
 
@@ -260,12 +260,12 @@ def test_a_send_that_hangs_is_given_up_at_the_deadline_and_settled_once(
     outbox = peer.outbox()
     peer.is_open.clear()
     outbox.put(items(1, 2))
-    peer.is_asked.wait(5)
+    assert peer.is_asked.wait(30)
     outbox.put(items(3))
     began = time.monotonic()
 
     assert not close(outbox, 0.2)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10
     assert peer.fates == {(Outcome.FAILED, "shutdown deadline"): 3}
     peer.is_open.set()  # now it comes to its end after all
     time.sleep(0.05)
@@ -281,8 +281,9 @@ def test_a_send_that_can_be_interrupted_tells_its_own_reason(peer: Peer, guard: 
     peer.is_open.clear()
     peer.behaves = fail
     outbox.put(items(1))
+    assert peer.is_asked.wait(30)
 
-    assert not outbox.close(0.2, peer.is_open.set)
+    assert not outbox.close(2.0, peer.is_open.set)  # a tenth of it is left for the reason
     assert peer.fates == {(Outcome.FAILED, "connection refused"): 1}
 
 
@@ -317,8 +318,8 @@ def test_without_a_thread_to_be_had_items_wait_for_one_and_have_failed_at_the_en
         starving.setattr(threading.Thread, "start", refuse)
         outbox.put(items(1, 2))
         began = time.monotonic()
-        assert not outbox.flush(5)
-        assert time.monotonic() - began < 1
+        assert not outbox.flush(30)
+        assert time.monotonic() - began < 10
     outbox.put(items(3))
     assert outbox.flush(5)
     assert peer.fates == {(Outcome.DELIVERED, ""): 3}
@@ -327,8 +328,8 @@ def test_without_a_thread_to_be_had_items_wait_for_one_and_have_failed_at_the_en
     monkeypatch.setattr(threading.Thread, "start", refuse)
     other.put(items(4))
     began = time.monotonic()
-    assert not close(other)
-    assert time.monotonic() - began < 1
+    assert not close(other, 30)
+    assert time.monotonic() - began < 10
     assert peer.fates[Outcome.FAILED, "shutdown deadline"] == 1
     assert guard.counts["tested: no thread"] == 2
 

@@ -104,11 +104,11 @@ def test_all_conditions_must_hold() -> None:
 
 
 def test_a_pattern_of_many_stars_takes_no_long_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert not matches("a" * 20_000, "*a" * 30 + "b")
 
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_a_number_that_has_no_text_is_no_failure() -> None:
