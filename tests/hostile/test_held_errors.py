@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from spanbridge.testing import Receiver
-from tests.hostile.test_spool_processes import files_in
+from tests.hostile.test_spool_processes import delivers, files_in
 from tests.support.program import wait_until
 
 PROGRAM = textwrap.dedent("""
@@ -29,7 +29,6 @@ PROGRAM = textwrap.dedent("""
         print("waiting", flush=True)
         time.sleep(60)
 """)
-SUCCESSOR = "import spanbridge, time; spanbridge.configure(); time.sleep(1); spanbridge.shutdown()"
 
 
 def environment(receiver: Receiver, spool: Path) -> dict[str, str]:
@@ -54,7 +53,7 @@ def test_a_failure_under_decision_is_sent_by_the_next_process(
         program.send_signal(signal.SIGKILL)
     assert receiver.issues == []
 
-    subprocess.run([sys.executable, "-c", SUCCESSOR], env=variables, check=True, timeout=30)
+    delivers(tmp_path, receiver.dsn, 1)
 
     [issue] = receiver.issues
     assert issue.payload["exception"]["values"][-1]["value"] == "caught, and nobody knows yet"

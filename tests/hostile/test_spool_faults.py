@@ -144,10 +144,14 @@ def test_a_passing_failure_of_the_disk_is_forgotten_at_the_end(
     assert len(files_in(place)) == 3
 
 
-def test_a_refusal_of_what_comes_from_disk_at_the_end_is_reported(place: SpoolPlace) -> None:
+def test_a_refusal_of_what_comes_from_disk_at_the_end_is_reported(
+    place: SpoolPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REPLAY_AT_CLOSE_S", "REPORT_AT_CLOSE_S"):  # for a busy machine
+        monkeypatch.setattr(f"spanbridge.deliver.sender.{name}", 30.0)
     spend_a_life_without_a_server(place, "refused")
     peer = Peer([answer(403)])
-    with running(peer), one_life(peer, place) as one:
+    with running(peer), one_life(peer, place, close_s=30.0) as one:
         pass
     assert one.books.outcomes == {"error": {"failed": 1}}
     assert reports_in(peer.requests) == {("send_error", "error"): 1}

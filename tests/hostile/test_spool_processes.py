@@ -173,7 +173,11 @@ def test_an_undecided_error_outlives_a_kill_and_only_that(tmp_path: Path) -> Non
             victim.send_signal(signal.SIGKILL)
             victim.wait()
 
-        text = HOLDS + "time.sleep(0.5)\nprint(sender.close(5))"
+        text = HOLDS + (
+            "while sender.status().last_success is None:\n"
+            "    time.sleep(0.01)\n"
+            "print(sender.close(5))"
+        )
         with running("-c", text, url, str(tmp_path / "sentry")) as heir:
             assert heir.wait().stdout == "True\n"
         assert messages(receiver) == ["undecided"]
