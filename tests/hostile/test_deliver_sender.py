@@ -341,6 +341,24 @@ def test_closing_does_not_wait_for_a_server_that_is_gone() -> None:
     assert one.books.outcomes == {"span": {"failed": 9}}
 
 
+def test_nobody_waits_for_a_report_that_a_closed_sender_will_not_make() -> None:
+    peer = Peer()
+    peer.stop()
+    one = Sending(peer.endpoint())
+    one.error()
+    one.sender.discarded("sample_rate", "span", 1)
+    flushed: list[bool] = []
+    early = threading.Thread(target=lambda: flushed.append(one.sender.flush(60)), daemon=True)
+    early.start()
+    one.sender.close(30)
+    started_s = time.monotonic()
+    flushed.append(one.sender.flush(60))
+    early.join(30)
+    assert time.monotonic() - started_s < 20
+    assert len(flushed) == 2
+    assert one.books.outcomes == {"error": {"failed": 1}}
+
+
 def test_closing_retries_a_passing_trouble() -> None:
     peer = Peer([answer(503)])
     with sending(peer) as one:

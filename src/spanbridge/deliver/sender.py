@@ -172,13 +172,13 @@ class EnvelopeSender:
         """Wait until everything offered so far has met its fate or waits on disk.
 
         A pause between retries is cut short once. It returns before the deadline if no further
-        attempt can be made until then.
+        attempt can be made until then, and at once when the sender is closed.
 
         Returns:
             Whether nothing of it is left waiting.
         """
         with self._lock:
-            return self._hurry(self._clock() + timeout_s)
+            return self._is_stopped or self._hurry(self._clock() + timeout_s)
 
     def close(self, timeout_s: float) -> bool:
         """Deliver what is queued within ``timeout_s``, then stop for good.
@@ -303,7 +303,7 @@ class EnvelopeSender:
             self._dispatch.calm()
 
     def _wait_until_settled(self, arrivals: int, deadline_s: float) -> bool:
-        while not self._dispatch.is_settled(arrivals):
+        while not (self._is_stopped or self._dispatch.is_settled(arrivals)):
             left_s = deadline_s - self._clock()
             is_hopeless = self._is_closing and self._dispatch.is_hopeless
             if left_s <= 0 or is_hopeless or self._thread is None:
