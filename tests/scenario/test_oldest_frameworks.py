@@ -25,7 +25,7 @@ OLDEST = (
     "flask==3.0.0",
     "opentelemetry-instrumentation-flask==0.66b0",
 )
-NEEDED = ("pytest>=9", "httpx>=0.28", "asgiref")
+NEEDED = ("pytest>=9", "hypothesis>=6.160", "httpx>=0.28", "asgiref")
 
 
 def environment_with(*packages: str) -> Path:
