@@ -1,4 +1,4 @@
-"""The only place that knows all stages: finished spans in, scrubbed records out."""
+"""The worker of one configuration: when it works, when it is waited for, and how it ends."""
 
 from __future__ import annotations
 
@@ -11,27 +11,16 @@ from spanbridge.destinations.closing import close_all
 from spanbridge.destinations.make import make_destinations
 from spanbridge.issues import Issues
 from spanbridge.lane import Lane
-from spanbridge.model.outcome import Outcome, Signal
-from spanbridge.process.in_flight import InFlight, Left
-from spanbridge.process.intake import Intake, Logged
+from spanbridge.process.intake import Intake
 from spanbridge.rates import make_sampling
-from spanbridge.record.bound import take_bound
-from spanbridge.record.identity import Identity
-from spanbridge.record.outcome import with_outcome
-from spanbridge.record.span import read_span
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 from spanbridge.runtime.threads import start_daemon
+from spanbridge.stages import Stages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from spanbridge.destinations.shape import Destination
-    from spanbridge.privacy.policy import PrivacyPolicy
-    from spanbridge.process.intake import Ended
-    from spanbridge.process.local_trace import LocalTrace, LocalTraces
+    from spanbridge.process.local_trace import LocalTraces
     from spanbridge.runtime.status import DestinationStatus
     from spanbridge.settings import Settings
 
@@ -68,15 +57,8 @@ class Pipeline:
         self.intake = Intake(
             max((options.queue_max_items for options in settings.destinations), default=0)
         )
-        self._levels: dict[PrivacyPolicy, list[Lane]] = {}
-        """By privacy level: what is equal is scrubbed once."""
-        for lane in self._lanes:
-            self._levels.setdefault(lane.policy, []).append(lane)
-        self._everywhere = frozenset(lane.name for lane in self._lanes)
-        self._judges = frozenset(lane.name for lane in self._lanes if lane.judges_traces)
-        """Of those that may keep a trace because of what happens in it."""
-        self._identity = Identity(settings)
         self.issues = Issues(settings, traces, self._lanes)
+        self._stages = Stages(settings, traces, self.destinations, self._lanes, self.issues)
         self.is_closed = False
         """Whether it belongs to the past: nothing new comes, also not in a forked child."""
         self._has_left = False
@@ -296,132 +278,12 @@ class Pipeline:
         # it here for ever, and nothing would be sent, decided or bounded meanwhile.
         waiting = len(self.intake)
         while waiting > 0:
-            self._process(self.intake.take(min(waiting, BATCH)), now_s)
-            self._advance(now_s)
+            self._stages.process(self.intake.take(min(waiting, BATCH)), now_s)
+            self._stages.advance(now_s)
             waiting -= BATCH
-        self._count_refused(*self.intake.take_refused())
-        self._give_up_lost(now_s, at_once=is_flush)
-        self._advance(now_s)
-
-    def _advance(self, now_s: float) -> None:
-        for lane in self._lanes:
-            lane.advance(now_s)
-
-    def _process(self, batch: Iterable[Ended | Logged], now_s: float) -> None:
-        for item in batch:
-            if isinstance(item, Logged):
-                self._take_log(item, now_s)
-            else:
-                span, local, seen = item
-                self._take_span(span, local, seen, now_s)
-        event_ids = self.issues.event_ids()
-        for lane in self._lanes:
-            lane.pass_on(event_ids, now_s)
-
-    def _take_span(
-        self,
-        span: ReadableSpan,
-        local: LocalTrace,
-        seen: InFlight | Left | None,
-        now_s: float,
-    ) -> None:
-        if (context := span.get_span_context()) is not None:
-            local.arrived(context.span_id)
-        bound = take_bound(span, local) if local.bound else None
-        readers = local.keepers
-        if self._judges and local.is_by_rate:  # work that is excluded is not kept by any rule
-            readers = readers | self._judges
-        levels = self._levels
-        if not self._everywhere <= readers:
-            self._leave_out(span, local, readers)
-            levels = self._levels_of(readers)
-        in_flight = seen if isinstance(seen, InFlight) else None
-        try:
-            if not readers and not self.issues.wants(span, local, in_flight):
-                self.issues.note(local, span)
-                return
-            record = read_span(span, self._identity.of(span.resource))
-            if bound is not None:
-                bound.put_into(record.attributes)
-            if seen is not None or record.events:
-                record = with_outcome(record, seen.outcome if isinstance(seen, Left) else None)
-            self.issues.observe(local, record, in_flight, now_s)
-        except BaseException as error:
-            self._fail(readers, Outcome.FAILED, "record")
-            GUARD.caught("record.span", error)
-            return
-        for policy, lanes in levels.items():
-            try:
-                scrubbed = policy.scrub_span(record)
-            except BaseException as error:
-                _fail_all(lanes, Outcome.WITHHELD, "privacy policy failed")
-                GUARD.caught("privacy.span", error)
-                continue
-            for lane in lanes:
-                if policy.redacted:
-                    lane.destination.ledger.redact(policy.redacted)
-                try:
-                    lane.add(local, scrubbed, record)
-                except BaseException as error:  # undecided is left out: it may have to stay
-                    lane.fail(Outcome.WITHHELD, "rules failed")
-                    GUARD.caught("rules.span", error)
-
-    def _levels_of(self, readers: frozenset[str]) -> dict[PrivacyPolicy, list[Lane]]:
-        """The lanes of those that read a span, by privacy level."""
-        reading = {
-            policy: [lane for lane in lanes if lane.name in readers]
-            for policy, lanes in self._levels.items()
-        }
-        return {policy: lanes for policy, lanes in reading.items() if lanes}
-
-    def _leave_out(self, span: ReadableSpan, local: LocalTrace, readers: frozenset[str]) -> None:
-        is_root = (parent := span.parent) is None or parent.is_remote
-        for lane in self._lanes:
-            if lane.name not in readers:
-                lane.leave_out(local, is_root)
-
-    def _take_log(self, logged: Logged, now_s: float) -> None:
-        try:
-            self.issues.observe_log(logged, now_s)
-        except BaseException as error:
-            if logged.is_error:
-                for destination in self.destinations:
-                    if destination.takes_issues:
-                        destination.give_up(Signal.ERROR, Outcome.FAILED, 1, "record")
-            GUARD.caught("record.log", error)
-        if logged.span is None:  # outside of spans there is no trace to be kept
-            return
-        for lane in self._lanes:
-            try:
-                lane.note_log(logged.local, logged.record)
-            except BaseException as error:
-                GUARD.caught("rules.log", error)
-
-    def _count_refused(self, spans: int, errors: int) -> None:
-        if not spans and not errors:
-            return
-        if spans:
-            self._fail(self._everywhere, Outcome.EVICTED, "intake full", spans)
-        for destination in self.destinations:
-            if errors and destination.takes_issues:
-                destination.give_up(Signal.ERROR, Outcome.EVICTED, errors, "intake full")
-        lost = f"{spans} spans and {errors} errors were dropped, counted as evicted"
-        GUARD.report("intake full", lost)
-
-    def _give_up_lost(self, now_s: float, *, at_once: bool) -> None:
-        for reference in self._traces.forget_lost(now_s, at_once=at_once):
-            local = reference.local
-            local.open.pop(reference.span_id, None)
-            local.bound.pop(reference.span_id, None)
-            self._fail(local.keepers | local.kept_by_rule, Outcome.NEVER_ENDED, "")
-            if reference.span_id == local.root_id:
-                self._traces.close(local)
-                self.issues.lose(local)
-                for lane in self._lanes:
-                    lane.lose(local, now_s)
-
-    def _fail(self, names: frozenset[str], outcome: Outcome, reason: str, count: int = 1) -> None:
-        _fail_all([lane for lane in self._lanes if lane.name in names], outcome, reason, count)
+        self._stages.count_refused(*self.intake.take_refused())
+        self._stages.give_up_lost(now_s, at_once=is_flush)
+        self._stages.advance(now_s)
 
     def statuses(self) -> dict[str, DestinationStatus]:
         """How each destination fares."""
@@ -431,8 +293,3 @@ class Pipeline:
 
 def _owes_nothing(destination: Destination) -> bool:
     return destination.ledger.snapshot().is_closed
-
-
-def _fail_all(lanes: Iterable[Lane], outcome: Outcome, reason: str, count: int = 1) -> None:
-    for lane in lanes:
-        lane.fail(outcome, reason, count)
