@@ -14,18 +14,23 @@ from tests.support.service import serving
 
 BOTH = """
 import logging, sys
-import sentry_sdk, spanbridge
+import spanbridge
 from opentelemetry import trace
 
 tracer = trace.get_tracer("app")
 logger = logging.getLogger("app")
 
 def start(**options):
+    global sentry_sdk
+    import sentry_sdk
     sentry_sdk.init(dsn=sys.argv[1], environment="development", release="1", **options)
     spanbridge.configure(dsn=sys.argv[1], environment="development", release="1")
 
 def start_in_other_order():
+    global sentry_sdk
     spanbridge.configure(dsn=sys.argv[1], environment="development", release="1")
+    assert "sentry_sdk" not in sys.modules
+    import sentry_sdk
     sentry_sdk.init(dsn=sys.argv[1], environment="development", release="1")
 """
 END = """

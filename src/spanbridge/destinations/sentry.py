@@ -11,7 +11,6 @@ from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sentry_sdk.utils import _get_installed_modules as installed_modules
 
 from spanbridge.conventions.upstream import SENTRY_EVENT_ID
 from spanbridge.deliver.endpoint import Endpoint
@@ -36,6 +35,7 @@ from spanbridge.sentry.convert.streamed_span import common_attributes
 from spanbridge.sentry.convert.transaction import transaction_name
 from spanbridge.sentry.dsc import DscSource
 from spanbridge.sentry.encode import encode_envelope
+from spanbridge.sentry.installed import installed_modules
 from spanbridge.sentry.wire import EnvelopeHeader, Item, SdkInfo
 
 if TYPE_CHECKING:

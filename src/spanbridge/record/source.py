@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
 from collections import OrderedDict
 from functools import lru_cache
 from types import CodeType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sentry_sdk.utils import filename_for_module, set_in_app_in_frames
 
 from spanbridge.model.failure import StackFrame
 
@@ -24,6 +24,7 @@ MAX_PATH_CHARS: Final = 1024
 """Of a longer path the end is kept."""
 MAX_CACHED_FRAMES: Final = 4096
 
+_INSTALLED: Final = re.compile(r"[\\/](?:dist|site)-packages[\\/]")
 _HIDING_NAMES: Final = ("__tracebackhide__", "__traceback_hide__")
 
 
@@ -55,10 +56,16 @@ class InAppRules(msgspec.Struct, frozen=True):
 
     def judge(self, module: str | None, abs_path: str | None) -> bool | None:
         """Whether a frame is the application's own; ``None`` if the rules do not tell."""
-        frame: dict[str, Any] = {"module": module, "abs_path": abs_path}
-        set_in_app_in_frames([frame], list(self.exclude), list(self.include), self.project_root)
-        in_app: bool | None = frame.get("in_app")
-        return in_app
+        if _is_below(module, self.include):
+            return True
+        if _is_below(module, self.exclude):
+            return False
+        if abs_path is None:
+            return None
+        if _INSTALLED.search(abs_path):
+            return False
+        is_below_root = self.project_root is not None and abs_path.startswith(self.project_root)
+        return True if is_below_root else None
 
 
 class _Finished(NamedTuple):
@@ -154,7 +161,7 @@ def located_frame(
     abs_path = os.path.abspath(path)
     return StackFrame(
         function=valid_text(function[:MAX_FUNCTION_CHARS]) or "<unknown>",
-        filename=valid_text((filename_for_module(module, path) or "")[-MAX_PATH_CHARS:]) or None,
+        filename=valid_text(filename_of(module, path)[-MAX_PATH_CHARS:]) or None,
         abs_path=valid_text(abs_path[-MAX_PATH_CHARS:]),
         module=valid_text(module[:MAX_MODULE_CHARS]) if module is not None else None,
         lineno=lineno,
@@ -162,6 +169,32 @@ def located_frame(
         context_line=context.line,
         post_context=context.after or None,
         in_app=in_app.judge(module, abs_path),
+    )
+
+
+def filename_of(module: str | None, path: str) -> str:
+    """The path of a file as seen from where its outermost package is, as in Sentry's SDK.
+
+    Args:
+        module: The name it is imported by, if it is known.
+        path: As the compiler knew it.
+    """
+    if not module or not path:
+        return path
+    path = path.removesuffix("c") if path.endswith(".pyc") else path
+    package, dot, _ = module.partition(".")
+    if not dot:
+        return os.path.basename(path)
+    file = getattr(sys.modules.get(package), "__file__", None)
+    if not isinstance(file, str) or not file:
+        return path
+    above = file.rsplit(os.sep, 2)[0]
+    return path.split(above, 1)[-1].lstrip(os.sep) if above else path
+
+
+def _is_below(module: str | None, modules: tuple[str, ...]) -> bool:
+    return module is not None and any(
+        module == one or module.startswith(f"{one}.") for one in modules
     )
 
 

@@ -2,30 +2,26 @@
 
 Everything goes through what that SDK offers to everybody: an event processor on its global scope
 and its hook for the trace of another tracer. It may be initialised before us, after us, or never.
+It is not imported here, which would take as long as all the rest of us: the application does it.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import sentry_sdk
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
-from sentry_sdk.scope import (
-    get_external_propagation_context,
-    has_external_propagation_context,
-    register_external_propagation_context,
-    remove_external_propagation_context,
-)
 
 from spanbridge.model.ending import NOT_FAILURES
 from spanbridge.process.reporter import is_ignored
 from spanbridge.process.sighting import mark_of
 from spanbridge.process.snapshot import module_of
 from spanbridge.runtime.guard import GUARD
+from spanbridge.runtime.imports import when_imported
 from spanbridge.sentry.beside_sdk_attachments import ATTACHMENTS
 from spanbridge.sentry.beside_sdk_event import (
     annotations_of,
@@ -39,6 +35,7 @@ if TYPE_CHECKING:
 
     from sentry_sdk._types import Event, Hint
     from sentry_sdk.client import BaseClient
+    from sentry_sdk.utils import Dsn
 
     from spanbridge.process.local_trace import LocalTraces
     from spanbridge.process.reporter import Reporter
@@ -57,15 +54,18 @@ class Project(NamedTuple):
     public_key: str
 
     @classmethod
-    def of(cls, dsn: SentryDsn | sentry_sdk.utils.Dsn) -> Project:
+    def of(cls, dsn: SentryDsn | Dsn) -> Project:
         """The project of a parsed DSN, ours or theirs."""
         return cls(dsn.netloc.lower(), dsn.path, dsn.project_id, dsn.public_key)
 
 
 def active_client() -> BaseClient | None:
     """The client of Sentry's SDK in use here, if it was initialised with a DSN."""
-    client = sentry_sdk.get_client()
-    return client if client.is_active() and client.parsed_dsn is not None else None
+    get_client = getattr(sys.modules.get("sentry_sdk"), "get_client", None)
+    client: BaseClient | None = get_client() if get_client is not None else None
+    if client is None or not client.is_active():
+        return None
+    return client if getattr(client, "parsed_dsn", None) is not None else None
 
 
 def project_of(client: BaseClient) -> Project | None:
@@ -94,6 +94,7 @@ class BesideSdk:
     def __init__(self) -> None:
         self._lead: _Lead | None = None
         self._is_attached = False
+        self._is_awaited = False
         self._asked_for_trace = 0
         self._known_client: weakref.ref[BaseClient] | None = None
 
@@ -107,21 +108,52 @@ class BesideSdk:
             traces: The process's local traces.
             names: Names of the destinations that report errors, by project.
         """
+        self._known_client = None
+        self._lead = _Lead(reporter, traces, names)
+        if self._is_attached:
+            self._attach()
+        elif not self._is_awaited:
+            self._is_awaited = True
+            when_imported("sentry_sdk", self._attach)
+
+    def _attach(self) -> None:
+        if (lead := self._lead) is None:
+            self._is_awaited = False
+            return
+        import sentry_sdk
+
+        try:
+            from sentry_sdk.scope import (
+                has_external_propagation_context,
+                register_external_propagation_context,
+            )
+        except ImportError:
+            GUARD.report(
+                "sentry_sdk is too old",
+                "spanbridge takes part in it from 2.75 on; what it captures stays apart from what "
+                "spanbridge reports",
+            )
+            return
         if not self._is_attached:
             self._is_attached = True
             sentry_sdk.get_global_scope().add_event_processor(self.process)
         if not has_external_propagation_context():
             register_external_propagation_context(self._current_ids)
-        self._known_client = None
-        self._lead = _Lead(reporter, traces, names)
         if (client := active_client()) is not None:
-            self._meet(client, self._lead)
+            self._meet(client, lead)
 
     def detach(self, reporter: Reporter) -> None:
         """Let captures of theirs pass untouched, unless they lead elsewhere meanwhile."""
         if self._lead is None or self._lead.reporter is not reporter:
             return
         self._lead = None
+        if not self._is_attached:
+            return
+        from sentry_sdk.scope import (
+            get_external_propagation_context,
+            remove_external_propagation_context,
+        )
+
         # Theirs again are the headers of outgoing requests. Somebody else's hook stays: ours is
         # in use only if asking for a trace asks us.
         asked_before = self._asked_for_trace
@@ -289,6 +321,8 @@ def _count_in_session(*, is_handled: bool) -> None:
 
     There is no public way to it; without one, crash-free rates would be too good to be true.
     """
+    import sentry_sdk
+
     session = getattr(sentry_sdk.get_isolation_scope(), "_session", None)
     if session is not None:
         session.update(status=None if is_handled else "crashed", errors=session.errors + 1)

@@ -10,8 +10,6 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from sentry_sdk.envelope import Envelope
-
 from spanbridge.runtime.fork import after_fork_in_child
 from spanbridge.runtime.guard import GUARD
 
@@ -147,6 +145,8 @@ def _finish(event_id: str, waiting: _Waiting, *, is_sent: bool) -> None:
         for item in waiting.items:
             _count_lost(waiting.client, "event_processor", len(item.get_bytes()))
         return
+    from sentry_sdk.envelope import Envelope
+
     try:
         if waiting.client.transport is not None:
             envelope = Envelope(headers={"event_id": event_id}, items=waiting.items)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
-
-import sentry_sdk
-from sentry_sdk.serializer import serialize
 
 from spanbridge.model.failure import Annotations, Breadcrumb, FeatureFlag, Level
 
 if TYPE_CHECKING:
+    from sentry_sdk import Scope
     from sentry_sdk._types import Event, Hint
 
     from spanbridge.model.span import Attributes
@@ -41,6 +40,8 @@ def annotations_of(event: Mapping[str, Any], options: Mapping[str, Any]) -> Anno
         event: The event as event processors see it, before it is serialized.
         options: The options of the SDK's client.
     """
+    from sentry_sdk.serializer import serialize
+
     attached: dict[str, Any] = {
         key: dict(value) if isinstance(value := event[key], Mapping) else value
         for key in _ATTACHED
@@ -68,13 +69,19 @@ def annotations_of(event: Mapping[str, Any], options: Mapping[str, Any]) -> Anno
     )
 
 
-class _Reader(sentry_sdk.Scope):
-    """A scope that only tells what it holds: nobody's processors run."""
+@cache
+def _reader_class() -> type[Scope]:
+    import sentry_sdk
 
-    def run_event_processors(self, event: Event, hint: Hint) -> Event:
-        return event
+    class Reader(sentry_sdk.Scope):
+        """A scope that only tells what it holds: nobody's processors run."""
 
-    run_error_processors = run_event_processors
+        def run_event_processors(self, event: Event, hint: Hint) -> Event:
+            return event
+
+        run_error_processors = run_event_processors
+
+    return Reader
 
 
 def attached_now(options: dict[str, Any]) -> Mapping[str, Any]:
@@ -83,7 +90,9 @@ def attached_now(options: dict[str, Any]) -> Mapping[str, Any]:
     Args:
         options: The options of the SDK's client.
     """
-    reader = _Reader()
+    import sentry_sdk
+
+    reader = _reader_class()()
     for scope in (
         sentry_sdk.get_global_scope(),
         sentry_sdk.get_isolation_scope(),

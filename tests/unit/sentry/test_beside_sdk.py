@@ -246,6 +246,19 @@ def test_theirs_passes_once_we_are_detached(beside: Beside) -> None:
     assert beside.sdk.process(event, hint) is event
 
 
+def test_an_sdk_that_is_too_old_is_left_alone_and_that_is_said(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr("sentry_sdk.scope.register_external_propagation_context")
+    beside.lead(OURS)
+
+    assert "sentry_sdk is too old" in caplog.text
+    event, hint = of_error(raised(ValueError("theirs")))
+    assert sentry_sdk.get_global_scope().apply_to_event(event, hint, {}) is event
+    assert beside.reported() == []
+    beside.sdk.detach(beside.reporter)
+
+
 def test_a_failure_seen_before_their_capture_has_what_the_scopes_hold(beside: Beside) -> None:
     beside.lead(OURS)
     sighting = mark(raised(ValueError("x")), "a" * 32, "b" * 16)
