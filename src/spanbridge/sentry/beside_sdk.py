@@ -2,7 +2,7 @@
 
 Everything goes through what that SDK offers to everybody: an event processor on its global scope
 and its hook for the trace of another tracer. It may be initialised before us, after us, or never.
-It is not imported here, which would take as long as all the rest of us: the application does it.
+It is not imported here, as every start would pay for that: the application does it.
 """
 
 from __future__ import annotations
