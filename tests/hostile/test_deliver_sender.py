@@ -90,7 +90,7 @@ def sending(peer: Peer, **options: object) -> Iterator[Sending]:
             one.sender.close(0.2)
         assert one.books.is_closed
         # Told to end at a deadline, a thread ends, though nobody waits for it any longer.
-        wait_until(lambda: set(threads_of_ours()) <= set(others), 30.0)
+        wait_until(lambda: set(threads_of_ours()) <= set(others), 20.0)
 
 
 def reports_in(requests: list[Received]) -> dict[tuple[str, str], int]:
@@ -321,12 +321,12 @@ def test_offering_never_waits_for_the_network() -> None:
 @pytest.mark.parametrize("trouble", [hang, answer(503), hang_up], ids=["hang", "503", "close"])
 def test_closing_keeps_its_deadline_whatever_the_server_does(trouble: Behaviour) -> None:
     peer = Peer(otherwise=trouble)
-    with sending(peer, endpoint={"timeout_s": 30.0}) as one:
+    with sending(peer, endpoint={"timeout_s": 120.0}) as one:
         for _ in range(20):
             one.trace()
         started_s = time.monotonic()
         assert not one.sender.close(0.5)
-        assert time.monotonic() - started_s < 5
+        assert time.monotonic() - started_s < 2
         assert one.books.outcomes == {"span": {"failed": 180}}
 
 
@@ -342,21 +342,18 @@ def test_closing_does_not_wait_for_a_server_that_is_gone() -> None:
 
 
 def test_nobody_waits_for_a_report_that_a_closed_sender_will_not_make() -> None:
-    peer = Peer()
-    peer.stop()
-    one = Sending(peer.endpoint())
-    one.error()
-    one.sender.discarded("sample_rate", "span", 1)
-    flushed: list[bool] = []
-    early = threading.Thread(target=lambda: flushed.append(one.sender.flush(60)), daemon=True)
-    early.start()
-    one.sender.close(30)
-    started_s = time.monotonic()
-    flushed.append(one.sender.flush(60))
-    early.join(30)
-    assert time.monotonic() - started_s < 20
-    assert len(flushed) == 2
-    assert one.books.outcomes == {"error": {"failed": 1}}
+    peer = Peer(otherwise=hang)
+    with sending(peer, endpoint={"timeout_s": 120.0}) as one:
+        one.error()
+        early = threading.Thread(target=one.sender.flush, args=(60,), daemon=True)
+        early.start()
+        wait_until(lambda: peer.requests)
+        one.sender.discarded("sample_rate", "span", 1)
+        started_s = time.monotonic()
+        one.sender.close(1)
+        one.sender.flush(60)
+        early.join(60)
+        assert time.monotonic() - started_s < 20
 
 
 def test_closing_retries_a_passing_trouble() -> None:

@@ -80,7 +80,7 @@ def test_a_service_starts_as_the_launcher_does(
 ) -> None:
     start = composition.start(name)
 
-    wanted = launched(COLLECTORS[name], "development", tmp_path)
+    wanted = launched(COLLECTORS[name], "development", tmp_path, COLLECTOR_HOST_NAME="compose")
     assert_same_start(start, wanted)
     assert_told_all_it_reads(start)
 

@@ -89,6 +89,16 @@ def test_a_tier_that_was_not_told_what_it_needs_does_not_start(
     assert f"{variable} is not set" in said.stderr
 
 
+@pytest.mark.parametrize("files", [(ROUTES, PROJECTS), (PROJECTS, ROUTES)])
+def test_two_files_that_would_undo_each_other_are_refused(
+    files: tuple[tuple[str, str], tuple[str, str]],
+) -> None:
+    said = validate("gateway", "staging", *files[0], *files[1], variables=VARIABLES)
+
+    assert said.returncode == 2
+    assert "do not go together" in said.stderr
+
+
 @pytest.mark.parametrize("written", ["{}", "file:{}"])
 def test_every_variable_of_a_file_is_asked_for_and_none_of_a_comment(
     written: str, tmp_path: Path

@@ -106,7 +106,7 @@ def test_a_wrong_field_is_found(
 def test_a_pod_starts_as_the_launcher_does(
     pod: Pod, tier: Tier, environment: Environment, tmp_path: Path
 ) -> None:
-    wanted = launched(tier, environment, tmp_path)
+    wanted = launched(tier, environment, tmp_path, COLLECTOR_HOST_NAME="node-1")
 
     assert_same_start(pod.start, wanted)
 

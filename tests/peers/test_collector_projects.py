@@ -37,7 +37,7 @@ def through(
 ) -> Iterator[tuple[Collector, Collector]]:
     """An agent, and the gateway behind it."""
     variables = {
-        "COLLECTOR_PROJECTS": "shop|billing|nobodys",
+        "COLLECTOR_PROJECTS": "shop|Shop|billing|nobodys",
         "COLLECTOR_SENTRY_URL": "http://sentry.example",
         "COLLECTOR_SENTRY_ORG": NAME,
         "COLLECTOR_SENTRY_TOKEN": TOKEN,
@@ -61,7 +61,8 @@ def test_every_service_finds_its_project_and_all_others_that_of_the_gateway(
     through: tuple[Collector, Collector], receivers: list[Receiver], sentry: Organisation
 ) -> None:
     agent, _ = through
-    for number, service in ((20, "shop"), (30, "billing"), (40, "search"), (50, "shopping")):
+    sent = {"shop": 20, "billing": 30, "search": 40, "shopping": 45, "Shop": 5}
+    for service, number in sent.items():
         send(agent, spans(number, resource={"service.name": service}))
     own, shop, billing = receivers
     wait_until(lambda: (len(own.spans), len(shop.spans), len(billing.spans)) == (90, 20, 30),
@@ -70,7 +71,7 @@ def test_every_service_finds_its_project_and_all_others_that_of_the_gateway(
     services = [
         {span.resource.attributes["service.name"] for span in one.spans} for one in receivers
     ]
-    assert services == [{"search", "shopping"}, {"shop"}, {"billing"}]
+    assert services == [{"search", "shopping", "Shop"}, {"shop"}, {"billing"}]
     assert sentry.keys == {
         number: {f"sentry sentry_key={sentry.key_of(number)}"} for number in (7, 8)
     }

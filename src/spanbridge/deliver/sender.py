@@ -175,7 +175,8 @@ class EnvelopeSender:
         attempt can be made until then, and at once when the sender is closed.
 
         Returns:
-            Whether nothing of it is left waiting.
+            Whether nothing of it is left waiting. What became of it is in the ledger: it may have
+            failed, as all has that could not be sent before a :meth:`close`.
         """
         with self._lock:
             return self._is_stopped or self._hurry(self._clock() + timeout_s)

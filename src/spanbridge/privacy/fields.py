@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from spanbridge.model.redaction import REDACTED
 from spanbridge.model.span import Attributes, AttributeValue
 from spanbridge.privacy.flags import is_behind_flag
-from spanbridge.privacy.keys import GRAPHQL_NAMES, Treatment
+from spanbridge.privacy.keys import GRAPHQL_NAMES, TAG_PREFIX, Treatment
 from spanbridge.privacy.names import Names, Treatments
 from spanbridge.privacy.parameters import without_texts
 from spanbridge.privacy.replacements import truncated
@@ -232,7 +232,8 @@ class Fields:
                 self._found.append(NAME)
                 return truncated(value)
             case Treatment.STATEMENT:
-                system = GRAPHQL if key in GRAPHQL_NAMES else database_of(attributes)
+                is_graphql = key.removeprefix(TAG_PREFIX) in GRAPHQL_NAMES
+                system = GRAPHQL if is_graphql else database_of(attributes)
                 return self.statement(value, system, treat, depth)
             case Treatment.RENAME:
                 # What is cut out of the name may be what tells of the value.

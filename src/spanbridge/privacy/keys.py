@@ -200,7 +200,7 @@ CONTENT_PREFIXES: Final = (
     "mlflow.spanInputs.", "mlflow.spanOutputs.", "haystack.component.input.",
     "haystack.component.output.", "haystack.pipeline.input_data", "haystack.pipeline.output_data",
     "input.messages.", "output.messages.", "input.images.", "output.images.", "input.audio.",
-    "output.audio.",
+    "output.audio.", "graphql.variables", "graphql.param.", "graphql.arg",
 )  # fmt: skip
 DIALECT_ROOTS: Final = (
     "gen_ai.", "llm.", "ai.", "mcp.", "openinference.", "traceloop.", "langfuse.", "agentops.",
@@ -239,7 +239,9 @@ EVENT_FIELDS: Final = frozenset({
     "prompt", "completion", "tool_calls", "tool.result", "tool_arguments", "tool_response",
     "reasoning", "text", "chunk", "delta",
 })  # fmt: skip
-GRAPHQL_NAMES: Final = frozenset({"graphql.document", "graphql.source"})
+GRAPHQL_NAMES: Final = frozenset({
+    "graphql.document", "graphql.document.body", "graphql.query", "graphql.source",
+})  # fmt: skip
 STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"}) | GRAPHQL_NAMES
 
 TAG_PREFIX: Final = "sentry.tag."

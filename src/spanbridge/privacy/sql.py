@@ -95,9 +95,16 @@ _DOCUMENT_LITERAL: Final = _literals(
     _DOUBLE_QUOTED, _ESCAPED_TEXT, _NUMBER_IN_DOCUMENT,
     names=rf"{_DOUBLE_QUOTED}\s*+:|{_BACKTICKS}", line_comment="--|//",
 )  # fmt: skip
+# Only three quotes are escaped in a block of text, and any other text ends with its line. A server
+# may tell a document that it cannot read, so what is a value in another language is one here too.
 _GRAPHQL_LITERAL: Final = _literals(
-    _TRIPLE_QUOTED, _DOUBLE_QUOTED, _NUMBER_IN_DOCUMENT, names=_BACKTICKS, line_comment="#"
-)  # fmt: skip
+    r'"""(?:\\"""|(?!""").)*+(?:"""|\Z)',
+    r'"(?:[^"\\\r\n]|\\[^\r\n])*+(?:"|\\?(?=[\r\n])|\\?\Z)',
+    r"'[^'\r\n]*+'?",
+    r"(?<![\w$])[-+]?\.?\d[\w.]*+",
+    names=r"(?!)",
+    line_comment="#",
+)
 _LITERALS: Final = {
     **dict.fromkeys(_BACKSLASH_SYSTEMS, _BACKSLASH_LITERAL),
     **dict.fromkeys(_GOOGLE_SYSTEMS, _GOOGLE_LITERAL),

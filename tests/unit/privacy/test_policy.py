@@ -402,7 +402,10 @@ def test_every_statement_of_a_batch_loses_its_values(name: str) -> None:
     assert DEFAULT.scrub_span(span).attributes[name] == ("SELECT ?", "SELECT ?")
 
 
-@pytest.mark.parametrize("name", ["graphql.document", "graphql.source"])
+@pytest.mark.parametrize(
+    "name",
+    ["graphql.document", "graphql.source", "graphql.query", "sentry.tag.graphql.document"],
+)
 def test_documents_of_graphql_lose_their_values(name: str) -> None:
     document = f'{{ user(name: "{CANARY}", first: 2) {{ id }} }}'
     span = record(1, attributes={name: document, "db.system.name": "redis"})
@@ -410,6 +413,16 @@ def test_documents_of_graphql_lose_their_values(name: str) -> None:
     assert DEFAULT.scrub_span(span).attributes[name] == "{ user(name: ?, first: ?) { id } }"
     kept = PrivacyPolicy(keeps_content=True).scrub_span(span).attributes[name]
     assert kept == document
+
+
+@pytest.mark.parametrize(
+    "name", ["graphql.variables", "graphql.variables.name", "graphql.param.name", "graphql.args.x"]
+)
+def test_values_of_a_graphql_request_are_content(name: str) -> None:
+    span = record(1, attributes={name: CANARY})
+
+    assert name not in DEFAULT.scrub_span(span).attributes
+    assert PrivacyPolicy(keeps_content=True).scrub_span(span).attributes[name] == CANARY
 
 
 @pytest.mark.parametrize("value", [{"password": CANARY}, [{"password": CANARY}, 1]])

@@ -47,6 +47,17 @@ SYSTEMS = (
         ("graphql", 'mutation { say(t: """a "b" c""", u: "x\\"y", l: [1.5e3, "z"]) } # Smith\'s',
          "mutation { say(t: ?, u: ?, l: [?, ?]) } #?"),
         ("graphql", '{ say(t: "cut off', "{ say(t: ?"),
+        ("graphql", '{ a(x: "cut off\nb(y: "z") }', "{ a(x: ?\nb(y: ?) }"),
+        ("graphql", "{ a(x: 'Ann', y: 1y, z: `\"Ann\"`, on: 2026-11-30T10) }",
+         "{ a(x: ?, y: ?, z: `?`, on: ?-?-?) }"),
+        *(
+            ("graphql", f'{{ a(x: """dir{slashes}""" Ann """, y: "z") }}', left)
+            for slashes, left in (
+                ("\\", "{ a(x: ?, y: ?) }"),
+                ("\\\\", "{ a(x: ?, y: ?) }"),
+                ("\\\\\\", "{ a(x: ?, y: ?) }"),
+            )
+        ),
         ("Redis", "SET k secret", "SET k ?"),
     ],
 )  # fmt: skip
