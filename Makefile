@@ -26,7 +26,7 @@ setup: $(READY) ## install everything into .venv
 demo: $(READY) ## the governance example on the embedded receiver; DESTINATIONS=otlp,console to swap, WIRE=spans
 	$(BIN)/python -m examples.governance.demo --destinations "$(DESTINATIONS)" --wire "$(WIRE)"
 test: $(READY) ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 unit: $(READY) ## the fast tests only
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)
 lint: $(READY) ## format and lint

@@ -24,7 +24,8 @@ LESS: Final = {
 
 OTHERS: Final = (
     "Attributes of links cannot be reached: no processor of the Collector has them.",
-    "Statements of databases pass as they are: spanbridge cuts their literals in the application.",
+    "Statements of databases and documents of GraphQL pass as they are: spanbridge cuts their "
+    "literals in the application.",
 )
 """Further reasons."""
 
