@@ -25,6 +25,7 @@ help: ## list the commands
 setup: $(READY) ## install everything into .venv
 demo: $(READY) ## the governance example on the embedded receiver; DESTINATIONS=otlp,console to swap, WIRE=spans
 	$(BIN)/python -m examples.governance.demo --destinations "$(DESTINATIONS)" --wire "$(WIRE)"
+# In the order of the files: the longest, those with peers, are not left to the end.
 test: $(READY) ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 unit: $(READY) ## the fast tests only
