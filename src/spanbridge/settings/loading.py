@@ -170,7 +170,7 @@ def _take_back_what_was_not_asked_for(values: dict[str, Any], reading: _Reading)
     """A profile shows local variables on this machine only; elsewhere somebody has to say so."""
     if reading.sources_by_key.get("include_locals", "").startswith("profile "):
         values["include_locals"] = False
-        reading.sources_by_key["include_locals"] = "default"
+        reading.sources_by_key["include_locals"] = "default where a destination is remote"
 
 
 def _with_file(sources: Sources, findings: Findings) -> Sources:

@@ -298,6 +298,7 @@ class Settings(PrivacySettings):
 
         Returns:
             A variable, ``"argument"``, a key and its place in the settings file,
-            ``"profile <name>"``, ``"<setting> is unusable"``, or ``"default"``.
+            ``"profile <name>"``, ``"<setting> is unusable"``, or ``"default"``, perhaps with the
+            condition that it holds on.
         """
         return self.sources.get(setting, "default")

@@ -222,6 +222,7 @@ def test_a_profile_shows_local_variables_on_this_machine_only() -> None:
 
     assert at_home.include_locals
     assert not away.include_locals
+    assert away.sources["include_locals"] == "default where a destination is remote"
     assert asked.include_locals
 
 
