@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from spanbridge.model.redaction import REDACTED
 from spanbridge.model.span import Attributes, AttributeValue
 from spanbridge.privacy.flags import is_behind_flag
-from spanbridge.privacy.keys import GRAPHQL_NAMES, TAG_PREFIX, Treatment
+from spanbridge.privacy.keys import Treatment
 from spanbridge.privacy.names import Names, Treatments
 from spanbridge.privacy.parameters import without_texts
 from spanbridge.privacy.replacements import truncated
@@ -232,9 +232,9 @@ class Fields:
                 self._found.append(NAME)
                 return truncated(value)
             case Treatment.STATEMENT:
-                is_graphql = key.removeprefix(TAG_PREFIX) in GRAPHQL_NAMES
-                system = GRAPHQL if is_graphql else database_of(attributes)
-                return self.statement(value, system, treat, depth)
+                return self.statement(value, database_of(attributes), treat, depth)
+            case Treatment.GRAPHQL:
+                return self.statement(value, GRAPHQL, treat, depth)
             case Treatment.RENAME:
                 # What is cut out of the name may be what tells of the value.
                 if (own := self._names.treatment(key)) not in (_KEEP, _ALLOW):

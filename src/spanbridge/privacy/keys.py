@@ -25,8 +25,9 @@ class Treatment(enum.Enum):
     """JSON of the parameters of a model: only numbers, switches and the model's name stay, unless
     content capture is on."""
     STATEMENT = "statement"
-    """A database statement or a GraphQL document: its literals become ``?`` unless content capture
-    is on."""
+    """A database statement: its literals become ``?`` unless content capture is on."""
+    GRAPHQL = "graphql"
+    """A GraphQL document, likewise."""
     OMIT = "omit"
     """Left out, because a redacted value would be taken for a real one."""
     ALLOW = "allow"
@@ -242,7 +243,7 @@ EVENT_FIELDS: Final = frozenset({
 GRAPHQL_NAMES: Final = frozenset({
     "graphql.document", "graphql.document.body", "graphql.query", "graphql.source",
 })  # fmt: skip
-STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"}) | GRAPHQL_NAMES
+STATEMENT_NAMES: Final = frozenset({"db.query.text", "db.statement"})
 
 TAG_PREFIX: Final = "sentry.tag."
 """An attribute under it becomes a tag of the rest of its name, which is what tells of the value."""
@@ -305,6 +306,8 @@ def treatment(name: str) -> Treatment:
         return Treatment.OMIT
     if is_denied(name):
         return Treatment.REDACT
+    if name in GRAPHQL_NAMES:
+        return Treatment.GRAPHQL
     return Treatment.STATEMENT if name in STATEMENT_NAMES else Treatment.KEEP
 
 

@@ -31,6 +31,12 @@ _TREATMENTS: Final[dict[Action, Treatment]] = {
 }
 
 
+_OF_CONTENT: Final = frozenset({
+    Treatment.CONTENT, Treatment.PARAMETERS, Treatment.STATEMENT, Treatment.GRAPHQL,
+})  # fmt: skip
+"""What the settings for content decide on, and no list of names."""
+
+
 class Treatments(dict[str, Treatment]):
     """The treatment of each name, found out when it is first asked for."""
 
@@ -100,8 +106,7 @@ class Names:
         return Treatment.ALLOW if is_listed else None
 
     def _or_allowed(self, name: str, built_in: Treatment) -> Treatment:
-        is_content = built_in in (Treatment.CONTENT, Treatment.PARAMETERS, Treatment.STATEMENT)
-        if is_content or not self._is_allowed(name.removeprefix(TAG_PREFIX)):
+        if built_in in _OF_CONTENT or not self._is_allowed(name.removeprefix(TAG_PREFIX)):
             return built_in
         return Treatment.ALLOW
 

@@ -26,11 +26,16 @@ def when_imported(name: str, call: Callable[[], None]) -> None:
         call: What is to be done.
     """
     watch = _Watch(name, call)
-    if name not in sys.modules:
-        sys.meta_path.insert(0, watch)
-    if name in sys.modules:  # asked last: another thread may have begun before the watch was there
+    sys.meta_path.insert(0, watch)
+    # Asked last, as another thread may have begun before the watch was there. ``None`` stands there
+    # where somebody forbids the import.
+    if sys.modules.get(name) is None:
+        return
+    try:
         importlib.import_module(name)  # waits for that thread
-        watch.end()
+    except Exception:  # told to that thread; the watch stays for the next one
+        return
+    watch.end()
 
 
 class _Watch(MetaPathFinder):

@@ -63,9 +63,9 @@ def active_client() -> BaseClient | None:
     """The client of Sentry's SDK in use here, if it was initialised with a DSN."""
     get_client = getattr(sys.modules.get("sentry_sdk"), "get_client", None)
     client: BaseClient | None = get_client() if get_client is not None else None
-    if client is None or not client.is_active():
+    if client is None or not client.is_active() or getattr(client, "parsed_dsn", None) is None:
         return None
-    return client if getattr(client, "parsed_dsn", None) is not None else None
+    return client
 
 
 def project_of(client: BaseClient) -> Project | None:

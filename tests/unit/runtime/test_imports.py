@@ -68,6 +68,19 @@ def test_an_import_that_fails_is_not_told_and_the_next_one_is(package: Path) -> 
     assert found == [1]
 
 
+def test_a_package_that_nobody_may_import_is_waited_for(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    with monkeypatch.context() as forbidden:
+        forbidden.setitem(sys.modules, PACKAGE, None)
+        when_imported(PACKAGE, lambda: found.append(1))
+    assert found == []
+
+    importlib.import_module(PACKAGE)
+    assert found == [1]
+
+
 def test_several_are_told(package: Path) -> None:
     found: list[str] = []
     when_imported(PACKAGE, lambda: found.append("first"))

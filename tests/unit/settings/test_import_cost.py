@@ -4,6 +4,14 @@ import subprocess
 import sys
 
 
+def printed(code: str) -> list[str]:
+    """The lines that a program prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return run.stdout.splitlines()
+
+
 def test_reading_settings_without_a_destination_imports_no_sdk_and_no_exporter() -> None:
     code = (
         "import sys, importlib\n"
@@ -14,11 +22,7 @@ def test_reading_settings_without_a_destination_imports_no_sdk_and_no_exporter()
         "print([m for m in sys.modules if m.startswith('opentelemetry.exporter')])\n"
     )
 
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert run.stdout.splitlines() == ["[]", "[]"]
+    assert printed(code) == ["[]", "[]"]
 
 
 def test_who_sends_to_sentry_imports_nothing_of_sentrys_sdk() -> None:
@@ -33,8 +37,4 @@ def test_who_sends_to_sentry_imports_nothing_of_sentrys_sdk() -> None:
         "print([m for m in sys.modules if m.split('.')[0] == 'sentry_sdk'])\n"
     )
 
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert run.stdout.splitlines() == ["[]"]
+    assert printed(code) == ["[]"]
